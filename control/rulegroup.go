@@ -1,0 +1,314 @@
+package control
+
+import (
+	"context"
+	"strings"
+
+	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/policy"
+	"github.com/sluicefw/sluice/resource"
+	"github.com/sluicefw/sluice/store"
+)
+
+// kindOf maps a rule group's type in the API to its kind.
+func kindOf(t *string) (string, error) {
+	switch wire.Val(t) {
+	case wire.RuleGroupTypeStateful:
+		return resource.Stateful, nil
+	case wire.RuleGroupTypeStateless:
+		return resource.Stateless, nil
+	case "":
+		return "", invalid("Type cannot be null, context: Type")
+	}
+	return "", invalid("Type is unsupported, parameter: [%s], context: Type", *t)
+}
+
+func typeOf(kind string) string { return strings.ToUpper(kind) }
+
+// ruleGroupDoc returns the document of a request that gives it as RuleGroup or
+// as Rules. AWS: Rules always means a rules string in action order.
+func ruleGroupDoc(doc *wire.RuleGroup, rules *string) (*wire.RuleGroup, error) {
+	if (doc == nil) == (rules == nil) {
+		return nil, invalid("RuleGroup, Rules must set exactly one of them")
+	}
+	if rules != nil {
+		return &wire.RuleGroup{RulesSource: &wire.RulesSource{RulesString: rules}}, nil
+	}
+	return doc, nil
+}
+
+// CreateRuleGroup creates a rule group, or with DryRun only says what it would
+// answer.
+func (c *Control) CreateRuleGroup(ctx context.Context, caller wire.Caller, in *wire.CreateRuleGroupRequest) (*wire.CreateRuleGroupResponse, error) {
+	kind, err := kindOf(in.Type)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := ruleGroupDoc(in.RuleGroup, in.Rules)
+	if err != nil {
+		return nil, err
+	}
+	capacity := int(wire.Val(in.Capacity))
+	consumed, err := policy.CheckRuleGroup(kind, doc, capacity, c.o.CheckRule)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := c.newMeta(kind+"-rulegroup", wire.Val(in.RuleGroupName), in.Description, in.Tags, in.EncryptionConfiguration)
+	if err != nil {
+		return nil, err
+	}
+	g := resource.RuleGroup{
+		Meta: meta, Kind: kind, Capacity: capacity, Consumed: consumed, Doc: doc,
+		Source: in.SourceMetadata, Summary: in.SummaryConfiguration,
+	}
+	limit := c.o.Limits.StatefulGroups
+	if kind == resource.Stateless {
+		limit = c.o.Limits.StatelessGroup
+	}
+	err = c.change(ctx, func(t *store.Txn) error {
+		r, found, err := read[resource.RuleGroup](ctx, c, c.scope.RuleGroup(kind, g.Name))
+		if err != nil {
+			return err
+		}
+		if found {
+			return errExists()
+		}
+		if err := c.withinLimit(ctx, t, c.scope.RuleGroups(kind), "RuleGroups", limit); err != nil || wire.Val(in.DryRun) {
+			*t = store.Txn{}
+			return err
+		}
+		r.value = g
+		replace(t, &r)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !wire.Val(in.DryRun) {
+		c.audit(ctx, caller, "CreateRuleGroup", g.ARN)
+	}
+	response := ruleGroupResponse(&g, 0, wire.Val(in.AnalyzeRuleGroup))
+	response.Tags = g.Tags // AWS: left out on create when there are none
+	return &wire.CreateRuleGroupResponse{RuleGroupResponse: response, UpdateToken: &g.UpdateToken}, nil
+}
+
+// ruleGroupResponse describes g, which uses policies refer to.
+func ruleGroupResponse(g *resource.RuleGroup, uses int, analyze bool) *wire.RuleGroupResponse {
+	r := &wire.RuleGroupResponse{
+		RuleGroupArn: &g.ARN, RuleGroupName: &g.Name, RuleGroupId: &g.ID, Description: g.Description,
+		Type: wire.Ptr(typeOf(g.Kind)), Capacity: count(g.Capacity), ConsumedCapacity: count(g.Consumed),
+		RuleGroupStatus: wire.Ptr(wire.ResourceStatusActive), Tags: tagsOf(&g.Meta), NumberOfAssociations: count(uses),
+		EncryptionConfiguration: encryption(&g.Meta), LastModifiedTime: modified(&g.Meta),
+		SourceMetadata: g.Source, SummaryConfiguration: g.Summary,
+	}
+	if analyze {
+		r.AnalysisResults = policy.AnalyzeStateless(g.Doc)
+	}
+	return r
+}
+
+// ruleGroup reads the group that a request names.
+func (c *Control) ruleGroup(ctx context.Context, arnText, name, groupType *string) (record[resource.RuleGroup], error) {
+	byName := ""
+	if arnText == nil || groupType != nil {
+		kind, err := kindOf(groupType)
+		if err != nil {
+			return record[resource.RuleGroup]{}, err
+		}
+		byName = kind + "-rulegroup"
+	}
+	arnKind, found, err := c.nameOf("RuleGroup", arnText, name, byName, typeStateful, typeStateless)
+	if err != nil {
+		return record[resource.RuleGroup]{}, err
+	}
+	if byName != "" && arnKind != byName {
+		return record[resource.RuleGroup]{}, invalid("RuleGroupArn, Type are not of the same resource, parameter: [%s, %s]", *arnText, *groupType)
+	}
+	r, ok, err := read[resource.RuleGroup](ctx, c, c.scope.RuleGroup(strings.TrimSuffix(arnKind, "-rulegroup"), found))
+	if err == nil && !ok {
+		err = notFound(c.arn(arnKind, found))
+	}
+	return r, err
+}
+
+// groupUses counts the policies that refer to the group, as of the revision
+// that it returns.
+func (c *Control) groupUses(ctx context.Context, groupARN string) (uses int, rev int64, err error) {
+	policies, rev, err := list[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicies())
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, p := range policies {
+		for _, ref := range groupsOf(p.Value.Doc) {
+			if ref == groupARN {
+				uses++
+				break
+			}
+		}
+	}
+	return uses, rev, nil
+}
+
+// DescribeRuleGroup returns a rule group.
+func (c *Control) DescribeRuleGroup(ctx context.Context, _ wire.Caller, in *wire.DescribeRuleGroupRequest) (*wire.DescribeRuleGroupResponse, error) {
+	r, err := c.ruleGroup(ctx, in.RuleGroupArn, in.RuleGroupName, in.Type)
+	if err != nil {
+		return nil, err
+	}
+	g := &r.value
+	uses, _, err := c.groupUses(ctx, g.ARN)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.DescribeRuleGroupResponse{
+		RuleGroup: g.Doc, RuleGroupResponse: ruleGroupResponse(g, uses, wire.Val(in.AnalyzeRuleGroup)), UpdateToken: &g.UpdateToken,
+	}, nil
+}
+
+// DescribeRuleGroupMetadata returns what a rule group is, without its rules.
+func (c *Control) DescribeRuleGroupMetadata(ctx context.Context, _ wire.Caller, in *wire.DescribeRuleGroupMetadataRequest) (*wire.DescribeRuleGroupMetadataResponse, error) {
+	r, err := c.ruleGroup(ctx, in.RuleGroupArn, in.RuleGroupName, in.Type)
+	if err != nil {
+		return nil, err
+	}
+	g := &r.value
+	out := &wire.DescribeRuleGroupMetadataResponse{
+		RuleGroupArn: &g.ARN, RuleGroupName: &g.Name, Description: g.Description, Type: wire.Ptr(typeOf(g.Kind)),
+		Capacity: count(g.Capacity), LastModifiedTime: modified(&g.Meta),
+	}
+	if g.Kind == resource.Stateful {
+		out.StatefulRuleOptions = &wire.StatefulRuleOptions{RuleOrder: wire.Ptr(policy.RuleOrderOf(g.Doc))}
+	}
+	return out, nil
+}
+
+// UpdateRuleGroup replaces the rules of a group. Name, type, capacity and rule
+// order stay for life.
+func (c *Control) UpdateRuleGroup(ctx context.Context, caller wire.Caller, in *wire.UpdateRuleGroupRequest) (*wire.UpdateRuleGroupResponse, error) {
+	doc, err := ruleGroupDoc(in.RuleGroup, in.Rules)
+	if err != nil {
+		return nil, err
+	}
+	var g *resource.RuleGroup
+	err = c.change(ctx, func(t *store.Txn) error {
+		r, err := c.ruleGroup(ctx, in.RuleGroupArn, in.RuleGroupName, in.Type)
+		if err != nil {
+			return err
+		}
+		g = &r.value
+		if err := checkToken(in.UpdateToken, &g.Meta); err != nil {
+			return err
+		}
+		order := policy.RuleOrderOf(g.Doc)
+		if in.Rules != nil && order == wire.RuleOrderStrictOrder {
+			return invalid("parameter is invalid")
+		}
+		consumed, err := policy.CheckRuleGroup(g.Kind, doc, g.Capacity, c.o.CheckRule)
+		if err != nil {
+			return err
+		}
+		if now := policy.RuleOrderOf(doc); g.Kind == resource.Stateful && now != order {
+			return invalid("%s", quoted("StatefulRuleOptions has invalid rule order", now, "StatefulRuleOptions.RuleOrder"))
+		}
+		g.Doc, g.Consumed, g.Description = doc, consumed, in.Description
+		if in.SourceMetadata != nil {
+			g.Source = in.SourceMetadata
+		}
+		if in.SummaryConfiguration != nil {
+			g.Summary = in.SummaryConfiguration
+		}
+		if in.EncryptionConfiguration != nil {
+			g.Encryption = in.EncryptionConfiguration
+		}
+		if wire.Val(in.DryRun) {
+			return nil
+		}
+		c.touch(&g.Meta)
+		replace(t, &r)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !wire.Val(in.DryRun) {
+		c.audit(ctx, caller, "UpdateRuleGroup", g.ARN)
+	}
+	uses, _, err := c.groupUses(ctx, g.ARN)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.UpdateRuleGroupResponse{
+		RuleGroupResponse: ruleGroupResponse(g, uses, wire.Val(in.AnalyzeRuleGroup)), UpdateToken: &g.UpdateToken,
+	}, nil
+}
+
+// DeleteRuleGroup deletes a rule group that no policy refers to.
+func (c *Control) DeleteRuleGroup(ctx context.Context, caller wire.Caller, in *wire.DeleteRuleGroupRequest) (*wire.DeleteRuleGroupResponse, error) {
+	var g *resource.RuleGroup
+	err := c.change(ctx, func(t *store.Txn) error {
+		r, err := c.ruleGroup(ctx, in.RuleGroupArn, in.RuleGroupName, in.Type)
+		if err != nil {
+			return err
+		}
+		g = &r.value
+		uses, rev, err := c.groupUses(ctx, g.ARN)
+		if err != nil {
+			return err
+		}
+		if uses > 0 {
+			return errInUse()
+		}
+		t.IfRev(r.key, r.rev)
+		t.IfNoneSince(c.scope.FirewallPolicies(), rev)
+		t.Delete(r.key)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.audit(ctx, caller, "DeleteRuleGroup", g.ARN)
+	response := ruleGroupResponse(g, 0, false)
+	response.RuleGroupStatus = wire.Ptr(wire.ResourceStatusDeleting)
+	response.ConsumedCapacity = nil // AWS: left out on delete
+	return &wire.DeleteRuleGroupResponse{RuleGroupResponse: response}, nil
+}
+
+// ListRuleGroups returns the rule groups in order of kind and name. There are
+// no managed ones.
+func (c *Control) ListRuleGroups(ctx context.Context, _ wire.Caller, in *wire.ListRuleGroupsRequest) (*wire.ListRuleGroupsResponse, error) {
+	kinds := []string{resource.Stateful, resource.Stateless}
+	if in.Type != nil {
+		kind, err := kindOf(in.Type)
+		if err != nil {
+			return nil, err
+		}
+		kinds = []string{kind}
+	}
+	p, err := newPager("ListRuleGroups", in.NextToken, in.MaxResults, in.Scope, wire.Val(in.Scope), wire.Val(in.Type), wire.Val(in.ManagedType))
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.ListRuleGroupsResponse{RuleGroups: []wire.RuleGroupMetadata{}}
+	if wire.Val(in.Scope) == wire.ResourceManagedStatusManaged {
+		return out, nil
+	}
+	last := ""
+	for _, kind := range kinds {
+		prefix := c.scope.RuleGroups(kind)
+		// One more than fits tells whether there is a next page.
+		found, err := c.store.Keys(ctx, prefix, p.after, p.size-len(out.RuleGroups)+1)
+		if err != nil {
+			return nil, storeError(err)
+		}
+		for _, kv := range found.KVs {
+			if len(out.RuleGroups) == p.size {
+				out.NextToken = p.next(last)
+				return out, nil
+			}
+			name := strings.TrimPrefix(kv.Key, prefix)
+			out.RuleGroups = append(out.RuleGroups, wire.RuleGroupMetadata{Name: &name, Arn: wire.Ptr(c.arn(kind+"-rulegroup", name))})
+			last = kv.Key
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,311 @@
+package applayer
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+// match is the answer of a detector to the bytes that one side sent first.
+// More bytes never change a no or a yes, so that it does not matter how the
+// bytes arrive.
+type match uint8
+
+const (
+	no match = iota
+	more
+	yes
+)
+
+// opening is what detectors look at.
+type opening struct {
+	data       []byte
+	dir        packet.Dir
+	serverPort uint16
+}
+
+// tcpDetectors are asked in this order, and the first yes counts. One that
+// needs more bytes holds up those behind it. Detectors that take much on trust
+// ask for the usual port, as Suricata's probing parsers do.
+var tcpDetectors = [...]struct {
+	proto  Proto
+	detect func(o *opening) match
+}{
+	{TLS, detectTLS},
+	{HTTP2, func(o *opening) match { return o.toServer(o.prefix(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) }},
+	{SSH, func(o *opening) match { return o.prefix(0, "SSH-") }},
+	{SMB, detectSMB},
+	{DCERPC, detectDCERPC},
+	{RDP, detectRDP},
+	{MQTT, detectMQTT},
+	{RFB, func(o *opening) match { return o.prefix(0, "RFB 00") }},
+	{DNS, detectDNSOverTCP},
+	{KRB5, detectKRB5OverTCP},
+	{IMAP, func(o *opening) match { return o.toClient(bestOf(o.prefix(0, "* OK "), o.prefix(0, "* PREAUTH "))) }},
+	{SMTP, detectSMTP},
+	{FTP, detectFTP},
+	{Telnet, detectTelnet},
+	{SIP, detectSIP},
+	{HTTP, detectHTTP},
+}
+
+// recogniseTCP returns the protocol of what one side of a connection sent
+// first: Unknown when more bytes are needed, Failed when it is none.
+func recogniseTCP(o *opening) Proto {
+	for i := range tcpDetectors {
+		switch tcpDetectors[i].detect(o) {
+		case yes:
+			return tcpDetectors[i].proto
+		case more:
+			return Unknown
+		}
+	}
+	return Failed
+}
+
+// prefix compares the bytes from at on with pattern.
+func (o *opening) prefix(at int, pattern string) match {
+	n := min(len(o.data)-at, len(pattern))
+	switch {
+	case n <= 0:
+		return more
+	case string(o.data[at:at+n]) != pattern[:n]:
+		return no
+	case n < len(pattern):
+		return more
+	}
+	return yes
+}
+
+// command is prefix for a command in letters of any case.
+func (o *opening) command(pattern string) match {
+	n := min(len(o.data), len(pattern))
+	switch {
+	case !strings.EqualFold(string(o.data[:n]), pattern[:n]):
+		return no
+	case n < len(pattern):
+		return more
+	}
+	return yes
+}
+
+func (o *opening) toServer(m match) match {
+	if o.dir == packet.ToServer {
+		return m
+	}
+	return no
+}
+
+func (o *opening) toClient(m match) match {
+	if o.dir == packet.ToClient {
+		return m
+	}
+	return no
+}
+
+// bestOf returns the best of its arguments, allOf the worst.
+func bestOf(ms ...match) match {
+	best := no
+	for _, m := range ms {
+		best = max(best, m)
+	}
+	return best
+}
+
+func allOf(ms ...match) match {
+	worst := yes
+	for _, m := range ms {
+		worst = min(worst, m)
+	}
+	return worst
+}
+
+// byteIs tests the byte at offset at.
+func (o *opening) byteIs(at int, test func(byte) bool) match {
+	switch {
+	case at >= len(o.data):
+		return more
+	case test(o.data[at]):
+		return yes
+	}
+	return no
+}
+
+func one(b byte) func(byte) bool    { return func(x byte) bool { return x == b } }
+func atMost(b byte) func(byte) bool { return func(x byte) bool { return x <= b } }
+func isOneOf(s string) func(byte) bool {
+	return func(x byte) bool { return strings.IndexByte(s, x) >= 0 }
+}
+
+// detectTLS: a record with a hello, an alert instead of a ServerHello, or an
+// SSL 2 compatible ClientHello (RFC 5246, E.2).
+func detectTLS(o *opening) match {
+	hello := byte(1)
+	if o.dir == packet.ToClient {
+		hello = 2
+	}
+	version := allOf(o.byteIs(1, one(3)), o.byteIs(2, atMost(4)))
+	record := allOf(o.byteIs(0, one(22)), version, o.byteIs(5, one(hello)))
+	alert := o.toClient(allOf(o.byteIs(0, one(21)), version, o.byteIs(3, one(0)), o.byteIs(4, one(2))))
+	ssl2 := o.toServer(allOf(
+		o.byteIs(0, func(b byte) bool { return b&0x80 != 0 }), o.byteIs(2, one(1)),
+		bestOf(o.prefix(3, "\x00\x02"), allOf(o.byteIs(3, one(3)), o.byteIs(4, atMost(4))))))
+	return bestOf(record, alert, ssl2)
+}
+
+// detectSMB: SMB 1, 2 or encrypted 3 in a NetBIOS session message.
+func detectSMB(o *opening) match {
+	return allOf(o.byteIs(0, one(0)), o.byteIs(4, isOneOf("\xff\xfe\xfd")), o.prefix(5, "SMB"))
+}
+
+// detectDCERPC: a connection-oriented PDU (DCE 1.1, 12.6.3.1).
+func detectDCERPC(o *opening) match {
+	kinds := "\x00\x0b\x0e" // request, bind, alter_context
+	if o.dir == packet.ToClient {
+		kinds = "\x02\x03\x0c\x0d\x0f" // response, fault, bind_ack, bind_nak, alter_context_resp
+	}
+	return allOf(o.byteIs(0, one(5)), o.byteIs(1, atMost(1)), o.byteIs(2, isOneOf(kinds)), o.byteIs(4, isOneOf("\x00\x10")))
+}
+
+// detectRDP: an X.224 connection request or confirm in a TPKT (MS-RDPBCGR,
+// 2.2.1.1).
+func detectRDP(o *opening) match {
+	kind := byte(0xe0)
+	if o.dir == packet.ToClient {
+		kind = 0xd0
+	}
+	return allOf(o.prefix(0, "\x03\x00"), o.byteIs(5, one(kind)))
+}
+
+// detectMQTT: CONNECT with its protocol name (MQTT 5.0, 3.1.2.1).
+func detectMQTT(o *opening) match {
+	if o.dir == packet.ToClient {
+		return no
+	}
+	m := o.byteIs(0, one(0x10))
+	at := 1
+	for m == yes && at <= 4 {
+		if m = o.byteIs(at, func(byte) bool { return true }); m != yes {
+			return m
+		}
+		at++
+		if o.data[at-1] < 0x80 {
+			break
+		}
+	}
+	return allOf(m, bestOf(o.prefix(at, "\x00\x04MQTT"), o.prefix(at, "\x00\x06MQIsdp")))
+}
+
+// detectDNSOverTCP: a length and a header that fits the direction.
+func detectDNSOverTCP(o *opening) match {
+	if o.serverPort != 53 {
+		return no
+	}
+	if len(o.data) < 2+12 {
+		return more
+	}
+	flags := binary.BigEndian.Uint16(o.data[4:])
+	response := flags&0x8000 != 0
+	if binary.BigEndian.Uint16(o.data) < 12 || response != (o.dir == packet.ToClient) ||
+		flags>>11&0xf > 6 || binary.BigEndian.Uint16(o.data[6:]) != 1 {
+		return no
+	}
+	return yes
+}
+
+func detectKRB5OverTCP(o *opening) match {
+	if o.serverPort != 88 {
+		return no
+	}
+	return allOf(o.byteIs(0, one(0)), o.byteIs(4, isOneOf(krbTags)))
+}
+
+// krbTags are the application tags of AS-REQ to KRB-ERROR (RFC 4120, 5.10).
+const krbTags = "\x6a\x6b\x6c\x6d\x6e\x6f\x74\x75\x76\x7e"
+
+func detectSMTP(o *opening) match {
+	if o.dir == packet.ToServer {
+		return bestOf(o.command("EHLO "), o.command("HELO "), o.command("QUIT\r"))
+	}
+	switch o.serverPort {
+	case 25, 465, 587:
+		return bestOf(o.prefix(0, "220 "), o.prefix(0, "220-"))
+	}
+	return no
+}
+
+func detectFTP(o *opening) match {
+	if o.dir == packet.ToServer {
+		return bestOf(o.command("USER "), o.command("PASS "), o.command("PORT "))
+	}
+	if o.serverPort != 21 {
+		return no
+	}
+	return bestOf(o.prefix(0, "220 "), o.prefix(0, "220-"))
+}
+
+// detectTelnet: two option negotiations (RFC 854).
+func detectTelnet(o *opening) match {
+	negotiation := func(b byte) bool { return b >= 0xfb && b < 0xff }
+	return allOf(o.byteIs(0, one(0xff)), o.byteIs(1, negotiation), o.byteIs(3, one(0xff)), o.byteIs(4, func(b byte) bool { return b >= 0xfa && b < 0xff }))
+}
+
+var sipMethods = [...]string{"INVITE", "REGISTER", "OPTIONS", "ACK", "BYE", "CANCEL", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH", "REFER", "INFO", "UPDATE", "PRACK"}
+
+func detectSIP(o *opening) match {
+	best := o.prefix(0, "SIP/2.0 ")
+	for _, m := range sipMethods {
+		if o.prefix(0, m) != no {
+			best = max(best, allOf(o.prefix(0, m), o.prefix(len(m), " sip:")))
+		}
+	}
+	return best
+}
+
+var httpMethods = [...]string{"GET", "POST", "HEAD", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND"}
+
+// maxRequestLine is how much of a line with an unusual method is looked at.
+const maxRequestLine = 2048
+
+func detectHTTP(o *opening) match {
+	if o.dir == packet.ToClient {
+		return o.prefix(0, "HTTP/")
+	}
+	best := no
+	for _, m := range httpMethods {
+		best = max(best, allOf(o.prefix(0, m), o.byteIs(len(m), isOneOf(" \t"))))
+	}
+	return max(best, httpLine(o.data))
+}
+
+// httpLine: any token as method, something without blanks, and "HTTP/" (RFC
+// 9112, 3).
+func httpLine(b []byte) match {
+	i := 0
+	for i < len(b) && i < maxRequestLine && isToken(b[i]) {
+		i++
+	}
+	if i == len(b) {
+		return more
+	}
+	if i == 0 || b[i] != ' ' {
+		return no
+	}
+	for i++; i < len(b) && i < maxRequestLine && b[i] > ' '; i++ {
+	}
+	if i == len(b) {
+		return more
+	}
+	if b[i] != ' ' {
+		return no
+	}
+	rest := opening{data: b[i+1:]}
+	return rest.prefix(0, "HTTP/")
+}
+
+// isToken reports whether b can stand in a method (RFC 9110, 5.6.2).
+func isToken(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
+		strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0
+}

@@ -1,0 +1,381 @@
+package applayer
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/engine/stream"
+)
+
+const (
+	c2s = packet.ToServer
+	s2c = packet.ToClient
+)
+
+// turn is what one side sends before the other speaks.
+type turn struct {
+	dir  packet.Dir
+	data []byte
+}
+
+// seen is an event with all buffers of its time.
+type seen struct {
+	ev      Event
+	proto   Proto
+	buffers string
+}
+
+func (s seen) String() string {
+	return fmt.Sprintf("%v/%v#%d %v %s", s.ev.Hook, s.ev.Dir, s.ev.TxID, s.proto, s.buffers)
+}
+
+func newSession(port uint16) *Session {
+	s := NewPool(1 << 22).Get()
+	s.Reset(packet.ProtoTCP, 40000, port)
+	return s
+}
+
+// present gives data to the session as an engine does, and returns the rest.
+func present(s *Session, dir packet.Dir, data []byte, out *[]seen) []byte {
+	for {
+		n := s.Data(dir, data)
+		if n < 0 || n > len(data) {
+			panic("consumed more than there was")
+		}
+		*out = append(*out, drain(s)...)
+		data = data[n:]
+		if n == 0 || len(data) == 0 {
+			return data
+		}
+	}
+}
+
+func drain(s *Session) (out []seen) {
+	var ev Event
+	for s.Next(&ev) {
+		var text strings.Builder
+		if ev.Hook != ProtocolDetected { // the bytes that name it may hold more or less
+			for b := Buffer(1); b < NumBuffers; b++ {
+				if v, ok := s.Buffer(b); ok {
+					fmt.Fprintf(&text, "%v=%q ", b, v)
+				}
+			}
+		}
+		out = append(out, seen{ev, s.Proto(), strings.TrimSpace(text.String())})
+	}
+	return out
+}
+
+// run presents the turns, cut into pieces by next, which says how long the next
+// piece is.
+func run(port uint16, turns []turn, next func(left int) int) (out []seen) {
+	s := newSession(port)
+	var rest [2][]byte
+	for _, tn := range turns {
+		for data := tn.data; len(data) > 0; {
+			n := min(max(next(len(data)), 1), len(data))
+			rest[tn.dir] = present(s, tn.dir, append(rest[tn.dir], data[:n]...), &out)
+			data = data[n:]
+			if len(rest[tn.dir]) > MaxUnconsumed {
+				panic("too much is left unconsumed")
+			}
+		}
+	}
+	return out
+}
+
+func whole(left int) int { return left }
+
+// splits runs the turns in one piece, then cut at every position of every
+// turn, and byte by byte. All must see the same.
+func splits(t *testing.T, port uint16, turns []turn) []seen {
+	t.Helper()
+	want := run(port, turns, whole)
+	check := func(how string, got []seen) {
+		t.Helper()
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s:\n%v\nwant\n%v", how, got, want)
+		}
+	}
+	check("byte by byte", run(port, turns, func(int) int { return 1 }))
+	for i, tn := range turns {
+		for at := 1; at < len(tn.data); at++ {
+			cut := append(turns[:i:i], turn{tn.dir, tn.data[:at]}, turn{tn.dir, tn.data[at:]})
+			check(fmt.Sprintf("turn %d cut at %d", i, at), run(port, append(cut, turns[i+1:]...), whole))
+		}
+	}
+	return want
+}
+
+func hooks(s []seen) (h []Hook) {
+	for _, e := range s {
+		h = append(h, e.ev.Hook)
+	}
+	return h
+}
+
+// recorder is a connection that remembers what each side wrote, in turns.
+type recorder struct {
+	net.Conn
+	dir   packet.Dir
+	turns *[]turn
+}
+
+func (r recorder) Write(b []byte) (int, error) {
+	ts := *r.turns
+	if n := len(ts); n > 0 && ts[n-1].dir == r.dir {
+		ts[n-1].data = append(ts[n-1].data, b...)
+	} else {
+		*r.turns = append(ts, turn{r.dir, bytes.Clone(b)})
+	}
+	return r.Conn.Write(b)
+}
+
+// handshake returns what crypto/tls sends for a client with this
+// configuration, up to and with the ServerHello.
+func handshake(t testing.TB, client, server *tls.Config) []turn {
+	t.Helper()
+	a, b := net.Pipe()
+	defer a.Close()
+	var turns []turn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer b.Close()
+		// The server has no certificate, so it stops after the hello; what
+		// crypto/tls sends until then is all that matters here.
+		tls.Server(recorder{b, s2c, &turns}, server).Handshake()
+	}()
+	client.InsecureSkipVerify = true
+	tls.Client(recorder{a, c2s, &turns}, client).Handshake()
+	a.Close()
+	<-done
+	return turns
+}
+
+var testServer = &tls.Config{Certificates: []tls.Certificate{selfSigned()}}
+
+func TestTLSHellos(t *testing.T) {
+	long := make([]string, 200) // makes a hello of several records' size
+	for i := range long {
+		long[i] = strings.Repeat("p", 250)
+	}
+	tests := map[string]struct {
+		client  *tls.Config
+		sni     string
+		version string
+	}{
+		"1.3":          {&tls.Config{ServerName: "www.Example.com"}, "www.Example.com", "TLS 1.3"},
+		"1.2":          {&tls.Config{ServerName: "example.com", MaxVersion: tls.VersionTLS12}, "example.com", "TLS 1.2"},
+		"no name":      {&tls.Config{}, "", "TLS 1.3"},
+		"small":        {&tls.Config{ServerName: "a.b", CurvePreferences: []tls.CurveID{tls.X25519}}, "a.b", "TLS 1.3"},
+		"two hellos":   {&tls.Config{ServerName: "retry.example", CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP384}}, "retry.example", "TLS 1.3"},
+		"long":         {&tls.Config{ServerName: "long.example", NextProtos: long[:12]}, "long.example", "TLS 1.3"},
+		"many records": {&tls.Config{ServerName: "long.example", NextProtos: long}, "long.example", "TLS 1.3"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			server := testServer
+			if name == "two hellos" {
+				server = &tls.Config{Certificates: testServer.Certificates, CurvePreferences: []tls.CurveID{tls.CurveP384}}
+			}
+			turns := handshake(t, tt.client, server)
+			var got []seen
+			if name == "many records" {
+				got = run(443, turns, func(int) int { return 1448 })
+			} else {
+				got = splits(t, 443, turns)
+			}
+			want := []Hook{ProtocolDetected, TLSClientHello, TLSServerHello}
+			if !reflect.DeepEqual(hooks(got), want) {
+				t.Fatalf("events %v, want %v", got, want)
+			}
+			buffers := fmt.Sprintf("tls.version=%q", tt.version)
+			if tt.sni != "" {
+				buffers = fmt.Sprintf("tls.sni=%q %s", tt.sni, buffers)
+			}
+			if last := got[2]; last.buffers != buffers || last.proto != TLS {
+				t.Errorf("%v, want %s", last, buffers)
+			}
+		})
+	}
+}
+
+// The hello in two segments, in either order, cut everywhere.
+func TestTLSThroughReassembly(t *testing.T) {
+	hello := handshake(t, &tls.Config{ServerName: "example.com"}, testServer)[0].data
+	if len(hello) < 1400 {
+		t.Fatalf("the hello has %d bytes; one with a post-quantum key share was wanted", len(hello))
+	}
+	pool := stream.NewPool(1 << 20)
+	const isn = 0xfffffe00 // wraps within the hello
+	for at := 1; at < len(hello); at++ {
+		for _, swapped := range []bool{false, true} {
+			order := [][2]int{{0, at}, {at, len(hello)}}
+			if swapped {
+				order[0], order[1] = order[1], order[0]
+			}
+			s, r := newSession(443), pool.Get()
+			r.Reset(isn, stream.Config{})
+			var got []seen
+			for _, o := range order {
+				r.Borrow(isn+uint32(o[0]), hello[o[0]:o[1]])
+				left := present(s, c2s, r.Bytes(), &got)
+				r.Consume(len(r.Bytes()) - len(left))
+			}
+			pool.Put(r)
+			if len(got) != 2 || got[1].ev.Hook != TLSClientHello || got[1].buffers != `tls.sni="example.com"` {
+				t.Fatalf("cut at %d, swapped %v: %v", at, swapped, got)
+			}
+		}
+	}
+}
+
+// records cuts a handshake message into records of n bytes.
+func records(message []byte, n int) (out []byte) {
+	for len(message) > 0 {
+		k := min(n, len(message))
+		out = append(out, 22, 3, 1, byte(k>>8), byte(k))
+		out = append(out, message[:k]...)
+		message = message[k:]
+	}
+	return out
+}
+
+func TestTLSOddities(t *testing.T) {
+	hello := handshake(t, &tls.Config{ServerName: "example.com"}, testServer)[0].data
+	message := hello[5:]
+	ok := []Hook{ProtocolDetected, TLSClientHello}
+	broken := []Hook{ProtocolDetected, ParserFailed}
+	at := bytes.Index(message, []byte("example.com"))
+	patch := func(i int, b ...byte) []byte {
+		m := bytes.Clone(message)
+		copy(m[i:], b)
+		return records(m, 1<<14)
+	}
+	tests := map[string]struct {
+		data []byte
+		want []Hook
+		sni  string
+	}{
+		"records of 100 bytes": {records(message, 100), ok, "example.com"},
+		"records of 7 bytes":   {records(message, 7), ok, "example.com"},
+		"SSL 2 hello":          {append([]byte{0x80, 43, 1, 3, 1, 0, 18, 0, 0, 0, 16}, make([]byte, 34)...), ok, ""},
+		"name too long":        {patch(at-2, 0xff, 0xff), broken, ""},
+		"not a host name":      {patch(at-3, 1), ok, ""},
+		"body too short":       {patch(1, 0, 1, 0), broken, ""},
+		"hello too large":      {patch(1, 2, 0, 0), broken, ""},
+		"another message":      {append(hello[:5:5], append([]byte{1, 0, 0, 0}, message...)...), broken, ""},
+		"record too large":     {append(records(message[:100], 100), 22, 3, 3, 0xff, 0xff), broken, ""},
+		"not a record":         {append(records(message[:100], 100), "GET / HTTP/1.1"...), broken, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := splits(t, 443, []turn{{c2s, tt.data}})
+			if !reflect.DeepEqual(hooks(got), tt.want) {
+				t.Fatalf("events %v, want %v", got, tt.want)
+			}
+			if sni := fmt.Sprintf("tls.sni=%q", tt.sni); tt.sni != "" && got[1].buffers != sni {
+				t.Errorf("%v, want %s", got[1], sni)
+			}
+		})
+	}
+}
+
+// exchange returns what net/http sends for the requests, and a handler for
+// them, over one connection.
+func exchange(t testing.TB, handler http.HandlerFunc, requests ...*http.Request) []turn {
+	t.Helper()
+	a, b := net.Pipe()
+	defer a.Close()
+	var turns []turn
+	listener := &oneConn{conn: make(chan net.Conn, 1)}
+	listener.conn <- recorder{b, s2c, &turns}
+	server := &http.Server{Handler: handler}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Serve(listener)
+	}()
+	client := recorder{a, c2s, &turns}
+	replies := bufio.NewReader(a)
+	for _, r := range requests {
+		var b bytes.Buffer
+		if err := r.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		go client.Write(b.Bytes())
+		resp, err := http.ReadResponse(replies, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+	}
+	server.Close()
+	close(listener.conn)
+	<-done
+	return turns
+}
+
+// oneConn is a listener with one connection.
+type oneConn struct{ conn chan net.Conn }
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if c, ok := <-l.conn; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
+
+func request(method, url, body string) *http.Request {
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		panic(err)
+	}
+	if body != "" {
+		r.Body = io.NopCloser(strings.NewReader(body)) // of unknown length: chunked
+	}
+	r.Header.Set("User-Agent", "test/1")
+	return r
+}
+
+func TestHTTPOfTheStandardLibrary(t *testing.T) {
+	turns := exchange(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, "hello, ")
+		w.(http.Flusher).Flush()
+		fmt.Fprint(w, "world")
+	},
+		request("GET", "http://Example.com:8080/a?b", ""),
+		request("HEAD", "http://example.com/head", ""),
+		request("POST", "http://second.example/form", "GET /not HTTP/1.1\r\nHost: smuggled\r\n\r\n"),
+	)
+	got := splits(t, 80, turns)
+	var lines []string
+	for _, s := range got {
+		lines = append(lines, s.String())
+	}
+	want := []string{
+		`protocol_detected/to_server#0 http `,
+		`http_request_headers/to_server#0 http http.host="example.com" http.host.raw="Example.com:8080" http.method="GET" http.uri="/a?b" http.user_agent="test/1"`,
+		`http_response_headers/to_client#0 http http.host="example.com" http.host.raw="Example.com:8080" http.method="GET" http.uri="/a?b" http.user_agent="test/1"`,
+		`http_request_headers/to_server#1 http http.host="example.com" http.host.raw="example.com" http.method="HEAD" http.uri="/head" http.user_agent="test/1"`,
+		`http_response_headers/to_client#1 http http.host="example.com" http.host.raw="example.com" http.method="HEAD" http.uri="/head" http.user_agent="test/1"`,
+		`http_request_headers/to_server#2 http http.host="second.example" http.host.raw="second.example" http.method="POST" http.uri="/form" http.user_agent="test/1"`,
+		`http_response_headers/to_client#2 http http.host="second.example" http.host.raw="second.example" http.method="POST" http.uri="/form" http.user_agent="test/1"`,
+	}
+	if !reflect.DeepEqual(lines, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+}

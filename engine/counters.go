@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/engine/stream"
+	"github.com/sluicefw/sluice/metrics"
+)
+
+// Reason says why a packet was dropped (or, where the engine only looks on,
+// would have been). Every drop has exactly one.
+type Reason uint8
+
+const (
+	NotDropped      Reason = iota
+	ReasonInvalid          // failed packet validation
+	ReasonNoProgram        // no policy is in force yet
+	ReasonStateless        // a stateless rule or default action
+	ReasonFlowLimit        // the flow table is full of established flows
+	ReasonStream           // not a packet of its TCP connection
+	ReasonException        // midstream, by the stream exception policy
+	ReasonRule             // a rule
+	ReasonFlow             // its flow was dropped before
+	ReasonDefault          // a stateful default action
+	NumReasons
+)
+
+var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action"}
+
+// String is the reason's metric label.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Cause says why a TCP packet was midstream.
+type Cause uint8
+
+const (
+	CauseUnknown Cause = iota // no flow of it was ever seen, or too long ago
+	CauseFlushed
+	CauseIdle
+	CauseClosed
+	CauseEvicted
+	CauseRestart // the engine is so young that the flow may be older
+	NumCauses
+)
+
+var causeNames = [NumCauses]string{"never_seen", "flushed", "idle_timeout", "closed", "evicted", "restart"}
+
+// String is the cause's metric label.
+func (c Cause) String() string { return causeNames[c] }
+
+// The counters of a worker, as indices into its block. Groups that belong to an
+// enumeration begin at their first member.
+const (
+	cStatelessPackets = iota
+	cStatelessBytes
+	cStatelessPassed
+	cStatelessDropped
+	cStatefulPackets
+	cStatefulBytes
+	cStatefulPassed
+	cStatefulRejected
+	cNotIP
+	cFlows
+	cAlerts
+	cResets
+	cResetErrors
+	cInspectionRefused
+	cRepinned
+	cDriverErrors
+	cInvalid    = cDriverErrors + 1
+	cDropped    = cInvalid + packet.NumInvalid - 1
+	cStream     = cDropped + int(NumReasons) - 1
+	cEnded      = cStream + stream.Reasons - 1
+	cException  = cEnded + int(flow.NumReasons)
+	numCounters = cException + int(detect.NumExceptions)*int(NumCauses)
+)
+
+// Counters is the table of what every worker counts, by firewall and zone.
+// AWS publishes the ones before the dash under CloudWatch names.
+type Counters struct{ *metrics.Set }
+
+// NewCounters makes the table; register it once in a process.
+func NewCounters() Counters {
+	series := make([]metrics.Series, numCounters)
+	one := func(i int, name, help string, labels ...string) {
+		series[i] = metrics.Series{Name: "sluice_" + name + "_total", Help: help, Labels: labels}
+	}
+	one(cStatelessPackets, "stateless_received_packets", "Packets that arrived at the stateless engine.")
+	one(cStatelessBytes, "stateless_received_bytes", "Bytes that arrived at the stateless engine.")
+	one(cStatelessPassed, "stateless_passed_packets", "Packets that the stateless engine let through without further inspection.")
+	one(cStatelessDropped, "stateless_dropped_packets", "Packets that stateless rules and default actions dropped.")
+	one(cStatefulPackets, "stateful_received_packets", "Packets that arrived at the stateful engine.")
+	one(cStatefulBytes, "stateful_received_bytes", "Bytes that arrived at the stateful engine.")
+	one(cStatefulPassed, "stateful_passed_packets", "Packets that the stateful engine let through.")
+	one(cStatefulRejected, "stateful_rejected_packets", "Packets that were dropped and answered with a reset or an unreachable message.")
+	one(cNotIP, "not_ip_packets", "Frames that are not IP, which no rule sees and which pass.")
+	one(cFlows, "flows_created", "Flows that entered the flow table.")
+	one(cAlerts, "alerts", "Alerts of rules and default actions.")
+	one(cResets, "resets_sent", "Resets and unreachable messages sent.")
+	one(cResetErrors, "reset_errors", "Resets and unreachable messages that could not be sent.")
+	one(cInspectionRefused, "inspection_refused_flows", "Flows whose stream was not inspected because the memory for it was in use.")
+	one(cRepinned, "flows_repinned", "Flows that were moved to newer rules because too many generations were alive.")
+	one(cDriverErrors, "driver_errors", "Batches whose verdicts the driver could not deliver.")
+	for i := 1; i < packet.NumInvalid; i++ {
+		one(cInvalid+i-1, "invalid_dropped_packets", "Packets that failed validation.", "reason", packet.Invalid(i).String())
+	}
+	for r := NotDropped + 1; r < NumReasons; r++ {
+		one(cDropped+int(r)-1, "dropped_packets", "Dropped packets of both engines, each with its one reason.", "reason", r.String())
+	}
+	for r := 1; r < stream.Reasons; r++ {
+		one(cStream+r-1, "stream_invalid_packets", "TCP packets that do not belong to their connection.", "reason", stream.Reason(r).String())
+	}
+	for r := range flow.NumReasons {
+		one(cEnded+int(r), "flows_ended", "Flows that left the flow table.", "reason", r.String())
+	}
+	for e := range detect.NumExceptions {
+		for c := range NumCauses {
+			one(cException+int(e)*int(NumCauses)+int(c), "stream_exception_policy_packets", "TCP packets that belong to no tracked flow, by what the policy did and why they were midstream.", "policy", e.String(), "cause", c.String())
+		}
+	}
+	return Counters{metrics.MustSet([]string{"firewall", "zone"}, series...)}
+}

@@ -1,0 +1,408 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/rule"
+)
+
+// compiler carries what the rules of one program share while it is built.
+type compiler struct {
+	addrs map[string]*addrSet // by source text and scope, so that groups share their sets
+	ports map[string]portSet
+}
+
+// Compile builds a program. It stops at the first rule that it cannot run as
+// written, with an *Error: a keyword is never ignored.
+func Compile(sources []Source, opt Options) (*RuleSet, error) {
+	c := compiler{addrs: map[string]*addrSet{}, ports: map[string]portSet{}}
+	type ordered struct {
+		Rule
+		priority int
+	}
+	var all []ordered
+	for _, s := range sources {
+		r, err := c.rule(s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ordered{r, r.Meta.Severity})
+		if s.Rule.Both {
+			back := r
+			back.src, back.dst = r.dst, r.src
+			back.srcPort, back.dstPort = r.dstPort, r.srcPort
+			all = append(all, ordered{back, r.Meta.Severity})
+		}
+	}
+	if !opt.Strict {
+		slices.SortStableFunc(all, func(a, b ordered) int {
+			if d := actionOrder(a.Action) - actionOrder(b.Action); d != 0 {
+				return d
+			}
+			return a.priority - b.priority
+		})
+	}
+	p := &RuleSet{rules: make([]Rule, len(all)), flowVerdicts: opt.FlowVerdicts}
+	for i := range all {
+		p.rules[i] = all[i].Rule
+		p.file(uint32(i))
+	}
+	return p, nil
+}
+
+// Check says whether one rule could be part of a program. Variables that
+// lookup does not know are taken as any address or port.
+func Check(r *rule.Rule, lookup Variables) error {
+	c := compiler{addrs: map[string]*addrSet{}, ports: map[string]portSet{}}
+	_, err := c.rule(Source{Rule: r, Lookup: lookup})
+	return err
+}
+
+func actionOrder(a Action) int {
+	switch a {
+	case Pass:
+		return 0
+	case Drop:
+		return 1
+	case Reject, RejectDst, RejectBoth:
+		return 2
+	}
+	return 3
+}
+
+// file puts rule i on the lists that will find it.
+func (p *RuleSet) file(i uint32) {
+	r := &p.rules[i]
+	switch r.kind {
+	case kindIPOnly, kindHeader:
+		p.perClass(&p.header, r, i)
+	case kindPacket:
+		p.perClass(&p.packet, r, i)
+	case kindStream:
+		if !r.onlyStrm {
+			p.perClass(&p.packet, r, i)
+		}
+		p.stream = append(p.stream, i)
+		reach := 0
+		for j := range r.payload {
+			reach += r.payload[j].reach()
+		}
+		p.streamTail = max(p.streamTail, min(reach, maxStreamTail))
+	case kindApp:
+		if len(r.buffers) == 1 && len(r.payload) == 0 {
+			b := &r.buffers[0]
+			if isHost, cased := hostBuffer(b.buffer); isHost {
+				if name, ok := hostName(b, cased); ok {
+					index := p.hosts[b.buffer]
+					if index == nil {
+						index = &hostIndex{}
+						p.hosts[b.buffer] = index
+					}
+					index.add(name, i)
+					return
+				}
+			}
+		}
+		p.hooks[r.hook] = append(p.hooks[r.hook], i)
+	}
+}
+
+// maxStreamTail bounds what a stream keeps for patterns that span segments.
+const maxStreamTail = 4096
+
+func (p *RuleSet) perClass(lists *[numClasses][]uint32, r *Rule, i uint32) {
+	var seen [numClasses]bool
+	for proto := range 256 {
+		if class := classOf(uint8(proto)); r.protos[proto>>6]&(1<<(proto&63)) != 0 && !seen[class] {
+			seen[class] = true
+			lists[class] = append(lists[class], i)
+		}
+	}
+}
+
+// hostBuffer says whether a buffer holds a host name, and whether in any case.
+func hostBuffer(b applayer.Buffer) (is, cased bool) {
+	switch b {
+	case applayer.TLSSNI:
+		return true, true
+	case applayer.HTTPHost:
+		return true, false
+	}
+	return false, false
+}
+
+func (c *compiler) rule(s Source) (Rule, error) {
+	in := s.Rule
+	r := Rule{
+		Meta: Meta{
+			GID: in.GID, SID: in.SID, Rev: in.Rev, Msg: in.Msg,
+			Severity: 3, ResourceARN: s.ResourceARN,
+		},
+		Action: actionOf(in.Action),
+		Log:    in.Action != rule.Pass,
+	}
+	fail := func(o *rule.Option, format string, args ...any) (Rule, error) {
+		e := &Error{Rule: in, Line: in.Line, Col: 1, Msg: fmt.Sprintf(format, args...)}
+		if o != nil {
+			e.Line, e.Col = o.Line, o.Col
+		}
+		return Rule{}, e
+	}
+	if in.ClassType != "" {
+		if class, ok := classTypes[in.ClassType]; ok {
+			r.Meta.Category, r.Meta.Severity = class.text, class.severity
+		}
+	}
+	if in.Priority > 0 {
+		r.Meta.Severity = in.Priority
+	}
+	if err := r.setProto(in.Proto); err != nil {
+		return fail(nil, "%v", err)
+	}
+	negated, err := c.header(&r, s)
+	if err != nil {
+		return fail(nil, "%v", err)
+	}
+
+	ipOnly := !negated && !r.appGiven && !r.onlyPkt && !r.onlyStrm
+	for i := range in.Options {
+		o := &in.Options[i]
+		switch arg := o.Arg.(type) {
+		case *rule.Content:
+			ipOnly = false
+			if err := r.addContent(arg); err != nil {
+				return fail(o, "%v", err)
+			}
+			continue
+		case *rule.Flow:
+			ipOnly = false
+			r.flow = *arg
+			if arg.NoFrag || arg.OnlyFrag {
+				return fail(o, "flow:no_frag and flow:only_frag need reassembled fragments, which this version does not have; remove them")
+			}
+			r.onlyPkt = r.onlyPkt || arg.NoStream
+			r.onlyStrm = r.onlyStrm || arg.OnlyStream
+			continue
+		case *rule.TCPFlags:
+			ipOnly = false
+			r.flags = arg
+			continue
+		case *rule.AppProto:
+			ipOnly = false
+			if arg.Mode != "" {
+				return fail(o, "app-layer-protocol's mode %q is not supported by this version; leave it out", arg.Mode)
+			}
+			proto, ok := applayer.ProtoByName(arg.Name)
+			if !ok {
+				return fail(o, "application protocol %q is not known to this version", arg.Name)
+			}
+			if r.appGiven {
+				return fail(o, "the rule's protocol and app-layer-protocol both name an application protocol; keep one of them")
+			}
+			r.app, r.appGiven, r.appNot = proto, !arg.Negated, arg.Negated
+			continue
+		}
+		switch o.Name {
+		case "msg", "sid", "rev", "gid", "reference", "metadata", "priority", "classtype", "target",
+			"nocase", "startswith", "endswith", "offset", "depth", "distance", "within", "fast_pattern", "rawbytes", "dotprefix", "pkt_data":
+			// Held in Rule itself, or folded into the content that it modifies.
+		case "noalert":
+			r.Log = false
+		case "alert":
+			r.Log = true
+		case "ssl_state":
+			ipOnly = false
+			if o.Value != "client_hello" {
+				return fail(o, "ssl_state:%s is not supported by this version; client_hello is", o.Value)
+			}
+			r.app, r.appGiven, r.hook = applayer.TLS, true, applayer.TLSClientHello
+		default:
+			if _, isBuffer := applayer.BufferByName(o.Name); isBuffer {
+				ipOnly = false
+				continue
+			}
+			return fail(o, "keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)
+		}
+	}
+	return r, r.classify(ipOnly)
+}
+
+// classify decides when the rule is looked at.
+func (r *Rule) classify(ipOnly bool) error {
+	switch {
+	case len(r.buffers) > 0:
+		r.kind = kindApp
+		for i := range r.buffers {
+			r.hook = max(r.hook, r.buffers[i].buffer.Hook())
+		}
+	case r.hook != 0:
+		r.kind = kindApp
+	case len(r.payload) > 0:
+		r.kind = kindStream
+		if r.onlyPkt || r.protos[0]&(1<<packet.ProtoTCP) == 0 {
+			r.kind = kindPacket
+		}
+	case r.flags != nil:
+		r.kind = kindPacket
+	case r.appGiven && r.app != applayer.Unknown && r.app != applayer.Failed:
+		r.kind, r.hook = kindApp, applayer.ProtocolDetected
+	case ipOnly:
+		r.kind = kindIPOnly
+	default:
+		r.kind = kindHeader
+	}
+	return nil
+}
+
+func actionOf(a rule.Action) Action {
+	switch a {
+	case rule.Pass:
+		return Pass
+	case rule.Drop:
+		return Drop
+	case rule.Reject:
+		return Reject
+	case rule.RejectDst:
+		return RejectDst
+	case rule.RejectBoth:
+		return RejectBoth
+	}
+	return Alert
+}
+
+// header resolves addresses and ports. negated says whether an address is
+// negated anywhere, which makes a packet rule of an IP-only one.
+func (c *compiler) header(r *Rule, s Source) (negated bool, err error) {
+	if r.src, err = c.addrSet(s.Rule.Src, s.Lookup); err != nil {
+		return false, fmt.Errorf("source address: %w", err)
+	}
+	if r.dst, err = c.addrSet(s.Rule.Dst, s.Lookup); err != nil {
+		return false, fmt.Errorf("destination address: %w", err)
+	}
+	if r.srcPort, err = c.portSet(s.Rule.SrcPort, s.Lookup); err != nil {
+		return false, fmt.Errorf("source port: %w", err)
+	}
+	if r.dstPort, err = c.portSet(s.Rule.DstPort, s.Lookup); err != nil {
+		return false, fmt.Errorf("destination port: %w", err)
+	}
+	return s.Rule.Src.Negated(s.Lookup.Addrs) || s.Rule.Dst.Negated(s.Lookup.Addrs), nil
+}
+
+func (c *compiler) addrSet(a rule.Addrs, lookup Variables) (*addrSet, error) {
+	if a.Any {
+		return nil, nil
+	}
+	key := fmt.Sprintf("%p %s", lookup, a)
+	if set, ok := c.addrs[key]; ok {
+		return set, nil
+	}
+	resolved, err := a.Resolve(lookup.Addrs)
+	if err != nil {
+		return nil, err
+	}
+	set := newAddrSet(resolved)
+	c.addrs[key] = set
+	return set, nil
+}
+
+func (c *compiler) portSet(p rule.Ports, lookup Variables) (portSet, error) {
+	if p.Any {
+		return nil, nil
+	}
+	key := fmt.Sprintf("%p %s", lookup, p)
+	if set, ok := c.ports[key]; ok {
+		return set, nil
+	}
+	set, err := p.Resolve(lookup.Ports)
+	if err != nil {
+		return nil, err
+	}
+	c.ports[key] = set
+	return set, nil
+}
+
+// setProto turns a header protocol into IP protocols, an IP version and an
+// application protocol.
+func (r *Rule) setProto(name string) error {
+	one := func(protos ...uint8) {
+		for _, p := range protos {
+			r.protos[p>>6] |= 1 << (p & 63)
+		}
+	}
+	switch strings.ToLower(name) {
+	case "ip":
+		r.protos = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	case "ip4", "ipv4":
+		r.protos, r.ipVersion = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, 4
+	case "ip6", "ipv6":
+		r.protos, r.ipVersion = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, 6
+	case "tcp":
+		one(packet.ProtoTCP)
+	case "tcp-pkt":
+		one(packet.ProtoTCP)
+		r.onlyPkt = true
+	case "tcp-stream":
+		one(packet.ProtoTCP)
+		r.onlyStrm = true
+	case "udp":
+		one(packet.ProtoUDP)
+	case "icmp":
+		one(packet.ProtoICMP, packet.ProtoICMPv6)
+	case "icmpv4":
+		one(packet.ProtoICMP)
+	case "icmpv6":
+		one(packet.ProtoICMPv6)
+	case "sctp":
+		one(packet.ProtoSCTP)
+	default:
+		app, ok := applayer.ProtoByName(name)
+		if !ok {
+			return fmt.Errorf("protocol %q is not supported by this version of Sluice; use one of the transport protocols, or an application protocol it recognises", name)
+		}
+		r.app, r.appGiven = app, true
+		one(packet.ProtoTCP, packet.ProtoUDP)
+	}
+	return nil
+}
+
+func (r *Rule) addContent(c *rule.Content) error {
+	for _, n := range []*rule.Num{c.Offset, c.Depth, c.Distance, c.Within} {
+		if n != nil && n.Var != "" {
+			return fmt.Errorf("variable %q: byte_extract and byte_math are not supported by this version; use a number", n.Var)
+		}
+	}
+	dotprefix := false
+	for _, t := range c.Transforms {
+		if t.Name != "dotprefix" {
+			return fmt.Errorf("transformation %q is not supported by this version; remove it from the rule", t.Name)
+		}
+		dotprefix = true
+	}
+	if c.Buffer == "" || c.Buffer == "pkt_data" {
+		if dotprefix {
+			return fmt.Errorf("dotprefix works on a sticky buffer such as tls.sni; put one before it")
+		}
+		r.payload = append(r.payload, newContent(c))
+		return nil
+	}
+	b, ok := applayer.BufferByName(c.Buffer)
+	if !ok {
+		return fmt.Errorf("buffer %q is not supported by this version of Sluice; remove it from the rule", c.Buffer)
+	}
+	app := b.Proto()
+	if !r.appGiven {
+		r.app, r.appGiven = app, true
+	} else if r.app != app {
+		return fmt.Errorf("buffer %q belongs to protocol %s, but the rule is for %s", c.Buffer, app, r.app)
+	}
+	if last := len(r.buffers) - 1; last >= 0 && r.buffers[last].buffer == b && r.buffers[last].dotprefix == dotprefix {
+		r.buffers[last].contents = append(r.buffers[last].contents, newContent(c))
+	} else {
+		r.buffers = append(r.buffers, bufferMatch{buffer: b, dotprefix: dotprefix, contents: []content{newContent(c)}})
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package detect
+
+import (
+	"slices"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+// Input is what one inspection may look at. The engine fills it for each packet.
+type Input struct {
+	Packet      *packet.Packet
+	Dir         packet.Dir
+	First       bool // the flow's first packet in this direction
+	Established bool // the flow was established before this packet (Suricata's flow:established)
+
+	App      applayer.Proto
+	AppFinal bool // App will not change any more
+
+	// Stream holds the in-order bytes that this packet made available,
+	// preceded by the tail of those before; StreamBase is the offset of its
+	// first byte in the direction's stream.
+	Stream     []byte
+	StreamBase int
+}
+
+// Hit is a rule that matched. Whole says that the match decides the flow.
+type Hit struct {
+	Rule  uint32
+	Whole bool
+}
+
+// Result collects hits and decides. It is reused: Reset it for each packet.
+type Result struct {
+	hits  []Hit
+	dot   []byte // scratch of dotprefix
+	lower []byte // scratch of host look-ups
+
+	// Set by Decide.
+	Action Action
+	Whole  bool   // the action decides the flow and not this packet only
+	Rule   *Rule  // that decided, nil when Action is None
+	Index  uint32 // of Rule in the set
+	Alerts []Hit  // rules to log, in order
+}
+
+// Reset forgets what was found.
+func (r *Result) Reset() {
+	r.hits = r.hits[:0]
+	r.Alerts = r.Alerts[:0]
+	r.Action, r.Whole, r.Rule = None, false, nil
+}
+
+// Header looks at the rules that depend on the flow alone. It reports whether
+// any matched; if none did, none will for later packets of the same direction,
+// establishment and application protocol.
+func (p *RuleSet) Header(in *Input, res *Result) bool {
+	hit := false
+	for _, i := range p.header[classOf(in.Packet.Proto)] {
+		r := &p.rules[i]
+		if r.kind == kindIPOnly && !in.First || !r.header(in) || !r.appMatches(in) {
+			continue
+		}
+		res.hits = append(res.hits, Hit{i, r.kind == kindIPOnly})
+		hit = true
+	}
+	return hit
+}
+
+// Packet looks at the rules that inspect this packet's payload or flags.
+func (p *RuleSet) Packet(in *Input, res *Result) {
+	for _, i := range p.packet[classOf(in.Packet.Proto)] {
+		r := &p.rules[i]
+		if r.flags != nil && !matchFlags(r.flags, in.Packet) || !r.header(in) || !r.appMatches(in) {
+			continue
+		}
+		if len(r.payload) > 0 && !match(r.payload, buffer{data: in.Packet.Payload, ended: true}) {
+			continue
+		}
+		res.hits = append(res.hits, Hit{i, false})
+	}
+}
+
+// Stream looks at the rules that inspect reassembled bytes.
+func (p *RuleSet) Stream(in *Input, res *Result) {
+	for _, i := range p.stream {
+		r := &p.rules[i]
+		if !r.header(in) || !r.appMatches(in) || r.flags != nil && !matchFlags(r.flags, in.Packet) {
+			continue
+		}
+		if match(r.payload, buffer{data: in.Stream, base: in.StreamBase, ended: true}) {
+			res.hits = append(res.hits, Hit{i, true})
+		}
+	}
+}
+
+// Event looks at the rules that wait for a hook of the flow's protocol parser.
+func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *Result) {
+	for buf, index := range p.hosts {
+		if index == nil || applayer.Buffer(buf).Hook() != ev.Hook {
+			continue
+		}
+		name, ok := s.Buffer(applayer.Buffer(buf))
+		if !ok {
+			continue
+		}
+		res.lower = res.lower[:0]
+		for _, b := range name {
+			res.lower = append(res.lower, lower(b))
+		}
+		index.visit(res.lower, func(i uint32) {
+			if r := &p.rules[i]; r.header(in) {
+				res.hits = append(res.hits, Hit{i, true})
+			}
+		})
+	}
+	for _, i := range p.hooks[ev.Hook] {
+		r := &p.rules[i]
+		if r.header(in) && r.appMatches(in) && r.matchBuffers(s, res) &&
+			(len(r.payload) == 0 || match(r.payload, buffer{data: in.Packet.Payload, ended: true})) {
+			res.hits = append(res.hits, Hit{i, true})
+		}
+	}
+}
+
+func (r *Rule) matchBuffers(s *applayer.Session, res *Result) bool {
+	for i := range r.buffers {
+		b := &r.buffers[i]
+		data, ok := s.Buffer(b.buffer)
+		if !ok {
+			return false
+		}
+		if b.dotprefix {
+			res.dot = append(append(res.dot[:0], '.'), data...)
+			data = res.dot
+		}
+		if !match(b.contents, buffer{data: data, ended: true}) {
+			return false
+		}
+	}
+	return true
+}
+
+// header compares protocol, flow state, addresses and ports, cheapest first.
+func (r *Rule) header(in *Input) bool {
+	p := in.Packet
+	if r.protos[p.Proto>>6]&(1<<(p.Proto&63)) == 0 || r.ipVersion != 0 && r.ipVersion != p.IPVersion {
+		return false
+	}
+	if r.flow.ToServer && in.Dir != packet.ToServer || r.flow.ToClient && in.Dir != packet.ToClient ||
+		r.flow.Established && !in.Established || r.flow.NotEstablished && in.Established {
+		return false
+	}
+	if r.srcPort != nil && !r.srcPort.has(p.SrcPort) || r.dstPort != nil && !r.dstPort.has(p.DstPort) {
+		return false
+	}
+	return r.src.has(&p.Src) && r.dst.has(&p.Dst)
+}
+
+// appMatches compares the flow's application protocol with the rule's.
+func (r *Rule) appMatches(in *Input) bool {
+	if r.appNot {
+		return in.App != r.app && (in.App != applayer.Unknown || in.AppFinal)
+	}
+	return !r.appGiven || in.App == r.app
+}
+
+// Decide puts the hits in the program's order and finds the outcome: pass stops
+// at once, the first drop or reject holds, and what matches after it is logged
+// but changes nothing, as in Suricata.
+func (p *RuleSet) Decide(res *Result) {
+	slices.SortFunc(res.hits, func(a, b Hit) int {
+		if a.Rule != b.Rule {
+			return int(a.Rule) - int(b.Rule)
+		}
+		if a.Whole == b.Whole {
+			return 0
+		}
+		if a.Whole {
+			return -1
+		}
+		return 1
+	})
+	last := int64(-1)
+	for _, h := range res.hits {
+		if int64(h.Rule) == last {
+			continue
+		}
+		last = int64(h.Rule)
+		r := &p.rules[h.Rule]
+		if r.Action == Pass && res.Action != None {
+			continue
+		}
+		if r.Log {
+			res.Alerts = append(res.Alerts, h)
+		}
+		if r.Action != Alert && res.Action == None {
+			res.Action, res.Rule, res.Index = r.Action, r, h.Rule
+			res.Whole = h.Whole || p.flowVerdicts
+		}
+		if r.Action == Pass {
+			return
+		}
+	}
+}

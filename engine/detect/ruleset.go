@@ -1,0 +1,193 @@
+// Package detect compiles rules to an immutable RuleSet and runs it. A Program is
+// a rule set with everything else that a firewall policy decides.
+//
+// A rule set keeps its rules in evaluation order, sorted into lists by what they
+// need to look at:
+//
+//   - header rules depend on nothing but addresses, ports, direction and flow
+//     state; the engine asks once for each state of a flow and then knows;
+//   - packet rules look at a packet's payload or flags;
+//   - stream rules look at reassembled bytes;
+//   - application rules wait for a hook of a protocol parser, and those that
+//     compare a whole host name are found by a hash of it.
+//
+// All rules that match are collected first and then decided in order, so what
+// wins depends on the rules' order and never on the list that found them.
+//
+// A RuleSet is never changed after Compile. Workers share it; what changes
+// while it runs is in Input, Result and Scratch, which each worker has of its own.
+package detect
+
+import (
+	"fmt"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/rule"
+)
+
+// Action is what a matching rule, or a whole inspection, comes to.
+type Action uint8
+
+const (
+	None  Action = iota // nothing terminating matched
+	Alert               // only as a rule's action
+	Pass
+	Drop
+	Reject     // drop, and a reset or unreachable to the packet's sender
+	RejectDst  // to its receiver
+	RejectBoth // to both
+)
+
+// String is the action as EVE records spell it.
+func (a Action) String() string {
+	switch a {
+	case None:
+		return "none"
+	case Alert:
+		return "alert"
+	case Pass:
+		return "pass"
+	case Drop:
+		return "drop"
+	}
+	return "reject"
+}
+
+// Drops says whether the packet goes no further.
+func (a Action) Drops() bool { return a >= Drop }
+
+// Meta is what records and counters say of a rule.
+type Meta struct {
+	GID, SID, Rev uint32
+	Msg           string
+	Category      string // text of its classtype
+	Severity      int    // 1 (worst) to 4; 3 when the rule does not say, as in Suricata
+	ResourceARN   string // the rule group or policy that it came from
+}
+
+// kind says when a rule is looked at, as Suricata sorts signatures.
+type kind uint8
+
+const (
+	kindIPOnly kind = iota // first packet of each direction, the match decides the flow
+	kindHeader             // every packet, but depends on the flow only
+	kindPacket             // payload or header of a packet
+	kindStream             // payload and reassembled stream
+	kindApp                // at a hook
+)
+
+// Rule is one compiled rule.
+type Rule struct {
+	Meta   Meta
+	Action Action
+	Log    bool // writes an alert record when it matches
+	kind   kind
+
+	protos    [4]uint64 // IP protocols, as a bit set
+	ipVersion uint8     // 4, 6 or 0 for both
+	app       applayer.Proto
+	appGiven  bool     // app must be the flow's protocol
+	appNot    bool     // app must not be it, once it is known
+	src, dst  *addrSet // nil matches every address
+	srcPort   portSet  // nil matches every port, also where there is none
+	dstPort   portSet
+	flow      rule.Flow
+	flags     *rule.TCPFlags
+	onlyPkt   bool // tcp-pkt: never the stream
+	onlyStrm  bool // tcp-stream, flow:only_stream: never the packet
+
+	payload []content
+	hook    applayer.Hook
+	buffers []bufferMatch
+}
+
+// bufferMatch is a run of contents that inspect one named buffer.
+type bufferMatch struct {
+	buffer    applayer.Buffer
+	dotprefix bool
+	contents  []content
+}
+
+// Protocol classes: rules are listed once for each class that they can match.
+const (
+	classTCP = iota
+	classUDP
+	classICMP
+	classOther
+	numClasses
+)
+
+func classOf(proto uint8) int {
+	switch proto {
+	case packet.ProtoTCP:
+		return classTCP
+	case packet.ProtoUDP:
+		return classUDP
+	case packet.ProtoICMP, packet.ProtoICMPv6:
+		return classICMP
+	}
+	return classOther
+}
+
+// RuleSet is a compiled set of rules, in evaluation order.
+type RuleSet struct {
+	rules  []Rule
+	header [numClasses][]uint32
+	packet [numClasses][]uint32
+	stream []uint32
+	hooks  [applayer.NumHooks][]uint32
+	hosts  [applayer.NumBuffers]*hostIndex
+
+	flowVerdicts bool
+	streamTail   int // bytes of a stream that must be kept for patterns that span segments
+}
+
+// Source is one rule to compile, with the scope that its variables live in.
+type Source struct {
+	Rule        *rule.Rule
+	Lookup      Variables
+	ResourceARN string
+}
+
+// Variables resolves $NAME and @NAME in rule headers.
+type Variables interface {
+	Addrs(name string) (rule.Addrs, bool)
+	Ports(name string) (rule.Ports, bool)
+}
+
+// Options say how the rules of a set relate.
+type Options struct {
+	// Strict evaluates rules in the order given. Otherwise pass comes before
+	// drop, drop before reject, reject before alert, and within an action the
+	// lower priority number, as Suricata orders by default.
+	Strict bool
+
+	// FlowVerdicts lets every pass, drop and reject decide its whole flow, as
+	// AWS documents it. Otherwise, as in Suricata, rules that look at single
+	// packets decide the packet only.
+	FlowVerdicts bool
+}
+
+// Error says why a rule cannot be compiled.
+type Error struct {
+	Rule      *rule.Rule
+	Line, Col int
+	Msg       string
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Col, e.Msg)
+}
+
+// Rules returns the compiled rules in evaluation order. The caller must not change them.
+func (p *RuleSet) Rules() []Rule { return p.rules }
+
+// NeedsStream says whether TCP payload must be reassembled for stream rules,
+// and how many bytes before new data patterns may reach back.
+func (p *RuleSet) NeedsStream() (tail int, ok bool) { return p.streamTail, len(p.stream) > 0 }
+
+// WantsStream says whether stream rules exist for a protocol at all.
+func (p *RuleSet) WantsStream(proto uint8) bool {
+	return proto == packet.ProtoTCP && len(p.stream) > 0
+}

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/pktio"
+)
+
+// exception applies the stream exception policy to a midstream TCP packet. It
+// reports whether the packet may open a flow.
+func (w *worker) exception(in *pktio.Packet) bool {
+	w.cause, w.causeOperation = w.causeOf()
+	policy := w.program.Exception
+	w.n[cException+int(policy)*int(NumCauses)+int(w.cause)]++
+	switch policy {
+	case detect.ExceptionDrop:
+		w.block1(in, nil, 0, ReasonException, nil)
+		return false
+	case detect.ExceptionReject:
+		w.block1(in, nil, 0, ReasonException, nil)
+		if w.pkt.TCP.Flags&packet.RST == 0 && w.table.FirstReset(&w.key) {
+			w.n[cStatefulRejected]++
+			w.reject(in, detect.RejectBoth)
+		}
+		return false
+	}
+	return true
+}
+
+// causeOf says why the packet at hand belongs to no flow.
+func (w *worker) causeOf() (Cause, string) {
+	if g, ok := w.table.Grave(&w.key); ok {
+		switch g.Reason {
+		case flow.Flushed:
+			return CauseFlushed, w.operations[g.Op]
+		case flow.Timeout:
+			return CauseIdle, ""
+		case flow.Closed, flow.Reused:
+			return CauseClosed, ""
+		case flow.Evicted:
+			return CauseEvicted, ""
+		}
+	}
+	if !w.opt.PacketClock && w.now-w.started < int64(w.program.TCPIdle) {
+		return CauseRestart, ""
+	}
+	return CauseUnknown, ""
+}
+
+// reject answers the packet at hand as action says.
+func (w *worker) reject(in *pktio.Packet, action detect.Action) {
+	if !w.opt.Inline {
+		return
+	}
+	p := &w.pkt
+	if p.Proto != packet.ProtoTCP {
+		if action != detect.RejectDst {
+			w.inject(packet.AppendUnreachable(w.resetBuf[:0], p), in, true)
+		}
+		return
+	}
+	if action != detect.RejectDst {
+		w.inject(packet.AppendReset(w.resetBuf[:0], p, true, packet.ResetFor(p, true)), in, true)
+	}
+	if action != detect.Reject {
+		w.inject(packet.AppendReset(w.resetBuf[:0], p, false, packet.ResetFor(p, false)), in, false)
+	}
+}
+
+func (w *worker) inject(ip []byte, like *pktio.Packet, back bool) {
+	if len(ip) == 0 {
+		return
+	}
+	if err := w.queue.Inject(ip, like, back); err != nil {
+		w.n[cResetErrors]++
+		return
+	}
+	w.n[cResets]++
+}

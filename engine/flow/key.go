@@ -1,0 +1,95 @@
+package flow
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+// Key names a flow: the 5-tuple in the direction of its first packet, the VLAN
+// stack it was seen in and the tunnel it was found in. It holds no pointer and
+// no padding, so two keys are compared as memory.
+//
+// ICMP has no ports. As in Suricata, SrcPort is the message type and DstPort
+// the type of its counterpart, so that an echo reply finds the echo's flow.
+type Key struct {
+	Src, Dst         packet.Addr
+	SrcPort, DstPort uint16
+	VLAN             [2]uint16
+	Proto            uint8
+	Tunnel           uint8 // 0 outside of any tunnel, else how deep
+}
+
+// Reverse returns the key as the other side's packets carry it.
+func (k *Key) Reverse() Key {
+	r := *k
+	r.Src, r.Dst = k.Dst, k.Src
+	r.SrcPort, r.DstPort = k.DstPort, k.SrcPort
+	return r
+}
+
+// KeyOf fills k from a valid IP packet.
+func KeyOf(k *Key, p *packet.Packet) {
+	k.Src, k.Dst = p.Src, p.Dst
+	k.VLAN = p.VLAN
+	k.Proto = p.Proto
+	k.Tunnel = 0
+	switch p.Proto {
+	case packet.ProtoICMP:
+		k.SrcPort, k.DstPort = uint16(p.ICMP.Type), uint16(counterpart4(p.ICMP.Type))
+	case packet.ProtoICMPv6:
+		k.SrcPort, k.DstPort = uint16(p.ICMP.Type), uint16(counterpart6(p.ICMP.Type))
+	default:
+		k.SrcPort, k.DstPort = p.SrcPort, p.DstPort
+	}
+}
+
+// HasPorts says whether SrcPort and DstPort of this protocol are ports.
+func HasPorts(proto uint8) bool {
+	return proto == packet.ProtoTCP || proto == packet.ProtoUDP || proto == packet.ProtoSCTP
+}
+
+// counterpart4 pairs the queries and replies of RFC 792, 950 and 1256; other
+// types are their own counterpart.
+func counterpart4(t uint8) uint8 {
+	switch t {
+	case 0, 8: // echo
+		return 8 - t
+	case 13, 15, 17: // timestamp, information, address mask requests
+		return t + 1
+	case 14, 16, 18:
+		return t - 1
+	case 9: // router advertisement
+		return 10
+	case 10:
+		return 9
+	}
+	return t
+}
+
+// counterpart6 pairs the queries and replies of RFC 4443, 4861 and 2710.
+func counterpart6(t uint8) uint8 {
+	switch t {
+	case 128, 133, 135, 139, 144: // echo, router, neighbour, node information, home agent
+		return t + 1
+	case 129, 134, 136, 140, 145:
+		return t - 1
+	}
+	return t
+}
+
+// hash is equal for a key and its reverse. The seed is secret, so nobody
+// outside can aim at one bucket.
+func (k *Key) hash(seed *[2]uint64) uint64 {
+	src := mix(binary.LittleEndian.Uint64(k.Src[:8])^seed[0], binary.LittleEndian.Uint64(k.Src[8:])^seed[1]+uint64(k.SrcPort)<<17)
+	dst := mix(binary.LittleEndian.Uint64(k.Dst[:8])^seed[0], binary.LittleEndian.Uint64(k.Dst[8:])^seed[1]+uint64(k.DstPort)<<17)
+	rest := uint64(k.Proto) | uint64(k.Tunnel)<<8 | uint64(k.VLAN[0])<<16 | uint64(k.VLAN[1])<<32
+	return mix(src+dst+seed[1], src^dst^rest^seed[0])
+}
+
+// mix multiplies to 128 bits and folds, as wyhash does.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd1b54a32d192ed03)
+	return hi ^ lo
+}

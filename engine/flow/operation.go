@@ -1,0 +1,120 @@
+package flow
+
+// Operation is one flow capture or flush on one table. The owner fills what is
+// exported before it hands it over.
+type Operation[S any] struct {
+	Filters []Filter // a flow is chosen if any of them matches
+	MinAge  int64    // nanoseconds; younger flows are left alone
+	Number  uint16   // the owner's short name for it, remembered for midstream packets; 0 for none
+
+	// Emit is called for each chosen flow, once, from the table's goroutine.
+	// For a flush this is the moment the flow ends.
+	Emit func(f *Flow[S])
+
+	flush   bool
+	epoch   uint32
+	takenUp int64
+	slots   int // slots that were in use then; later ones hold later flows
+	left    int // of those, how many the sweep has still to visit
+}
+
+func (op *Operation[S]) emit(f *Flow[S]) {
+	if op.Emit != nil {
+		op.Emit(f)
+	}
+}
+
+func (op *Operation[S]) number() uint16 {
+	if op == nil {
+		return 0
+	}
+	return op.Number
+}
+
+// chosen says whether op takes f. Age and idleness are judged as of the moment
+// that the operation was taken up: a flow that started later is too young
+// whatever MinAge is, and one whose idle time was over then was gone already.
+func (t *Table[S]) chosen(op *Operation[S], f *Flow[S]) bool {
+	if age := op.takenUp - f.First; age < 0 || age < op.MinAge {
+		return false
+	}
+	if t.owner.Closed(f) || op.takenUp-f.Last > t.owner.IdleTimeout(f) {
+		return false
+	}
+	for i := range op.Filters {
+		if op.Filters[i].Match(&f.Key) {
+			return true
+		}
+	}
+	return false
+}
+
+// Flush takes a flush up. It holds for the next Find on; Sweep completes it.
+// now must be the time that new flows would get.
+func (t *Table[S]) Flush(op *Operation[S], now int64) {
+	t.epoch++
+	op.flush = true
+	op.epoch = t.epoch
+	t.take(op, now)
+}
+
+// Capture takes a capture up: Sweep emits the flows that it chooses.
+func (t *Table[S]) Capture(op *Operation[S], now int64) {
+	t.take(op, now)
+}
+
+func (t *Table[S]) take(op *Operation[S], now int64) {
+	op.takenUp = now
+	op.slots, op.left = t.used, t.used
+	t.ops = append(t.ops, op)
+}
+
+// judge compares f, which is behind the table's epoch, with the flushes that it
+// has not met, oldest first. It returns the one that chose it, or brings f up to date.
+func (t *Table[S]) judge(f *Flow[S]) *Operation[S] {
+	for _, op := range t.ops {
+		if op.flush && f.epoch < op.epoch && t.chosen(op, f) {
+			return op
+		}
+	}
+	f.epoch = t.epoch
+	return nil
+}
+
+// Sweeping reports whether an operation still has flows to visit.
+func (t *Table[S]) Sweeping() bool { return len(t.ops) > 0 }
+
+// Sweep visits at most n slots: it ends flows whose idle time is over and
+// carries on the operations that were taken up. It returns an operation that
+// is now complete, or nil; call it again for the next.
+func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
+	for range min(n, t.used) {
+		if len(t.ops) > 0 && t.ops[0].left <= 0 {
+			break
+		}
+		if t.hand >= t.used {
+			t.hand = 0
+		}
+		slot := t.hand
+		t.hand++
+		f := t.at(slot)
+		if f.epoch != 0 && !t.stale(f, now) {
+			for _, op := range t.ops {
+				if !op.flush && slot < op.slots && op.left > 0 && t.chosen(op, f) {
+					op.emit(f)
+				}
+			}
+		}
+		for _, op := range t.ops {
+			if slot < op.slots {
+				op.left--
+			}
+		}
+	}
+	if len(t.ops) > 0 && t.ops[0].left <= 0 {
+		op := t.ops[0]
+		t.ops = append(t.ops[:0], t.ops[1:]...)
+		return op
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/eve"
+)
+
+// Operation asks for a capture or a flush of flows.
+type Operation struct {
+	ID      string
+	Flush   bool
+	Filters []flow.Filter // at least one; a flow is chosen if any matches
+	MinAge  time.Duration
+	Limit   int // flows kept in the result; more are counted, and flushed, all the same
+}
+
+// OperationResult is what an operation came to.
+type OperationResult struct {
+	TakenUp time.Time // when the last worker had taken it up: from then on a flush holds everywhere
+	Swept   time.Time // when the last worker had visited its whole table
+	Flows   int       // flows that were chosen
+	Stored  int       // of those, how many are in Chunks
+	Chunks  [][]FlowRecord
+}
+
+// chunkSize is how many flow records are allocated at a time.
+const chunkSize = 2048
+
+// share is one worker's part of an operation. The worker writes it until done
+// is closed.
+type share struct {
+	op     flow.Operation[state]
+	id     string
+	limit  *atomic.Int64 // records that may still be kept, by all workers
+	taken  time.Time
+	swept  time.Time
+	flows  int
+	chunks [][]FlowRecord
+	done   chan struct{}
+	lost   bool // the worker ended before it had swept
+}
+
+// errStopped says that an operation met the end of the engine.
+var errStopped = errors.New("the engine stopped before the operation was complete; flows may be missing")
+
+// Run carries out an operation on all workers and returns when the last of
+// them has swept its table, or when ctx ends. For a flush, no packet is treated
+// as part of a chosen flow any more once a worker has taken it up, which it does
+// before its next batch.
+func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error) {
+	e.mu.Lock()
+	workers := e.workers
+	e.number++
+	if e.number == 0 {
+		e.number = 1
+	}
+	number := e.number
+	e.mu.Unlock()
+
+	var limit atomic.Int64
+	limit.Store(int64(op.Limit))
+	shares := make([]*share, 0, len(workers))
+	for _, w := range workers {
+		s := &share{id: op.ID, limit: &limit, done: make(chan struct{})}
+		s.op = flow.Operation[state]{Filters: op.Filters, MinAge: int64(op.MinAge), Number: number}
+		if !w.send(ctx, func() { w.take(s, op.Flush) }) {
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("a worker did not take the operation up: %w", ctx.Err())
+			}
+			continue // stopped: it has no flows any more
+		}
+		shares = append(shares, s)
+	}
+	res := &OperationResult{TakenUp: time.Now()}
+	res.Swept = res.TakenUp
+	var err error
+	for i, s := range shares {
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d workers did not finish: %w", len(shares)-i, len(shares), ctx.Err())
+		}
+		if i == 0 || s.taken.After(res.TakenUp) {
+			res.TakenUp = s.taken
+		}
+		if s.swept.After(res.Swept) {
+			res.Swept = s.swept
+		}
+		res.Flows += s.flows
+		for _, c := range s.chunks {
+			res.Stored += len(c)
+		}
+		res.Chunks = append(res.Chunks, s.chunks...)
+		if s.lost {
+			err = errStopped
+		}
+	}
+	if op.Flush && e.opt.Wants.WantsFlows() {
+		e.logFlushed(res, op.ID)
+	}
+	return res, err
+}
+
+// logFlushed writes the flow records of flushed flows, outside of the workers:
+// hundreds of thousands of them must not hold a packet up.
+func (e *Engine) logFlushed(res *OperationResult, id string) {
+	records := e.opt.NewRecords()
+	now := time.Now().UnixNano()
+	var rec eve.Flow
+	for _, c := range res.Chunks {
+		for i := range c {
+			c[i].fill(&rec, flow.Flushed, id, now)
+			records.Flow(&rec)
+		}
+	}
+}
+
+// send puts f into the worker's mail and wakes it. It returns false when the
+// worker has stopped or ctx ends first.
+func (w *worker) send(ctx context.Context, f func()) bool {
+	w.mailMu.RLock()
+	defer w.mailMu.RUnlock()
+	if w.stopped {
+		return false
+	}
+	select {
+	case w.mail <- f:
+		w.queue.Wake()
+		return true
+	default:
+	}
+	w.queue.Wake()
+	select {
+	case w.mail <- f:
+		w.queue.Wake()
+		return true
+	case <-w.gone:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// take takes an operation up, between two batches.
+func (w *worker) take(s *share, flush bool) {
+	if !w.opt.PacketClock {
+		w.now = time.Now().UnixNano()
+	}
+	s.taken = time.Now()
+	s.op.Emit = func(f *flowEntry) { s.add(w, f) }
+	w.shares = append(w.shares, s)
+	if flush {
+		w.remember(s)
+		w.table.Flush(&s.op, w.now)
+	} else {
+		w.table.Capture(&s.op, w.now)
+	}
+}
+
+// rememberedFlushes is how many flushes keep their id for midstream packets.
+const rememberedFlushes = 1024
+
+func (w *worker) remember(s *share) {
+	w.operations[s.op.Number] = s.id
+	if len(w.operations) > rememberedFlushes {
+		delete(w.operations, s.op.Number-rememberedFlushes)
+	}
+}
+
+func (s *share) add(w *worker, f *flowEntry) {
+	s.flows++
+	if s.limit.Add(-1) < 0 {
+		return
+	}
+	last := len(s.chunks) - 1
+	if last < 0 || len(s.chunks[last]) == chunkSize {
+		s.chunks = append(s.chunks, make([]FlowRecord, 0, chunkSize))
+		last++
+	}
+	s.chunks[last] = append(s.chunks[last], w.record(f))
+}
+
+// completed is called when the sweep of an operation is over.
+func (w *worker) completed(op *flow.Operation[state]) {
+	for i, s := range w.shares {
+		if &s.op == op {
+			s.swept = time.Now()
+			close(s.done)
+			w.shares = append(w.shares[:i], w.shares[i+1:]...)
+			return
+		}
+	}
+}
+
+// abandon ends the operations that a stopping worker has not swept.
+func (w *worker) abandon() {
+	for _, s := range w.shares {
+		s.lost = true
+		close(s.done)
+	}
+	w.shares = nil
+}

@@ -1,0 +1,111 @@
+// Package packet turns bytes into headers, and headers into bytes for resets.
+// It keeps no state between packets: one Packet is reused for every packet of
+// a worker, and Decode sets every field of it.
+package packet
+
+import "net/netip"
+
+// LinkType says what the first byte of a packet is. The numbers are those of
+// the pcap link-type registry, so a capture's value can be used as it is.
+type LinkType uint16
+
+const (
+	LinkNull     LinkType = 0   // BSD loopback: 4-byte address family, host order
+	LinkEthernet LinkType = 1   // IEEE 802.3
+	LinkPPP      LinkType = 9   // PPP, with or without HDLC framing
+	LinkRaw12    LinkType = 12  // raw IP, as some systems number it
+	LinkRaw14    LinkType = 14  // raw IP, as some systems number it
+	LinkRaw      LinkType = 101 // raw IPv4 or IPv6
+	LinkLoop     LinkType = 108 // OpenBSD loopback: 4-byte address family, network order
+	LinkSLL      LinkType = 113 // Linux cooked capture v1
+	LinkIPv4     LinkType = 228 // raw IPv4
+	LinkIPv6     LinkType = 229 // raw IPv6
+	LinkSLL2     LinkType = 276 // Linux cooked capture v2
+)
+
+// IANA protocol numbers that the engine knows by name.
+const (
+	ProtoICMP   = 1
+	ProtoTCP    = 6
+	ProtoUDP    = 17
+	ProtoICMPv6 = 58
+	ProtoSCTP   = 132
+)
+
+// TCP flag bits as they stand in byte 13 of the header (RFC 9293, 3.1).
+const (
+	FIN uint8 = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+	ECE
+	CWR
+)
+
+// Addr is an IP address without pointers, so that flow keys stay invisible to
+// the garbage collector. IPv4 is stored as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+type Addr [16]byte
+
+// AddrFrom converts ip; the zone, if any, is dropped.
+func AddrFrom(ip netip.Addr) Addr { return ip.As16() }
+
+// Netip returns the address with IPv4 unmapped.
+func (a Addr) Netip() netip.Addr { return netip.AddrFrom16(a).Unmap() }
+
+// String prints the address in its usual form.
+func (a Addr) String() string { return a.Netip().String() }
+
+// TCP holds the fields of a TCP header. It is set when Packet.Proto is ProtoTCP,
+// the packet is valid and L4 is not nil.
+type TCP struct {
+	Seq, Ack uint32
+	Window   uint16 // as on the wire, not scaled
+	Urgent   uint16
+	Flags    uint8
+	Reserved uint8  // the 4 reserved bits, low nibble
+	WScale   uint8  // shift of the window scale option; see HasWScale
+	MSS      uint16 // 0 when absent
+	TSVal    uint32 // timestamp option; see HasTS
+	TSEcr    uint32
+
+	HasWScale, HasTS, SACKOK bool
+}
+
+// ICMP holds the first words of an ICMPv4 or ICMPv6 header.
+type ICMP struct {
+	Type, Code uint8
+	ID, Seq    uint16 // of echo messages, else 0
+}
+
+// Packet is one decoded packet. All slices are borrowed from the bytes given to
+// Decode and live exactly as long as those do.
+type Packet struct {
+	Data    []byte // everything that was given to Decode
+	Net     []byte // the IP packet from its first header byte to its last byte by its own length field; nil when not IP
+	L4      []byte // the transport header and what follows, within Net; nil for later fragments, and for a first one without the whole header
+	Payload []byte // what follows the transport header, within Net
+
+	Src, Dst         Addr
+	SrcPort, DstPort uint16 // TCP, UDP, SCTP; 0 for everything else
+
+	LinkLen   int       // bytes of link-layer header and VLAN tags; Net starts there
+	EtherType uint16    // innermost, after VLAN tags; 0x0800 or 0x86dd for all IP; 0 when there is none (IEEE 802.3 with a length)
+	VLAN      [2]uint16 // 12-bit VLAN ids, outer first
+	VLANs     uint8     // how many of VLAN are set; further tags are skipped
+	IPVersion uint8     // 4, 6, or 0 when the packet is not IP
+	Proto     uint8     // transport protocol, after IPv6 extension headers
+	TTL       uint8     // TTL or hop limit
+	TOS       uint8     // TOS or traffic class
+	IPID      uint32    // IPv4 identification, or the IPv6 fragment header's
+
+	Fragment   bool   // one of several fragments of a datagram
+	FragOffset uint16 // in bytes
+	MoreFrags  bool
+
+	TCP  TCP
+	ICMP ICMP
+
+	Invalid Invalid // why the packet cannot be trusted, or Valid
+}

@@ -1,0 +1,314 @@
+package engine
+
+import (
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/engine/stateless"
+	"github.com/sluicefw/sluice/engine/stream"
+	"github.com/sluicefw/sluice/pktio"
+)
+
+// packet takes one packet through all stages and leaves the verdict in it.
+func (w *worker) packet(in *pktio.Packet) {
+	in.Verdict = pktio.Accept
+	w.cookie = in.Cookie
+	w.packetTime = w.now
+	if w.opt.PacketClock {
+		w.packetTime = in.Time
+		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
+	}
+	w.cause, w.causeOperation = 0, ""
+	p := &w.pkt
+	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
+
+	packets := packetsOf(in, p)
+	w.n[cStatelessPackets] += uint64(packets)
+	w.n[cStatelessBytes] += uint64(len(p.Net))
+	switch {
+	case p.Invalid != packet.Valid:
+		w.n[cInvalid+int(p.Invalid)-1]++
+		w.block1(in, nil, 0, ReasonInvalid, nil)
+		return
+	case p.IPVersion == 0:
+		w.n[cNotIP]++
+		return
+	case w.program == nil:
+		if !w.opt.FailOpen {
+			w.block1(in, nil, 0, ReasonNoProgram, nil)
+		}
+		return
+	}
+	if w.program.Stateless != nil {
+		d := w.program.Stateless.Match(p)
+		for _, c := range d.Custom {
+			w.opt.Custom.add(w.program.Custom[c])
+		}
+		switch d.Action {
+		case stateless.Pass:
+			w.n[cStatelessPassed] += uint64(packets)
+			return
+		case stateless.Drop:
+			w.n[cStatelessDropped] += uint64(packets)
+			w.block1(in, nil, 0, ReasonStateless, nil)
+			return
+		}
+	}
+	w.n[cStatefulPackets] += uint64(packets)
+	w.n[cStatefulBytes] += uint64(len(p.Net))
+	w.stateful(in, packets)
+	if in.Verdict == pktio.Accept {
+		w.n[cStatefulPassed] += uint64(packets)
+	}
+}
+
+// packetsOf is how many packets on the wire an offloaded (GSO) packet stands
+// for. Where the driver does not know the segment size it is an estimate for
+// an MTU of 1500.
+func packetsOf(in *pktio.Packet, p *packet.Packet) uint32 {
+	if !in.Offload || len(p.Payload) == 0 {
+		return 1
+	}
+	mss := int(in.MSS)
+	if mss == 0 {
+		mss = 1448
+	}
+	return uint32((len(p.Payload) + mss - 1) / mss)
+}
+
+// block1 drops a packet for reason, or where the engine only looks on counts
+// that it would have been.
+func (w *worker) block1(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Reason, r *detect.Rule) {
+	w.n[cDropped+int(reason)-1]++
+	if !w.opt.Inline {
+		return
+	}
+	in.Verdict = pktio.Drop
+	if w.opt.Wants.WantsDrops() {
+		w.dropRecord(f, dir, reason, r)
+	}
+}
+
+// stateful is the second engine: flow table, connection tracking, rules.
+func (w *worker) stateful(in *pktio.Packet, packets uint32) {
+	p := &w.pkt
+	flow.KeyOf(&w.key, p)
+	f, dir := w.table.Find(&w.key, w.now)
+	if f == nil && w.related(in) {
+		return
+	}
+	var outcome stream.Outcome
+	wasEstablished := f != nil && established(f, dir)
+	isTCP := p.Proto == packet.ProtoTCP && p.L4 != nil
+	if isTCP && f != nil {
+		if f, outcome = w.track(f, dir); outcome.Has(stream.Invalid) {
+			w.n[cStream+int(outcome.Reason())-1]++
+			f.Count(dir, packets, len(p.Net), w.now)
+			w.block1(in, f, dir, ReasonStream, nil)
+			return
+		}
+	}
+	if f == nil {
+		dir = packet.ToServer
+		wasEstablished = false
+		if f = w.open(in, isTCP); f == nil {
+			return
+		}
+	}
+	s := &f.State
+	f.Count(dir, packets, len(p.Net), w.now)
+	s.ttl[dir].add(p.TTL)
+	if isTCP {
+		s.tcpFlags[dir] |= p.TCP.Flags
+	} else {
+		wasEstablished = established(f, dir)
+	}
+	switch s.decision {
+	case dropped:
+		w.block1(in, f, dir, ReasonFlow, nil)
+		return
+	case passed:
+		w.follow(f, dir)
+		return
+	}
+	w.inspect(in, f, dir, wasEstablished)
+}
+
+// track follows a TCP packet of a known flow. It returns nil for the flow when
+// the packet opens a new connection on the same ports.
+func (w *worker) track(f *flowEntry, dir packet.Dir) (*flowEntry, stream.Outcome) {
+	if f.State.has(untracked) {
+		if opening(&w.pkt) {
+			w.table.End(f, flow.Reused)
+			return nil, 0
+		}
+		return f, 0
+	}
+	out := f.State.tcp.Update(&w.pkt, dir)
+	if out.Has(stream.Reuse) {
+		w.table.End(f, flow.Reused)
+		return nil, 0
+	}
+	return f, out
+}
+
+// opening says whether a TCP packet asks for a new connection.
+func opening(p *packet.Packet) bool {
+	return p.TCP.Flags&(packet.SYN|packet.ACK|packet.RST|packet.FIN) == packet.SYN
+}
+
+// open admits a packet without a flow, or returns nil when it has met its fate.
+func (w *worker) open(in *pktio.Packet, isTCP bool) *flowEntry {
+	p := &w.pkt
+	if isTCP && !opening(p) {
+		if !w.exception(in) {
+			return nil
+		}
+	}
+	f := w.table.Insert(&w.key, w.now)
+	if f == nil {
+		w.block1(in, nil, 0, ReasonFlowLimit, nil)
+		return nil
+	}
+	w.n[cFlows]++
+	f.State.slot = w.current
+	w.programs[w.current].flows++
+	switch {
+	case !isTCP:
+		if p.Proto == packet.ProtoTCP {
+			f.State.flags |= untracked
+		}
+	case opening(p):
+		f.State.tcp.Open(p, packet.ToServer)
+	case w.program.Exception == detect.ExceptionPickUp:
+		f.State.tcp.OpenMidstream(p, packet.ToServer)
+		f.State.flags |= midstream
+	default:
+		f.State.flags |= midstream | untracked | noInspection | appKnown
+	}
+	return f
+}
+
+// related lets an ICMP error go with the flow that it is about, if rules let
+// that flow pass: path MTU discovery depends on it.
+func (w *worker) related(in *pktio.Packet) bool {
+	p := &w.pkt
+	if p.Proto != packet.ProtoICMP && p.Proto != packet.ProtoICMPv6 {
+		return false
+	}
+	var quoted packet.Packet
+	if !p.Embedded(&quoted) {
+		return false
+	}
+	var k flow.Key
+	flow.KeyOf(&k, &quoted)
+	k.VLAN = p.VLAN
+	f, _ := w.table.Find(&k, w.now)
+	return f != nil && f.State.decision == passed
+}
+
+// stageBit is the bit of state.quiet for what header rules can depend on.
+func stageBit(dir packet.Dir, established bool, app applayer.Proto) uint8 {
+	bit := uint8(dir)
+	if established {
+		bit |= 2
+	}
+	if app != applayer.Unknown {
+		bit |= 4
+	}
+	return 1 << bit
+}
+
+// inspect runs the rules of an undecided flow on the packet.
+func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool) {
+	s := &f.State
+	rules := w.programs[s.slot].program.Rules
+	res := &w.result
+	res.Reset()
+	w.input = detect.Input{
+		Packet: &w.pkt, Dir: dir, Established: est,
+		First: f.Packets(dir) <= uint64(packetsOf(in, &w.pkt)),
+		App:   s.app, AppFinal: s.has(appKnown),
+	}
+	if bit := stageBit(dir, est, s.app); s.quiet&bit == 0 || w.input.First {
+		if !rules.Header(&w.input, res) && !w.input.First {
+			s.quiet |= bit
+		}
+	}
+	rules.Packet(&w.input, res)
+	tx := int64(-1)
+	if !s.has(noInspection) {
+		tx = w.inspectStream(f, dir, rules, res)
+	}
+	rules.Decide(res)
+	for _, h := range res.Alerts {
+		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, tx)
+	}
+	if res.Action == detect.None {
+		w.defaults(in, f, dir, est)
+		return
+	}
+	if res.Whole {
+		s.decision = passed
+		if res.Action.Drops() {
+			s.decision = dropped
+		}
+		s.setRule(res.Index)
+	}
+	if !res.Action.Drops() {
+		return
+	}
+	w.block1(in, f, dir, ReasonRule, res.Rule)
+	if res.Action != detect.Drop {
+		w.n[cStatefulRejected]++
+		w.reject(in, res.Action)
+	}
+}
+
+// defaults applies the stateful default actions to a packet that no rule decided.
+func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool) {
+	d := &w.program.Defaults
+	if !d.Any() {
+		return
+	}
+	tcp := f.Key.Proto == packet.ProtoTCP
+	for family := range detect.NumFamilies {
+		if !d.Drop[family] && !d.Alert[family] {
+			continue
+		}
+		// Connectionless protocols have no handshake that must get through, so
+		// every family takes them at once.
+		applies := true
+		if tcp {
+			switch family {
+			case detect.Established:
+				applies = est
+			case detect.EstablishedApp:
+				applies = est && f.State.has(appKnown)
+			case detect.EstablishedToServer:
+				applies = est && f.State.has(appKnown) && dir == packet.ToServer
+			}
+		}
+		if !applies {
+			continue
+		}
+		action := detect.Pass
+		if d.Drop[family] {
+			action = detect.Drop
+		}
+		if d.Alert[family] && !f.State.has(defaultAlerted) {
+			f.State.flags |= defaultAlerted
+			w.alert(f, dir, &d.Rules[family], action, -1)
+		}
+		if d.Drop[family] {
+			// A connection that lost a packet to established is lost, as on AWS; the
+			// application families leave the other direction alone.
+			if family == detect.Established || family == detect.Strict {
+				f.State.decision = dropped
+			}
+			w.block1(in, f, dir, ReasonDefault, &d.Rules[family])
+			return
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/eve"
+)
+
+// Records takes what a worker has to tell. The structs are reused: an
+// implementation encodes them before it returns. Each worker has its own.
+type Records interface {
+	Alert(*eve.Alert)
+	Flow(*eve.Flow)
+	Drop(*eve.Drop)
+}
+
+// Wants says which records somebody reads, so that others are never built. It
+// may change while traffic runs; a worker asks for each record.
+type Wants interface {
+	WantsAlerts() bool
+	WantsFlows() bool
+	WantsDrops() bool
+}
+
+// FlowRecord is a flow as captures, flushes and flow records tell of it.
+type FlowRecord struct {
+	Key         flow.Key
+	ID          uint64
+	First, Last int64 // nanoseconds since 1970
+	Packets     [2]uint64
+	Bytes       [2]uint64
+	State       string // new, established, closed
+	TCPState    string
+	App         applayer.Proto
+	Name        string // SNI or Host
+	Generation  uint32
+	Midstream   bool
+	Alerted     bool
+
+	tcpFlags [2]uint8
+	ttl      [2]ttlRange
+}
+
+func (w *worker) record(f *flowEntry) FlowRecord {
+	r := FlowRecord{
+		Key: f.Key, ID: f.ID(), First: f.First, Last: f.Last,
+		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: f.Bytes,
+		State: flowState(f), App: f.State.app, Name: w.nameOf(f),
+		Generation: w.programs[f.State.slot].program.Generation,
+		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
+		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl,
+	}
+	if f.Key.Proto == packet.ProtoTCP && !f.State.has(untracked) {
+		r.TCPState = f.State.tcp.String()
+	}
+	return r
+}
+
+// fill writes r as an EVE flow that ended for reason.
+func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now int64) {
+	*e = eve.Flow{
+		Tuple: eve.Tuple{
+			Time: now, FlowID: r.ID, Src: r.Key.Src, Dst: r.Key.Dst, Proto: r.Key.Proto,
+			VLAN: r.Key.VLAN,
+		},
+		Start: r.First, End: r.Last, State: r.State, Reason: eveReason(reason), OperationID: operation,
+		Alerted: r.Alerted, TCPState: r.TCPState, Midstream: r.Midstream,
+		ToServer: eve.HalfFlow{Packets: r.Packets[0], Bytes: r.Bytes[0], MinTTL: r.ttl[0].min, MaxTTL: r.ttl[0].max, TCPFlags: r.tcpFlags[0]},
+		ToClient: eve.HalfFlow{Packets: r.Packets[1], Bytes: r.Bytes[1], MinTTL: r.ttl[1].min, MaxTTL: r.ttl[1].max, TCPFlags: r.tcpFlags[1]},
+	}
+	for _, id := range r.Key.VLAN {
+		if id != 0 {
+			e.VLANs++
+		}
+	}
+	if flow.HasPorts(r.Key.Proto) {
+		e.SrcPort, e.DstPort = r.Key.SrcPort, r.Key.DstPort
+	} else {
+		e.ICMPType = uint8(r.Key.SrcPort)
+		e.ToClient.ICMPType = uint8(r.Key.DstPort)
+	}
+	if r.App != applayer.Unknown {
+		e.AppProto = r.App.String()
+	}
+	e.Emergency = reason == flow.Evicted
+}
+
+// eveReason keeps to the words of Suricata and AWS: a closed flow ends, after
+// the closed timeout, with "timeout" and its state says "closed".
+func eveReason(r flow.Reason) string {
+	switch r {
+	case flow.Timeout, flow.Closed:
+		return eve.ReasonTimeout
+	case flow.Flushed:
+		return eve.ReasonFlushed
+	case flow.Reused:
+		return eve.ReasonTCPReuse
+	case flow.Shutdown:
+		return eve.ReasonShutdown
+	case flow.Evicted, flow.Removed:
+		return eve.ReasonForced
+	}
+	return eve.ReasonUnknown
+}
+
+// tuple fills what all records about the packet at hand begin with.
+func (w *worker) tuple(f *flowEntry) eve.Tuple {
+	p := &w.pkt
+	t := eve.Tuple{
+		Time: w.packetTime, Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto,
+		ICMPType: p.ICMP.Type, ICMPCode: p.ICMP.Code, VLAN: p.VLAN, VLANs: p.VLANs, PktSrc: w.opt.PacketSource,
+	}
+	if f != nil {
+		t.FlowID = f.ID()
+	}
+	if w.opt.CountPackets {
+		t.PcapCnt = w.cookie
+	}
+	return t
+}
+
+// alert logs what r found, given the action that the packet met in the end.
+func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome detect.Action, tx int64) {
+	f.State.flags |= alerted
+	w.n[cAlerts]++
+	if !w.opt.Wants.WantsAlerts() {
+		return
+	}
+	a := &w.alertRecord
+	*a = eve.Alert{
+		Tuple: w.tuple(f), Dir: dir, TxID: tx, Action: "allowed", Verdict: "alert",
+		GID: r.Meta.GID, SID: r.Meta.SID, Rev: r.Meta.Rev, Signature: r.Meta.Msg,
+		Category: r.Meta.Category, Severity: r.Meta.Severity, ResourceARN: r.Meta.ResourceARN,
+	}
+	if w.opt.Inline {
+		if r.Action.Drops() {
+			a.Action = "blocked"
+		}
+		if outcome.Drops() {
+			a.Verdict = "drop"
+		} else if outcome == detect.Pass {
+			a.Verdict = "pass"
+		}
+	}
+	if f.State.app != applayer.Unknown {
+		a.AppProto = f.State.app.String()
+	}
+	if s := w.session(f); s != nil {
+		w.appObjects(a, s, f.State.app)
+	}
+	w.counters = eve.FlowCounters{
+		PktsToServer: f.Packets(0), PktsToClient: f.Packets(1),
+		BytesToServer: f.Bytes[0], BytesToClient: f.Bytes[1], Start: f.First,
+	}
+	a.Flow = &w.counters
+	w.records.Alert(a)
+}
+
+// appObjects adds the tls or http object, as far as the parsers know it.
+func (w *worker) appObjects(a *eve.Alert, s *applayer.Session, app applayer.Proto) {
+	text := func(b applayer.Buffer) string {
+		v, ok := s.Buffer(b)
+		if !ok {
+			return ""
+		}
+		return string(v)
+	}
+	switch app {
+	case applayer.TLS:
+		w.tls = eve.TLSInfo{SNI: text(applayer.TLSSNI), Version: text(applayer.TLSVersion)}
+		a.TLS = &w.tls
+	case applayer.HTTP:
+		w.http = eve.HTTPInfo{
+			Hostname: text(applayer.HTTPHost), URL: text(applayer.HTTPURI),
+			Method: text(applayer.HTTPMethod), UserAgent: text(applayer.HTTPUserAgent),
+		}
+		a.HTTP = &w.http
+	}
+}
+
+// dropRecord logs a dropped packet.
+func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *detect.Rule) {
+	p := &w.pkt
+	d := &w.drop
+	*d = eve.Drop{
+		Tuple: w.tuple(f), Dir: dir, Reason: dropReasons[reason],
+		IPVersion: p.IPVersion, Length: len(p.Net), TOS: p.TOS, TTL: p.TTL, IPID: uint16(p.IPID),
+	}
+	if p.IPVersion == 6 {
+		d.Length -= 40
+	}
+	if p.Proto == packet.ProtoTCP && p.L4 != nil {
+		d.TCP = &p.TCP
+	}
+	if p.Proto == packet.ProtoUDP {
+		d.UDPLength = uint16(len(p.Payload) + 8)
+	}
+	d.ICMPID, d.ICMPSeq = p.ICMP.ID, p.ICMP.Seq
+	if reason == ReasonException {
+		d.Cause, d.OperationID = w.cause.String(), w.causeOperation
+	}
+	if r != nil && reason == ReasonRule {
+		d.GID, d.SID, d.Rev, d.Signature = r.Meta.GID, r.Meta.SID, r.Meta.Rev, r.Meta.Msg
+		d.Category, d.Severity = r.Meta.Category, r.Meta.Severity
+	}
+	w.records.Drop(d)
+}
+
+// dropReasons are Suricata's words, where it has the reason.
+var dropReasons = [NumReasons]string{
+	ReasonInvalid: "decode error", ReasonNoProgram: "no policy", ReasonStateless: "stateless rules",
+	ReasonFlowLimit: "flow memcap", ReasonStream: "stream error", ReasonException: "stream midstream",
+	ReasonRule: "rules", ReasonFlow: "flow drop", ReasonDefault: "rules",
+}

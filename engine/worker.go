@@ -1,0 +1,297 @@
+package engine
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/engine/stream"
+	"github.com/sluicefw/sluice/eve"
+	"github.com/sluicefw/sluice/metrics"
+	"github.com/sluicefw/sluice/pktio"
+)
+
+const (
+	batchSize = 256
+
+	// sweepStep bounds what is swept between two batches, so that a sweep adds
+	// at most a few hundred microseconds to a packet's way.
+	sweepStep = 2048
+
+	// sweepCircle is how long an ordinary sweep of the table takes, and so how
+	// late the record of an idle flow may come. The timeouts themselves are exact.
+	sweepCircle = time.Second
+
+	// idleWait is how long a worker waits for packets before it sweeps.
+	idleWait = 100 * time.Millisecond
+
+	// maxGenerations is how many rule sets live at once for old flows.
+	maxGenerations = 16
+)
+
+// worker owns a queue and all state of its packets. Everything below run is
+// called from its one goroutine.
+type worker struct {
+	opt    *Options
+	queue  pktio.Queue
+	mail   chan func()
+	shares []*share     // operations under way
+	live   atomic.Int64 // flows, for readers outside
+
+	mailMu  sync.RWMutex
+	stopped bool          // guarded by mailMu: nobody reads mail any more
+	gone    chan struct{} // closed when run has ended
+
+	table    *flow.Table[state]
+	pool     *stream.Pool
+	sessions *applayer.Pool
+	names    names
+	records  Records
+	block    *metrics.Block
+	n        []uint64 // block.N
+	latency  *metrics.Recorder
+	batch    []pktio.Packet
+
+	program  *detect.Program // the newest, nil before the first
+	programs [maxGenerations]pinned
+	current  uint8 // slot of program in programs
+
+	inspectors []*inspector
+	freeInsp   []uint32
+	operations map[uint16]string // ids of recent flushes by their number
+	started    int64
+	swept      int64 // when the ordinary sweep last ran
+
+	// Of the packet at hand.
+	pkt            packet.Packet
+	key            flow.Key
+	now            int64 // clock of the flow table
+	packetTime     int64 // for records
+	cookie         uint64
+	input          detect.Input
+	result         detect.Result
+	cause          Cause
+	causeOperation string
+	resetBuf       []byte
+	streamBuf      []byte
+
+	alertRecord eve.Alert
+	flowRecord  eve.Flow
+	drop        eve.Drop
+	counters    eve.FlowCounters
+	tls         eve.TLSInfo
+	http        eve.HTTPInfo
+}
+
+// pinned is a program with the number of flows that are on its rules.
+type pinned struct {
+	program *detect.Program
+	flows   int
+}
+
+func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
+	w := &worker{
+		opt:        opt,
+		queue:      queue,
+		mail:       make(chan func(), 16),
+		gone:       make(chan struct{}),
+		records:    records,
+		pool:       stream.NewPool(opt.StreamMemory),
+		sessions:   applayer.NewPool(opt.StreamMemory / 2),
+		block:      opt.Counters.NewBlock(opt.Firewall, opt.Zone),
+		latency:    opt.Latency.NewRecorder(),
+		batch:      make([]pktio.Packet, batchSize),
+		operations: map[uint16]string{},
+		resetBuf:   make([]byte, 0, 1536),
+		started:    time.Now().UnixNano(),
+	}
+	w.n = w.block.N
+	w.now = w.started
+	w.table = flow.NewTable(opt.FlowLimit, flow.Owner[state](w))
+	return w
+}
+
+// run is the worker's life: it ends when the queue does.
+func (w *worker) run() {
+	defer w.block.Retire()
+	for {
+		w.takeMail()
+		wait := idleWait
+		if w.table.Sweeping() {
+			wait = 0
+		}
+		n, err := w.queue.ReadBatch(w.batch, wait)
+		begin := time.Now()
+		if !w.opt.PacketClock {
+			w.now = begin.UnixNano()
+		}
+		for i := range n {
+			w.packet(&w.batch[i])
+		}
+		if n > 0 {
+			if verr := w.queue.Verdicts(w.batch[:n]); verr != nil {
+				w.n[cDriverErrors]++
+				w.opt.Logger.Error("verdicts were not delivered", slog.Any("error", verr))
+			}
+		}
+		w.sweep()
+		w.block.Publish()
+		w.live.Store(int64(w.table.Len()))
+		if n > 0 {
+			w.latency.Observe(time.Since(begin))
+			w.latency.Publish()
+		}
+		if err != nil {
+			if !errors.Is(err, pktio.ErrClosed) {
+				w.opt.Logger.Error("the driver failed; its packets meet the driver's failure policy", slog.Any("error", err))
+			}
+			break
+		}
+	}
+	w.finish()
+}
+
+// finish ends all flows and answers what still waits in the mail.
+func (w *worker) finish() {
+	close(w.gone)
+	w.mailMu.Lock() // senders that wait for room see gone and let go
+	w.stopped = true
+	w.mailMu.Unlock()
+	w.takeMail()
+	w.abandon()
+	w.flushStreams()
+	w.table.EndAll(flow.Shutdown)
+	w.live.Store(0)
+	w.block.Publish()
+}
+
+func (w *worker) takeMail() {
+	for {
+		select {
+		case f := <-w.mail:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+// sweep carries operations on, and visits so much of the table that the whole
+// circle takes sweepCircle.
+func (w *worker) sweep() {
+	n := sweepStep
+	if !w.table.Sweeping() {
+		elapsed := w.now - w.swept
+		n = min(n, 16+int(int64(w.table.Len())*2*elapsed/int64(sweepCircle)))
+	}
+	w.swept = w.now
+	for {
+		op := w.table.Sweep(n, w.now)
+		if op == nil {
+			return
+		}
+		w.completed(op)
+		n = 0
+	}
+}
+
+// setProgram makes p the newest program.
+func (w *worker) setProgram(p *detect.Program) {
+	if old := &w.programs[w.current]; old.program != nil && old.flows > 0 {
+		w.current = w.freeSlot()
+	}
+	w.program = p
+	w.programs[w.current] = pinned{program: p}
+}
+
+// freeSlot finds a place for another generation. When all are taken by flows,
+// the flows of the oldest move on to the next older rules.
+func (w *worker) freeSlot() uint8 {
+	oldest, next := -1, -1
+	for i := range w.programs {
+		p := &w.programs[i]
+		if p.flows == 0 {
+			return uint8(i)
+		}
+		if oldest < 0 || p.program.Generation < w.programs[oldest].program.Generation {
+			oldest, next = i, oldest
+		} else if next < 0 || p.program.Generation < w.programs[next].program.Generation {
+			next = i
+		}
+	}
+	for f := range w.table.All {
+		if int(f.State.slot) == oldest {
+			f.State.slot = uint8(next)
+			f.State.quiet = 0
+			f.State.rule = [3]uint8{}
+			w.n[cRepinned]++
+		}
+	}
+	w.programs[next].flows += w.programs[oldest].flows
+	w.programs[oldest].flows = 0
+	return uint8(oldest)
+}
+
+// Idle timeouts of what the policy does not set. UDP is AWS's, the others are
+// Suricata's defaults for a firewall that keeps little of what is over.
+const (
+	tcpNewTimeout    = 60 * time.Second
+	tcpClosedTimeout = 10 * time.Second
+	udpTimeout       = 120 * time.Second
+	otherTimeout     = 30 * time.Second
+)
+
+// IdleTimeout implements flow.Owner.
+func (w *worker) IdleTimeout(f *flowEntry) int64 {
+	switch f.Key.Proto {
+	case packet.ProtoTCP:
+		switch {
+		case f.State.has(untracked):
+			return int64(w.program.TCPIdle)
+		case f.State.tcp.Closed():
+			return int64(tcpClosedTimeout)
+		case f.State.tcp.Established():
+			return int64(w.program.TCPIdle)
+		}
+		return int64(tcpNewTimeout)
+	case packet.ProtoUDP:
+		return int64(udpTimeout)
+	}
+	return int64(otherTimeout)
+}
+
+// Assured implements flow.Owner.
+func (w *worker) Assured(f *flowEntry) bool {
+	return !w.Closed(f) && established(f, packet.ToServer)
+}
+
+// Closed implements flow.Owner.
+func (w *worker) Closed(f *flowEntry) bool {
+	return f.Key.Proto == packet.ProtoTCP && f.State.tcp.Closed()
+}
+
+// Ended implements flow.Owner. The records of flushed flows are written from
+// the operation's results, outside of the worker.
+func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[state]) {
+	if reason == flow.Timeout && w.Closed(f) {
+		reason = flow.Closed
+	}
+	w.n[cEnded+int(reason)]++
+	if op == nil && w.opt.Wants.WantsFlows() {
+		r := w.record(f)
+		r.fill(&w.flowRecord, reason, "", w.now)
+		w.records.Flow(&w.flowRecord)
+	}
+	if f.State.has(named) {
+		w.names.release(f.State.ext)
+	} else if f.State.ext != 0 {
+		w.dropInspector(f)
+	}
+	w.programs[f.State.slot].flows--
+}

@@ -1,0 +1,325 @@
+// Package eve writes EVE JSON records, the log format of Suricata 7, and the
+// envelope that AWS Network Firewall puts around them.
+//
+// Records are plain structs which the engine fills and reuses. The Append
+// functions encode one record as one JSON object without a newline, in
+// Suricata's field order, and do not allocate while dst has room. [Logger] and
+// [Direct] carry encoded lines to a file.
+//
+// Strings of a record are borrowed during the call and may hold any bytes.
+// Optional members are left out when they have their zero value, as Suricata
+// does; the field comments name the exceptions.
+package eve
+
+import (
+	"strconv"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+// Tuple is what every record about packets starts with. Src is the sender of
+// the packet, or the initiator when the record is about a whole flow.
+type Tuple struct {
+	Time             int64  // nanoseconds since 1970
+	FlowID           uint64 // 0: the packet belongs to no flow. Below 2^53, so that readers with float64 numbers keep it exact
+	Src, Dst         packet.Addr
+	SrcPort, DstPort uint16 // written for TCP, UDP and SCTP only
+	Proto            uint8  // IANA number
+	ICMPType         uint8
+	ICMPCode         uint8
+	VLAN             [2]uint16 // 12-bit ids, outer first
+	VLANs            uint8     // how many of VLAN are set
+	PcapCnt          uint64    // number of the packet in its capture from 1; 0 outside of captures
+	Interface        string    // where the packet came in
+	PktSrc           string    // "wire/pcap", "geneve encapsulation", ...
+}
+
+// FlowCounters is the state of a flow at the moment of an alert.
+type FlowCounters struct {
+	PktsToServer, PktsToClient   uint64
+	BytesToServer, BytesToClient uint64
+	Start                        int64 // nanoseconds since 1970
+}
+
+// Alert is one match of a rule that is to be logged.
+type Alert struct {
+	Tuple
+	AppProto string
+	Dir      packet.Dir
+	TxID     int64  // transaction within the flow from 0; -1: none
+	Action   string // "allowed" or "blocked"
+	Verdict  string // what became of the packet: "pass", "drop", "reject", "alert"
+
+	GID, SID, Rev uint32
+	Signature     string
+	Category      string
+	Severity      int
+	Metadata      []Metadata // of the rule, equal keys side by side
+
+	TLSInspected bool
+	TLS          *TLSInfo // the protocol's object, each nil when not known
+	HTTP         *HTTPInfo
+	DNS          *DNSInfo
+	Flow         *FlowCounters
+
+	ResourceARN string // of the rule group, or of the policy for a default action; see Envelope
+}
+
+// Metadata is one entry of a rule's metadata keyword.
+type Metadata struct{ Key, Value string }
+
+// TLSInfo is the tls object of an alert.
+type TLSInfo struct {
+	Subject, IssuerDN   string
+	Serial, Fingerprint string
+	SNI                 string
+	Version             string // "TLS 1.2", ...; empty is written as "UNDETERMINED": the handshake is not complete
+	NotBefore, NotAfter int64  // nanoseconds since 1970, 0 unknown
+	JA3, JA3String      string // the objects are written even when empty, as on AWS
+	JA3S, JA3SString    string
+	JA4                 string
+}
+
+// HTTPInfo is the http object of an alert.
+type HTTPInfo struct {
+	Hostname    string
+	Port        uint16 // from the Host header or the request line; 0 not given
+	URL         string
+	UserAgent   string
+	ContentType string
+	Referer     string
+	Method      string
+	Protocol    string // "HTTP/1.1"
+	Status      int    // of the response, 0 none yet
+	Redirect    string // the Location header
+	Length      uint64 // bytes of the response body; always written
+}
+
+// DNSInfo is the dns object of an alert: one question.
+type DNSInfo struct {
+	ID     uint16
+	Name   string // dots between labels, none at the end
+	Type   string // "A", "AAAA", ...
+	Opcode uint8
+}
+
+// AppendAlert appends a as an EVE alert event.
+func AppendAlert(dst []byte, a *Alert) []byte {
+	o := appendHeader(dst, &a.Tuple, "alert")
+	if a.TxID >= 0 {
+		o.uint("tx_id", uint64(a.TxID))
+	}
+	o.open("alert")
+	o.str("action", a.Action)
+	o.uint("gid", uint64(a.GID))
+	o.uint("signature_id", uint64(a.SID))
+	o.uint("rev", uint64(a.Rev))
+	o.str("signature", a.Signature)
+	o.str("category", a.Category)
+	o.int("severity", int64(a.Severity))
+	o.metadata(a.Metadata)
+	o.close()
+
+	if a.TLSInspected {
+		o.bool("tls_inspected", true)
+	}
+	if a.HTTP != nil {
+		o.http(a.HTTP)
+	}
+	if a.TLS != nil {
+		o.tls(a.TLS)
+	}
+	if a.DNS != nil {
+		o.dns(a.DNS, a.TxID)
+	}
+	o.optStr("app_proto", a.AppProto)
+	if a.FlowID != 0 {
+		o.str("direction", a.Dir.String())
+	}
+	if a.Flow != nil {
+		o.flowCounters(a)
+	}
+	if a.Verdict != "" {
+		o.open("verdict")
+		o.str("action", a.Verdict)
+		o.close()
+	}
+	return o.end()
+}
+
+// appendHeader starts an object with the members that all events share.
+func appendHeader(dst []byte, t *Tuple, event string) object {
+	o := start(dst)
+	o.time("timestamp", t.Time)
+	if t.FlowID != 0 {
+		o.uint("flow_id", t.FlowID)
+	}
+	o.optStr("in_iface", t.Interface)
+	if t.PcapCnt != 0 {
+		o.uint("pcap_cnt", t.PcapCnt)
+	}
+	o.str("event_type", event)
+	if t.VLANs > 0 {
+		o.key("vlan")
+		o.b = append(o.b, '[')
+		for i, id := range t.VLAN[:min(int(t.VLANs), len(t.VLAN))] {
+			if i > 0 {
+				o.b = append(o.b, ',')
+			}
+			o.b = strconv.AppendUint(o.b, uint64(id), 10)
+		}
+		o.b = append(o.b, ']')
+	}
+	ports := t.Proto == packet.ProtoTCP || t.Proto == packet.ProtoUDP || t.Proto == packet.ProtoSCTP
+	o.addr("src_ip", t.Src)
+	if ports {
+		o.uint("src_port", uint64(t.SrcPort))
+	}
+	o.addr("dest_ip", t.Dst)
+	if ports {
+		o.uint("dest_port", uint64(t.DstPort))
+	}
+	o.proto(t.Proto)
+	if t.Proto == packet.ProtoICMP || t.Proto == packet.ProtoICMPv6 {
+		o.uint("icmp_type", uint64(t.ICMPType))
+		o.uint("icmp_code", uint64(t.ICMPCode))
+	}
+	o.optStr("pkt_src", t.PktSrc)
+	return o
+}
+
+// proto writes the names that Suricata has for protocols, and three digits
+// for the rest.
+func (o *object) proto(p uint8) {
+	switch p {
+	case packet.ProtoICMP:
+		o.str("proto", "ICMP")
+	case packet.ProtoTCP:
+		o.str("proto", "TCP")
+	case packet.ProtoUDP:
+		o.str("proto", "UDP")
+	case packet.ProtoICMPv6:
+		o.str("proto", "IPv6-ICMP")
+	case packet.ProtoSCTP:
+		o.str("proto", "SCTP")
+	case 47:
+		o.str("proto", "GRE")
+	case 50:
+		o.str("proto", "ESP")
+	default:
+		o.key("proto")
+		o.b = append(o.b, '"', '0'+p/100, '0'+p/10%10, '0'+p%10, '"')
+	}
+}
+
+func (o *object) metadata(m []Metadata) {
+	if len(m) == 0 {
+		return
+	}
+	o.open("metadata")
+	for i := 0; i < len(m); {
+		o.foreignKey(m[i].Key)
+		o.b = append(o.b, '[')
+		first := i
+		for ; i < len(m) && m[i].Key == m[first].Key; i++ {
+			if i > first {
+				o.b = append(o.b, ',')
+			}
+			o.b = appendString(o.b, m[i].Value)
+		}
+		o.b = append(o.b, ']')
+	}
+	o.close()
+}
+
+func (o *object) http(h *HTTPInfo) {
+	o.open("http")
+	o.optStr("hostname", h.Hostname)
+	if h.Port != 0 {
+		o.uint("http_port", uint64(h.Port))
+	}
+	o.optStr("url", h.URL)
+	o.optStr("http_user_agent", h.UserAgent)
+	o.optStr("http_content_type", h.ContentType)
+	o.optStr("http_refer", h.Referer)
+	o.optStr("http_method", h.Method)
+	o.optStr("protocol", h.Protocol)
+	if h.Status != 0 {
+		o.int("status", int64(h.Status))
+	}
+	o.optStr("redirect", h.Redirect)
+	o.uint("length", h.Length)
+	o.close()
+}
+
+func (o *object) tls(t *TLSInfo) {
+	o.open("tls")
+	o.optStr("subject", t.Subject)
+	o.optStr("issuerdn", t.IssuerDN)
+	o.optStr("serial", t.Serial)
+	o.optStr("fingerprint", t.Fingerprint)
+	o.optStr("sni", t.SNI)
+	if t.Version == "" {
+		o.str("version", "UNDETERMINED")
+	} else {
+		o.str("version", t.Version)
+	}
+	if t.NotBefore != 0 {
+		o.certTime("notbefore", t.NotBefore)
+	}
+	if t.NotAfter != 0 {
+		o.certTime("notafter", t.NotAfter)
+	}
+	o.open("ja3")
+	o.optStr("hash", t.JA3)
+	o.optStr("string", t.JA3String)
+	o.close()
+	o.open("ja3s")
+	o.optStr("hash", t.JA3S)
+	o.optStr("string", t.JA3SString)
+	o.close()
+	o.optStr("ja4", t.JA4)
+	o.close()
+}
+
+// dns writes the version 2 form of Suricata 7: an array with one query.
+func (o *object) dns(d *DNSInfo, tx int64) {
+	o.open("dns")
+	o.key("query")
+	o.b = append(o.b, '[')
+	o.openElement()
+	o.str("type", "query")
+	o.uint("id", uint64(d.ID))
+	o.str("rrname", d.Name)
+	o.str("rrtype", d.Type)
+	if tx >= 0 {
+		o.uint("tx_id", uint64(tx))
+	}
+	o.uint("opcode", uint64(d.Opcode))
+	o.close()
+	o.b = append(o.b, ']')
+	o.close()
+}
+
+// flowCounters writes the flow object of an alert; its addresses are those of
+// the flow, whichever side sent the packet.
+func (o *object) flowCounters(a *Alert) {
+	f := a.Flow
+	o.open("flow")
+	o.uint("pkts_toserver", f.PktsToServer)
+	o.uint("pkts_toclient", f.PktsToClient)
+	o.uint("bytes_toserver", f.BytesToServer)
+	o.uint("bytes_toclient", f.BytesToClient)
+	o.time("start", f.Start)
+	src, dst, sp, dp := a.Src, a.Dst, a.SrcPort, a.DstPort
+	if a.Dir == packet.ToClient {
+		src, dst, sp, dp = dst, src, dp, sp
+	}
+	o.addr("src_ip", src)
+	o.addr("dest_ip", dst)
+	if a.SrcPort != 0 {
+		o.uint("src_port", uint64(sp))
+		o.uint("dest_port", uint64(dp))
+	}
+	o.close()
+}

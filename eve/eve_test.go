@@ -1,0 +1,270 @@
+package eve
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares got with testdata/name, where records are indented to be
+// readable: names, values and their order.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	if !json.Valid(got) {
+		t.Fatalf("not JSON: %s", got)
+	}
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		var v strings.Builder
+		indent(&v, got)
+		if err := os.WriteFile(path, []byte(v.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v strings.Builder
+	indent(&v, got)
+	if diff := cmp.Diff(string(want), v.String()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func indent(w *strings.Builder, record []byte) {
+	var out bytes.Buffer
+	json.Indent(&out, record, "", "  ") // valid, or it would not be here
+	w.Write(out.Bytes())
+	w.WriteByte('\n')
+}
+
+var (
+	at     = time.Date(2025, 7, 13, 15, 9, 34, 606289123, time.UTC).UnixNano()
+	client = packet.AddrFrom(netip.MustParseAddr("10.0.1.23"))
+	server = packet.AddrFrom(netip.MustParseAddr("192.0.2.80"))
+	v6     = packet.AddrFrom(netip.MustParseAddr("2001:db8::a"))
+)
+
+func sampleAlert() *Alert {
+	return &Alert{
+		Tuple: Tuple{
+			Time: at, FlowID: 1582438383425873, Src: client, Dst: server, SrcPort: 50114, DstPort: 443,
+			Proto: packet.ProtoTCP, PktSrc: "geneve encapsulation", VLAN: [2]uint16{7, 8}, VLANs: 2,
+		},
+		AppProto: "tls", TxID: 0, Action: "blocked", Verdict: "drop",
+		GID: 1, SID: 4000001, Rev: 3, Signature: `no "evil" hosts`, Category: "Potentially Bad Traffic", Severity: 2,
+		Metadata:    []Metadata{{"tag", "a"}, {"tag", "b"}, {"by", "x"}},
+		TLS:         &TLSInfo{SNI: "evil.example", JA3: "abc", NotAfter: at},
+		Flow:        &FlowCounters{PktsToServer: 4, PktsToClient: 3, BytesToServer: 700, BytesToClient: 180, Start: at - 5e8},
+		ResourceARN: "arn:aws:network-firewall:us-east-1:111122223333:stateful-rulegroup/egress",
+	}
+}
+
+func sampleHTTPAlert() *Alert {
+	a := sampleAlert()
+	a.TLS, a.Metadata, a.VLANs = nil, nil, 0
+	a.Dir, a.Src, a.Dst, a.SrcPort, a.DstPort = packet.ToClient, server, client, 80, 50114
+	a.TxID, a.AppProto, a.Action, a.Verdict, a.PcapCnt = 4, "http", "allowed", "alert", 53381
+	a.PktSrc = "wire/pcap"
+	a.TLSInspected = true
+	a.HTTP = &HTTPInfo{
+		Hostname: "shop.example", Port: 8080, URL: "/a?b=\xff", UserAgent: "curl/8", ContentType: "text/html",
+		Referer: "http://x/", Method: "GET", Protocol: "HTTP/1.1", Status: 302, Redirect: "/c", Length: 1256,
+	}
+	return a
+}
+
+func sampleDNSAlert() *Alert {
+	return &Alert{
+		Tuple: Tuple{Time: at, FlowID: 77, Src: v6, Dst: v6, SrcPort: 5353, DstPort: 53, Proto: packet.ProtoUDP},
+		TxID:  1, Action: "allowed", SID: 9, Severity: 3, AppProto: "dns",
+		DNS: &DNSInfo{ID: 4711, Name: "example.com", Type: "AAAA"},
+	}
+}
+
+func sampleFlow() *Flow {
+	return &Flow{
+		Tuple:    Tuple{Time: at, FlowID: 42, Src: client, Dst: server, SrcPort: 50114, DstPort: 443, Proto: packet.ProtoTCP},
+		AppProto: "tls",
+		ToServer: HalfFlow{Packets: 10, Bytes: 1000, MinTTL: 63, MaxTTL: 64, TCPFlags: packet.SYN | packet.ACK | packet.PSH},
+		ToClient: HalfFlow{Packets: 8, Bytes: 9000, MinTTL: 54, MaxTTL: 54, TCPFlags: packet.SYN | packet.ACK | packet.FIN | packet.ECE, AppProto: "failed"},
+		Start:    at - 90e9, End: at - 60e9, State: StateEstablished, Reason: ReasonFlushed,
+		OperationID: "3c9a5e71-2f04-4d8b-a6b3-8e1f7d0c4a10", Alerted: true, TxCount: 2, TCPState: "established",
+		Midstream: true, ExceptionPolicy: "ignore",
+	}
+}
+
+func sampleICMPFlow() *Flow {
+	return &Flow{
+		Tuple:    Tuple{Time: at, FlowID: 43, Src: v6, Dst: v6, Proto: packet.ProtoICMPv6, ICMPType: 128},
+		ToServer: HalfFlow{Packets: 1, Bytes: 64, MinTTL: 64, MaxTTL: 64},
+		ToClient: HalfFlow{Packets: 1, Bytes: 64, MinTTL: 60, MaxTTL: 60, ICMPType: 129},
+		Start:    at, End: at, State: StateEstablished, Reason: ReasonTimeout, Emergency: true,
+	}
+}
+
+func sampleDrop() *Drop {
+	return &Drop{
+		Tuple: Tuple{Time: at, FlowID: 42, Src: server, Dst: client, SrcPort: 443, DstPort: 50114, Proto: packet.ProtoTCP},
+		Dir:   packet.ToClient, IPVersion: 4, Length: 52, TOS: 8, TTL: 54, IPID: 99,
+		TCP:    &packet.TCP{Seq: 1, Ack: 2, Window: 3, Flags: packet.ACK | packet.PSH, Urgent: 0},
+		Reason: "stream midstream", Cause: "flushed", OperationID: "3c9a5e71-2f04-4d8b-a6b3-8e1f7d0c4a10",
+	}
+}
+
+func TestGolden(t *testing.T) {
+	env := &Envelope{FirewallName: "edge", AvailabilityZone: "us-east-1a"}
+	alert, flow := sampleAlert(), sampleFlow()
+	ruleDrop := &Drop{
+		Tuple: Tuple{Time: at, Src: v6, Dst: v6, SrcPort: 1, DstPort: 2, Proto: packet.ProtoUDP}, IPVersion: 6, Length: 60,
+		TTL: 64, FlowLabel: 5, UDPLength: 60, Reason: "rules", GID: 1, SID: 5, Rev: 1, Signature: "s", Category: "c", Severity: 1,
+	}
+	for name, got := range map[string][]byte{
+		"alert-tls":         AppendAlert(nil, alert),
+		"alert-http":        AppendAlert(nil, sampleHTTPAlert()),
+		"alert-dns":         AppendAlert(nil, sampleDNSAlert()),
+		"alert-aws":         AppendEnvelope(nil, env, alert.Time, alert.ResourceARN, AppendAlert(nil, alert)),
+		"flow":              AppendFlow(nil, flow),
+		"flow-icmp":         AppendFlow(nil, sampleICMPFlow()),
+		"netflow-to-server": AppendNetflow(nil, flow, packet.ToServer),
+		"netflow-to-client": AppendNetflow(nil, flow, packet.ToClient),
+		"netflow-icmp":      AppendNetflow(nil, sampleICMPFlow(), packet.ToClient),
+		"netflow-aws":       AppendEnvelope(nil, env, flow.Time, "", AppendAWSNetflow(nil, flow, packet.ToServer)),
+		"drop-midstream":    AppendDrop(nil, sampleDrop()),
+		"drop-rule":         AppendDrop(nil, ruleDrop),
+		"stats": AppendStats(nil, &Stats{Time: at, Uptime: 17, Counters: []Counter{
+			{"decoder.bytes", 2}, {"decoder.event.ipv4.bad_len", 3}, {"decoder.event.ipv6.bad_len", 4}, {"decoder.pkts", 1}, {"drops", 6}, {"flow.spare", 5},
+		}}),
+	} {
+		t.Run(name, func(t *testing.T) { golden(t, name, got) })
+	}
+}
+
+func TestAWSNetflowToClientIsSuricatas(t *testing.T) {
+	a, s := AppendAWSNetflow(nil, sampleFlow(), packet.ToClient), AppendNetflow(nil, sampleFlow(), packet.ToClient)
+	if string(a) != string(s) {
+		t.Errorf("AWS %s\nSuricata %s", a, s)
+	}
+}
+
+func TestAppendKeepsPrefix(t *testing.T) {
+	got := string(AppendAlert([]byte("prefix "), sampleAlert()))
+	if want := "prefix " + string(AppendAlert(nil, sampleAlert())); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestProtocolNames(t *testing.T) {
+	for proto, want := range map[uint8]string{0: "000", 1: "ICMP", 6: "TCP", 17: "UDP", 58: "IPv6-ICMP", 132: "SCTP", 7: "007", 255: "255"} {
+		var v struct{ Proto string }
+		if err := json.Unmarshal(AppendDrop(nil, &Drop{Tuple: Tuple{Proto: proto}}), &v); err != nil || v.Proto != want {
+			t.Errorf("protocol %d: %q, %v; want %q", proto, v.Proto, err, want)
+		}
+	}
+}
+
+func TestTimestamps(t *testing.T) {
+	for _, ns := range []int64{0, 1, 999, 1000, 951782399999999999, at, -1, 1<<63 - 1} {
+		o := object{comma: false}
+		o.time("t", ns)
+		want := `"t":"` + time.Unix(0, ns).UTC().Format("2006-01-02T15:04:05.000000-0700") + `"`
+		if string(o.b) != want {
+			t.Errorf("%d: got %s, want %s", ns, o.b, want)
+		}
+	}
+}
+
+// shown is the slow twin of appendString: what a reader of the JSON string gets.
+func shown(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf {
+			b.WriteByte(s[i])
+		} else {
+			b.WriteString(`\x` + string(hexDigits[s[i]>>4]) + string(hexDigits[s[i]&15]))
+		}
+	}
+	return b.String()
+}
+
+func FuzzString(f *testing.F) {
+	for _, s := range []string{"", "plain", `q"\`, "\x00\x1f\b\f\n\r\t\x7f", "ü\u2028😀", "\xff", "a\xc3", "\xed\xa0\x80"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		enc := appendString(nil, s)
+		var got string
+		if err := json.Unmarshal(enc, &got); err != nil {
+			t.Fatalf("%q became %s: %v", s, enc, err)
+		}
+		if want := shown(s); got != want {
+			t.Errorf("%q became %s, read as %q, want %q", s, enc, got, want)
+		}
+	})
+}
+
+func FuzzAlert(f *testing.F) {
+	f.Add("sig", "cat", "sni", "/url", int64(0), uint8(6))
+	f.Fuzz(func(t *testing.T, sig, key, sni, url string, tx int64, proto uint8) {
+		a := sampleHTTPAlert()
+		a.Signature, a.Metadata, a.TxID, a.Proto = sig, []Metadata{{key, sni}}, tx, proto
+		a.TLS, a.HTTP.URL = &TLSInfo{SNI: sni}, url
+		enc := AppendEnvelope(nil, &Envelope{FirewallName: key}, tx, url, AppendAlert(nil, a))
+		if !json.Valid(enc) || strings.ContainsAny(string(enc), "\n\r") {
+			t.Fatalf("bad record: %s", enc)
+		}
+	})
+}
+
+func TestNoAllocs(t *testing.T) {
+	alert, http, dns, flow, drop := sampleAlert(), sampleHTTPAlert(), sampleDNSAlert(), sampleFlow(), sampleDrop()
+	stats := &Stats{Counters: []Counter{{"a.b.c", 1}, {"a.d", 2}}}
+	env := &Envelope{FirewallName: "edge", AvailabilityZone: "z"}
+	buf, wrapped := make([]byte, 0, 4096), make([]byte, 0, 4096)
+	n := testing.AllocsPerRun(100, func() {
+		buf = AppendAlert(buf[:0], alert)
+		wrapped = AppendEnvelope(wrapped[:0], env, alert.Time, alert.ResourceARN, buf)
+		buf = AppendAlert(buf[:0], http)
+		buf = AppendAlert(buf[:0], dns)
+		buf = AppendFlow(buf[:0], flow)
+		buf = AppendAWSNetflow(buf[:0], flow, packet.ToClient)
+		buf = AppendDrop(buf[:0], drop)
+		buf = AppendStats(buf[:0], stats)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkAppendAlert(b *testing.B) {
+	a, buf := sampleAlert(), make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendAlert(buf[:0], a)
+	}
+}
+
+func BenchmarkAppendFlow(b *testing.B) {
+	f, buf := sampleFlow(), make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendFlow(buf[:0], f)
+	}
+}

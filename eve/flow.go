@@ -1,0 +1,205 @@
+package eve
+
+import "github.com/sluicefw/sluice/engine/packet"
+
+// Reasons why a flow ended. The first five are Suricata's, ReasonFlushed is
+// AWS's, ReasonClosed is neither's: the table let the flow go as soon as both
+// sides had closed it.
+const (
+	ReasonTimeout  = "timeout"
+	ReasonForced   = "forced"
+	ReasonShutdown = "shutdown"
+	ReasonTCPReuse = "tcp_reuse"
+	ReasonUnknown  = "unknown"
+	ReasonFlushed  = "flushed"
+	ReasonClosed   = "closed"
+)
+
+// States of a flow when it ended.
+const (
+	StateNew         = "new"
+	StateEstablished = "established"
+	StateClosed      = "closed"
+	StateBypassed    = "bypassed"
+)
+
+// HalfFlow is one direction of a Flow.
+type HalfFlow struct {
+	Packets, Bytes uint64
+	MinTTL, MaxTTL uint8
+	TCPFlags       uint8  // of all packets together
+	AppProto       string // as seen in this direction; empty: as the flow's
+	ICMPType       uint8  // of the reply; the request's are in Tuple
+	ICMPCode       uint8
+}
+
+// Flow is a flow that has ended. Time in Tuple is when the record is written;
+// Src is the initiator.
+type Flow struct {
+	Tuple
+	AppProto string
+
+	ToServer, ToClient HalfFlow
+
+	Start, End  int64  // of the first and last packet, nanoseconds since 1970
+	State       string // StateNew, ...
+	Reason      string // ReasonTimeout, ...
+	OperationID string // of the flush, when Reason is ReasonFlushed
+	Alerted     bool
+	Emergency   bool   // evicted early because the table was full
+	TxCount     uint64 // application transactions
+	TCPState    string // "syn_sent", "established", ...; empty: never tracked
+
+	Midstream       bool   // the flow was picked up without its start
+	ExceptionPolicy string // what the stream exception policy did: "drop_flow", "reject", "ignore"; empty: never met
+}
+
+// age is the time between first and last packet in whole seconds, of the
+// clock's seconds, as Suricata counts it.
+func (f *Flow) age() int64 { return f.End/1e9 - f.Start/1e9 }
+
+// AppendFlow appends f as an EVE flow event: one record for both directions.
+func AppendFlow(dst []byte, f *Flow) []byte {
+	o := appendHeader(dst, &f.Tuple, "flow")
+	if (f.Proto == packet.ProtoICMP || f.Proto == packet.ProtoICMPv6) && f.ToClient.Packets > 0 {
+		o.uint("response_icmp_type", uint64(f.ToClient.ICMPType))
+		o.uint("response_icmp_code", uint64(f.ToClient.ICMPCode))
+	}
+	o.optStr("app_proto", f.AppProto)
+	if f.ToServer.AppProto != f.AppProto {
+		o.optStr("app_proto_ts", f.ToServer.AppProto)
+	}
+	if f.ToClient.AppProto != f.AppProto {
+		o.optStr("app_proto_tc", f.ToClient.AppProto)
+	}
+	o.open("flow")
+	o.uint("pkts_toserver", f.ToServer.Packets)
+	o.uint("pkts_toclient", f.ToClient.Packets)
+	o.uint("bytes_toserver", f.ToServer.Bytes)
+	o.uint("bytes_toclient", f.ToClient.Bytes)
+	o.time("start", f.Start)
+	o.time("end", f.End)
+	o.int("age", f.age())
+	if f.Emergency {
+		o.bool("emergency", true)
+	}
+	o.flowEnd(f)
+	if f.ExceptionPolicy != "" {
+		o.key("exception_policy")
+		o.b = append(o.b, '[')
+		o.openElement()
+		o.str("target", "stream_midstream")
+		o.str("policy", f.ExceptionPolicy)
+		o.close()
+		o.b = append(o.b, ']')
+	}
+	o.close()
+	if f.Proto == packet.ProtoTCP {
+		all := f.ToServer.TCPFlags | f.ToClient.TCPFlags
+		o.open("tcp")
+		o.hexByte("tcp_flags", all)
+		o.hexByte("tcp_flags_ts", f.ToServer.TCPFlags)
+		o.hexByte("tcp_flags_tc", f.ToClient.TCPFlags)
+		o.tcpFlags(all)
+		o.optStr("state", f.TCPState)
+		o.close()
+	}
+	return o.end()
+}
+
+// flowEnd writes how the flow ended. "last_state" beside "flushed" is AWS's
+// way; "flow_operation_id" and "midstream" are Sluice's.
+func (o *object) flowEnd(f *Flow) {
+	o.str("state", f.State)
+	if f.Reason == ReasonFlushed {
+		o.str("last_state", f.lastState())
+	}
+	o.str("reason", f.Reason)
+	o.bool("alerted", f.Alerted)
+	o.optStr("flow_operation_id", f.OperationID)
+	if f.Midstream {
+		o.bool("midstream", true)
+	}
+}
+
+// lastState is State in the capitals that AWS uses for last_state.
+func (f *Flow) lastState() string {
+	switch f.State {
+	case StateNew:
+		return "NEW"
+	case StateEstablished:
+		return "ESTABLISHED"
+	case StateClosed:
+		return "CLOSED"
+	}
+	return "UNKNOWN"
+}
+
+// AppendNetflow appends one direction of f as Suricata's netflow event. As
+// Suricata, callers write the direction to the client only when it has packets.
+func AppendNetflow(dst []byte, f *Flow, dir packet.Dir) []byte {
+	return appendNetflow(dst, f, dir, false)
+}
+
+// AppendAWSNetflow appends one direction of f as a record of AWS Network
+// Firewall's flow log: Suricata's netflow event, with the members about the
+// flow's end in the record from client to server.
+func AppendAWSNetflow(dst []byte, f *Flow, dir packet.Dir) []byte {
+	return appendNetflow(dst, f, dir, dir == packet.ToServer)
+}
+
+func appendNetflow(dst []byte, f *Flow, dir packet.Dir, withEnd bool) []byte {
+	t, half := f.Tuple, &f.ToServer
+	if dir == packet.ToClient {
+		half = &f.ToClient
+		t.Src, t.Dst, t.SrcPort, t.DstPort = t.Dst, t.Src, t.DstPort, t.SrcPort
+		t.ICMPType, t.ICMPCode = half.ICMPType, half.ICMPCode
+	}
+	o := appendHeader(dst, &t, "netflow")
+	if half.AppProto != "" {
+		o.str("app_proto", half.AppProto)
+	} else {
+		o.optStr("app_proto", f.AppProto)
+	}
+	o.open("netflow")
+	o.uint("pkts", half.Packets)
+	o.uint("bytes", half.Bytes)
+	o.time("start", f.Start)
+	o.time("end", f.End)
+	o.int("age", f.age())
+	if half.Packets > 0 {
+		o.uint("min_ttl", uint64(half.MinTTL))
+		o.uint("max_ttl", uint64(half.MaxTTL))
+	}
+	if withEnd {
+		o.flowEnd(f)
+	}
+	if f.TxCount > 0 {
+		o.uint("tx_cnt", f.TxCount)
+	}
+	o.close()
+	if f.Proto == packet.ProtoTCP {
+		o.open("tcp")
+		o.hexByte("tcp_flags", half.TCPFlags)
+		o.tcpFlags(half.TCPFlags)
+		o.close()
+	}
+	return o.end()
+}
+
+// tcpFlags writes a true member for each flag that is set.
+func (o *object) tcpFlags(flags uint8) {
+	for _, f := range tcpFlagNames {
+		if flags&f.bit != 0 {
+			o.bool(f.name, true)
+		}
+	}
+}
+
+var tcpFlagNames = [...]struct {
+	bit  uint8
+	name string
+}{
+	{packet.SYN, "syn"}, {packet.FIN, "fin"}, {packet.RST, "rst"}, {packet.PSH, "psh"},
+	{packet.ACK, "ack"}, {packet.URG, "urg"}, {packet.ECE, "ecn"}, {packet.CWR, "cwr"},
+}

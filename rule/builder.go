@@ -1,0 +1,305 @@
+package rule
+
+import (
+	"math"
+	"strings"
+)
+
+// builder puts the options of a rule together, one after the other: it parses
+// arguments, folds modifiers into their content, and follows the sticky
+// buffer.
+type builder struct {
+	rule *Rule
+	end  int             // offset of the ) after the options
+	seen map[string]bool // keywords that may stand only once
+	vars map[string]bool // names that byte_extract and byte_math have set
+
+	content *Content // that modifiers change, nil when there is none
+	fast    bool     // a content has fast_pattern
+	earlier *Flow    // of the flow keyword before, nil when there is none
+
+	buffer     string   // in force, "" for the payload
+	bufferName string   // the keyword that set it, "" when none did
+	bufferOff  int      // where that keyword stands
+	used       bool     // something inspects the buffer
+	transforms []Option // of the buffer
+}
+
+// option takes the next option in. off and valueOff are the offsets of the
+// keyword and of its argument in the text of the rule.
+func (b *builder) option(kw Keyword, o *Option, off, valueOff int) *fault {
+	b.used = b.used || kw.inspects
+	switch kw.Kind {
+	case KindContent:
+		return b.addContent(kw, o, valueOff)
+	case KindModifier:
+		return b.modify(o, off, valueOff)
+	case KindBufferModifier:
+		return b.place(kw, off)
+	case KindStickyBuffer:
+		return b.stick(kw, o, off)
+	case KindTransform:
+		if b.bufferName == "" || b.used {
+			return faultf(off, "%s does not follow a sticky buffer; put it right after one such as http.host, before the content", kw.Name)
+		}
+		b.transforms = append(b.transforms, *o)
+		return nil
+	}
+	return b.plain(o).relativeTo(off, valueOff)
+}
+
+// atKeyword is the offset of a fault of the keyword itself, where offsets
+// otherwise count from its argument.
+const atKeyword = -1
+
+// relativeTo places a fault whose offset counts from the argument.
+func (f *fault) relativeTo(off, valueOff int) *fault {
+	if f != nil && f.off == atKeyword {
+		f.off = off
+		return f
+	}
+	return f.shift(valueOff)
+}
+
+func (b *builder) addContent(kw Keyword, o *Option, valueOff int) *fault {
+	c, f := parseContent(o.Value)
+	if f != nil {
+		return f.shift(valueOff)
+	}
+	c.Buffer, c.Transforms = b.buffer, b.transforms
+	if kw.Buffer != "" {
+		c.Buffer, c.Transforms = kw.Buffer, nil
+	}
+	o.Arg, b.content = c, c
+	return nil
+}
+
+// modify applies a modifier to the content before it.
+func (b *builder) modify(o *Option, off, valueOff int) *fault {
+	c := b.content
+	if c == nil {
+		return faultf(off, "%s has no content before it in this buffer; put it after the content that it changes", o.Name)
+	}
+	var f *fault
+	switch o.Name {
+	case "nocase":
+		f = once(&c.Nocase, o)
+	case "startswith":
+		f = once(&c.StartsWith, o)
+	case "endswith":
+		f = once(&c.EndsWith, o)
+	case "rawbytes":
+		f = once(&c.RawBytes, o)
+	case "offset":
+		f = b.setNum(&c.Offset, o, 0, math.MaxUint16)
+	case "depth":
+		f = b.setNum(&c.Depth, o, 0, math.MaxUint16)
+	case "distance":
+		f = b.setNum(&c.Distance, o, -maxRelative, maxRelative)
+	case "within":
+		f = b.setNum(&c.Within, o, -maxRelative, maxRelative)
+	case "fast_pattern":
+		if b.fast {
+			return faultf(off, "a rule has one fast_pattern; keep the one on the content that is rarest in traffic")
+		}
+		b.fast = true
+		f = parseFastPattern(o.Value, c)
+	}
+	if f != nil {
+		return f.relativeTo(off, valueOff)
+	}
+	if msg := c.conflict(); msg != "" {
+		return faultf(off, "%s", msg)
+	}
+	return nil
+}
+
+// maxRelative bounds distance and within, as Suricata does.
+const maxRelative = 1 << 20
+
+func once(set *bool, o *Option) *fault {
+	if *set {
+		return faultf(atKeyword, "the content has two %s; keep one", o.Name)
+	}
+	*set = true
+	return nil
+}
+
+// setNum reads a number or the name of a variable that an earlier option sets.
+func (b *builder) setNum(set **Num, o *Option, least, most int64) *fault {
+	if *set != nil {
+		return faultf(atKeyword, "the content has two %s; keep one", o.Name)
+	}
+	n := &Num{}
+	if c := o.Value[0]; isAlnum(c) && (c < '0' || c > '9') {
+		if !b.vars[o.Value] {
+			return faultf(0, "variable %q is not set before %s; add byte_extract or byte_math above, or use a number", clip(o.Value), o.Name)
+		}
+		n.Var = o.Value
+	} else {
+		v, f := number(o.Name, o.Value, least, most)
+		if f != nil {
+			return f
+		}
+		n.Value = int(v)
+	}
+	*set, o.Arg = n, n
+	return nil
+}
+
+// place applies an old-style buffer modifier to the content before it.
+func (b *builder) place(kw Keyword, off int) *fault {
+	c := b.content
+	switch {
+	case b.buffer != "":
+		return faultf(off, "%s cannot be used while %s is in force; use %s, or put pkt_data before the content", kw.Name, b.buffer, kw.Buffer)
+	case c == nil:
+		return faultf(off, "%s has no content before it; put it after the content that it places, or use %s before", kw.Name, kw.Buffer)
+	case c.Buffer != "":
+		return faultf(off, "the content is already in %s; drop %s", c.Buffer, kw.Name)
+	}
+	c.Buffer = kw.Buffer
+	if msg := c.conflict(); msg != "" {
+		return faultf(off, "%s", msg)
+	}
+	return nil
+}
+
+// stick puts a sticky buffer in force.
+func (b *builder) stick(kw Keyword, o *Option, off int) *fault {
+	if f := b.unused(); f != nil {
+		return f
+	}
+	b.content, b.transforms, b.used = nil, nil, false
+	b.buffer, b.bufferName, b.bufferOff = kw.Buffer, kw.Name, off
+	switch kw.Name {
+	case "pkt_data": // back to the payload: not a buffer that asks for a match
+		b.bufferName = ""
+	case "frame":
+		b.buffer = "frame:" + o.Value
+	}
+	return nil
+}
+
+// unused reports a sticky buffer that nothing inspects.
+func (b *builder) unused() *fault {
+	if b.bufferName == "" || b.used {
+		return nil
+	}
+	return faultf(b.bufferOff, "%s is not followed by anything that inspects it; add content or pcre after it", b.bufferName)
+}
+
+// plain takes in the keywords that stand for themselves. Offsets of faults
+// count from the argument, or are atKeyword.
+func (b *builder) plain(o *Option) (f *fault) {
+	var n int64
+	switch o.Name {
+	case "sid":
+		if n, f = b.single(o, 1, math.MaxUint32); f == nil {
+			b.rule.SID = uint32(n)
+			o.Arg = b.rule.SID
+		}
+	case "gid":
+		if n, f = b.single(o, 0, math.MaxUint32); f == nil {
+			b.rule.GID = uint32(n)
+			o.Arg = b.rule.GID
+		}
+	case "rev":
+		if n, f = b.single(o, 0, math.MaxUint32); f == nil {
+			b.rule.Rev = uint32(n)
+			o.Arg = b.rule.Rev
+		}
+	case "priority":
+		if n, f = number(o.Name, o.Value, 1, 255); f == nil {
+			b.rule.Priority = int(n)
+			o.Arg = b.rule.Priority
+		}
+	case "msg":
+		if f = b.first(o); f == nil {
+			b.rule.Msg = unescape(o.Value)
+			o.Arg = b.rule.Msg
+		}
+	case "classtype":
+		b.rule.ClassType = o.Value
+		o.Arg = o.Value
+	case "reference":
+		r, f := parseReference(o.Value)
+		o.Arg = r
+		return f
+	case "metadata":
+		o.Arg = parseMetadata(o.Value)
+	case "flow":
+		return b.flow(o)
+	case "tcp.flags":
+		t, f := parseTCPFlags(o.Value)
+		o.Arg = t
+		return f
+	case "app-layer-protocol":
+		a, f := parseAppProto(o.Value)
+		o.Arg = a
+		return f
+	case "byte_extract", "byte_math":
+		b.setVar(o)
+	}
+	return f
+}
+
+// single reads the number of a keyword that may stand once in a rule.
+func (b *builder) single(o *Option, least, most int64) (int64, *fault) {
+	if f := b.first(o); f != nil {
+		return 0, f
+	}
+	return number(o.Name, o.Value, least, most)
+}
+
+func (b *builder) first(o *Option) *fault {
+	if b.seen[o.Name] {
+		return faultf(atKeyword, "the rule has two %s; keep one", o.Name)
+	}
+	b.seen[o.Name] = true
+	return nil
+}
+
+// flow reads flow. Suricata takes a second one only after one that gives
+// nothing but a direction.
+func (b *builder) flow(o *Option) *fault {
+	flow, f := parseFlow(o.Value)
+	if f != nil {
+		return f
+	}
+	if e := b.earlier; e != nil {
+		directionOnly := *e == Flow{ToServer: e.ToServer, ToClient: e.ToClient}
+		if !directionOnly || e.ToServer && flow.ToClient || e.ToClient && flow.ToServer {
+			return faultf(atKeyword, "the rule has two flow; put their words together in one")
+		}
+	}
+	o.Arg, b.earlier = flow, flow
+	return nil
+}
+
+// setVar remembers the variable that byte_extract or byte_math sets.
+func (b *builder) setVar(o *Option) {
+	fields := strings.Split(o.Value, ",")
+	if o.Name == "byte_extract" {
+		if len(fields) > 2 {
+			b.vars[strings.Trim(fields[2], space)] = true
+		}
+		return
+	}
+	for _, field := range fields {
+		if name, ok := strings.CutPrefix(strings.Trim(field, space), "result "); ok {
+			b.vars[strings.Trim(name, space)] = true
+		}
+	}
+}
+
+// finish checks what only the whole rule shows.
+func (b *builder) finish() *fault {
+	if f := b.unused(); f != nil {
+		return f
+	}
+	if !b.seen["sid"] {
+		return faultf(b.end, "the rule has no sid; add one, as in sid:1000001;")
+	}
+	return nil
+}

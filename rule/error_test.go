@@ -1,0 +1,157 @@
+package rule
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// TestErrors gives each rule with a « right before the column that the error
+// must name.
+func TestErrors(t *testing.T) {
+	options := func(s string) string { return "alert tcp any any -> any any (" + s + " sid:1;)" }
+	for _, test := range []struct{ text, msg string }{
+		// Header.
+		{"«", "there is no rule here"},
+		{"«# comment", "there is no rule here"},
+		{"«block tcp any any -> any any (sid:1;)", `unknown action "block"`},
+		{"alert «tpc any any -> any any (sid:1;)", `did you mean "tcp"?`},
+		{"alert «any any any -> any any (sid:1;)", "use ip for every protocol"},
+		{"alert«", "unknown protocol"},
+		{"alert tcp«", "source address missing"},
+		{"alert tcp any «(sid:1;)", "source port missing"},
+		{"alert tcp any any «<- any any (sid:1;)", "there is no direction <-"},
+		{"alert tcp any any «=> any any (sid:1;)", `direction "=>"`},
+		{"alert tcp any any -> «(sid:1;)", "destination address missing"},
+		{"alert tcp any any -> any «(sid:1;)", "destination port missing"},
+		{"alert tcp any any -> any any«", "options missing"},
+		{"alert tcp any any -> any any «sid:1;", "options missing"},
+		{"alert tcp any any -> any any (sid:1;«", "end the rule with )"},
+		{"alert tcp any any -> any any («sid:1)", `option "sid:1" does not end`},
+		{"alert tcp any any -> any any (msg:\"a\";«)", "the rule has no sid"},
+		{"alert tcp any any -> any any (sid:1;)\n«alert tcp any any -> any any (sid:2;)", "a second rule follows"},
+		// Addresses and ports.
+		{"alert tcp «10.0.0 any -> any any (sid:1;)", `"10.0.0" is not an IP address`},
+		{"alert tcp 10.0.0.0/«33 any -> any any (sid:1;)", "use 0 to 32"},
+		{"alert tcp 10.0.0.0/«255.0.255.0 any -> any any (sid:1;)", "not a prefix length"},
+		{"alert tcp ::/«129 any -> any any (sid:1;)", "use 0 to 128"},
+		{"alert tcp «fe80::1%eth0 any -> any any (sid:1;)", "not an IP address"},
+		{"alert tcp «10.0.0.9-10.0.0.1 any -> any any (sid:1;)", "runs backwards"},
+		{"alert tcp «10.0.0.9-::1 any -> any any (sid:1;)", "mixes IPv4 and IPv6"},
+		{"alert tcp 10.0.0.1-«x any -> any any (sid:1;)", `"x" is not an IP address`},
+		{"alert tcp [10.0.0.1, «bad] any -> any any (sid:1;)", `"bad" is not an IP address`},
+		{"alert tcp «[10.0.0.1,10.0.0.2 any -> any any (sid:1;)", "[ is not closed"},
+		{"alert tcp [«] any -> any any (sid:1;)", "address missing"},
+		{"alert tcp [1.1.1.1,«] any -> any any (sid:1;)", "address missing"},
+		{"alert tcp [1.1.1.1«[2.2.2.2]] any -> any any (sid:1;)", "separate each address with a comma"},
+		{"alert tcp 1.1.1.1«,2.2.2.2 any -> any any (sid:1;)", "put several in brackets"},
+		{"alert tcp !«any any -> any any (sid:1;)", "!any matches nothing"},
+		{"alert tcp !«! any -> any any (sid:1;)", "address missing"},
+		{"alert tcp «$ any -> any any (sid:1;)", "$ needs a variable name"},
+		{"alert tcp $A«% any -> any any (sid:1;)", "cannot stand in a variable name"},
+		{"alert tcp any «65536 -> any any (sid:1;)", `"65536" is not a port`},
+		{"alert tcp any «90:80 -> any any (sid:1;)", "runs backwards"},
+		{"alert tcp any [80,!«:] -> any any (sid:1;)", "has no ends"},
+		{"alert tcp any «@REF -> any any (sid:1;)", "holds addresses"},
+		{"alert tcp any !«any -> any any (sid:1;)", "!any matches nothing"},
+		// Options in general.
+		{options(`«nonsense;`), `unknown keyword "nonsense"`},
+		{options(`«;`), `unknown keyword ""`},
+		{options(`nocase:«1;`), `"nocase" takes no argument`},
+		{options(`«content;`), `"content" has no argument`},
+		{options(`depth:«;`), `"depth" has no argument`},
+		{options(`msg:«"a;b";`), `the quotes of "msg" are not closed`},
+		{options(`pcre:!«"/a;b/";`), `the quotes of "pcre" are not closed`},
+		{options(`msg:«a;`), `the argument of "msg" is not in quotes`},
+		{options(`msg:«!"a";`), "cannot be negated"},
+		{options(`msg:"a"; «msg:"b";`), "the rule has two msg"},
+		{`alert tcp any any -> any any (sid:7; «sid:1;)`, "the rule has two sid"},
+		{options(`sid:«4294967296;`), "not a number between 1 and 4294967295"},
+		{options(`rev:«x;`), `rev "x" is not a number`},
+		{options(`priority:«256;`), "between 1 and 255"},
+		{options(`reference:«url;`), "not of the form system,id"},
+		// Patterns.
+		{options(`content:«"";`), "is empty"},
+		{options(`content:"«||";`), "the pattern is empty"},
+		{options(`content:"a«|41";`), "the bar | is not closed"},
+		{options(`content:"a|4«|";`), "lacks its second digit"},
+		{options(`content:"a|4«g|";`), `"g" is not a hexadecimal digit`},
+		{options(`content:"a«\b";`), "a backslash in a pattern escapes only"},
+		{options(`content:"a«"b";`), "a quote inside a pattern must be escaped"},
+		{options(`content:! "«\";`), "a backslash in a pattern"},
+		// Modifiers.
+		{options(`«nocase;`), "nocase has no content before it"},
+		{options(`content:"a"; nocase; «nocase;`), "the content has two nocase"},
+		{options(`content:"a"; depth:2; «depth:3;`), "the content has two depth"},
+		{options(`content:"abc"; «depth:2;`), "depth 2 is smaller than the pattern of 3 bytes"},
+		{options(`content:"a"; content:"abc"; «within:2;`), "within 2 is smaller"},
+		{options(`content:"a"; depth:«65536;`), "not a number between 0 and 65535"},
+		{options(`content:"a"; distance:«-1048577;`), "not a number between -1048576 and 1048576"},
+		{options(`content:"a"; offset:«len;`), `variable "len" is not set before offset`},
+		{options(`content:"a"; offset:1; «distance:1;`), "use one kind on a content"},
+		{options(`content:"a"; within:1; «depth:1;`), "use one kind on a content"},
+		{options(`content:"a"; startswith; «offset:1;`), "startswith already fixes"},
+		{options(`content:"a"; distance:1; «startswith;`), "startswith already fixes"},
+		{options(`content:"a"; fast_pattern; content:"b"; «fast_pattern;`), "a rule has one fast_pattern"},
+		{options(`content:"a"; fast_pattern:«1,1;`), "reaches past the pattern of 1 bytes"},
+		{options(`content:"a"; fast_pattern:«never;`), "neither only nor offset,length"},
+		{options(`content:"a"; fast_pattern:only; «offset:1;`), "fast_pattern:only cannot go with"},
+		{options(`content:!"a"; offset:1; «fast_pattern;`), "cannot be the fast pattern"},
+		{options(`content:"a"; rawbytes; «http_uri;`), "rawbytes is for the raw payload"},
+		// Buffers.
+		{options(`«http_uri;`), "http_uri has no content before it"},
+		{options(`content:"a"; http_uri; «http_header;`), "the content is already in http.uri"},
+		{options(`http.host; content:"a"; «http_uri;`), "cannot be used while http.host is in force"},
+		{options(`content:"a"; http.host; «nocase; content:"b";`), "nocase has no content before it"},
+		{options(`«http.host;`), "http.host is not followed by anything that inspects it"},
+		{options(`«tls.sni; dotprefix; http.host; content:"a";`), "tls.sni is not followed"},
+		{options(`«dotprefix; content:"a";`), "dotprefix does not follow a sticky buffer"},
+		{options(`tls.sni; content:"a"; «dotprefix;`), "dotprefix does not follow a sticky buffer"},
+		// Flow, flags, protocol.
+		{options(`flow:to_server, «to_client;`), "flow cannot be both to_server and to_client"},
+		{options(`flow:established,«stateless;`), "flow cannot be both established and stateless"},
+		{options(`flow:established,«established;`), "flow cannot be both"},
+		{options(`flow:«establishd;`), `did you mean "established"?`},
+		{options(`flow:established,to_server,only_stream,«no_frag;`), "at most three words"},
+		{options(`flow:established; «flow:to_server;`), "the rule has two flow"},
+		{options(`flow:to_server; «flow:to_client;`), "the rule has two flow"},
+		{options(`flags:S«X;`), `unknown TCP flag "X"`},
+		{options(`flags:«+;`), "names no flag"},
+		{options(`flags:+S«*;`), "has two of"},
+		{options(`flags:S«,;`), "no flags to ignore"},
+		{options(`flags:S,«x;`), `unknown TCP flag "x" to ignore`},
+		{options(`app-layer-protocol:«tsl;`), `did you mean "tls"?`},
+		{options(`app-layer-protocol:tls,«sideways;`), "unknown mode"},
+		{options(`app-layer-protocol:«!unknown;`), "cannot negate unknown"},
+	} {
+		before, _, marked := strings.Cut(test.text, "«")
+		text := strings.Replace(test.text, "«", "", 1)
+		_, err := Parse(text)
+		var e *Error
+		switch {
+		case !errors.As(err, &e):
+			t.Errorf("%s: error %v, want an *Error", text, err)
+			continue
+		case !marked:
+			t.Errorf("%s: the test marks no column", text)
+		case !strings.Contains(e.Msg, test.msg):
+			t.Errorf("%s: error %q, want %q", text, e.Msg, test.msg)
+		}
+		line := 1 + strings.Count(before, "\n")
+		col := len(before) - strings.LastIndexByte(before, '\n')
+		if e.Line != line || e.Col != col {
+			t.Errorf("%s: error at %d:%d, want %d:%d (%s)", text, e.Line, e.Col, line, col, e.Msg)
+		}
+	}
+}
+
+func TestExpressionErrors(t *testing.T) {
+	_, err := ParseAddrs("[10.0.0.1,\n 10.0.0.300]")
+	var e *Error
+	if !errors.As(err, &e) || e.Line != 1 || e.Col != 13 {
+		t.Errorf("error %v, want column 13", err)
+	}
+	if _, err = ParsePorts("[80,90"); !errors.As(err, &e) || e.Col != 1 || !strings.Contains(e.Msg, "[ is not closed") {
+		t.Errorf("error %v, want column 1", err)
+	}
+}
