@@ -201,8 +201,14 @@ func (w *worker) sweep() {
 	}
 }
 
-// setProgram makes p the newest program.
+// setProgram makes p the newest program. Without one, when the firewall is gone,
+// there are no flows either.
 func (w *worker) setProgram(p *detect.Program) {
+	if p == nil {
+		w.table.EndAll(flow.Removed)
+		w.program = nil
+		return
+	}
 	if old := &w.programs[w.current]; old.program != nil && old.flows > 0 {
 		w.current = w.freeSlot()
 	}

@@ -1,0 +1,261 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/eve"
+	"github.com/sluicefw/sluice/pktio"
+	"github.com/sluicefw/sluice/pktio/pcap"
+)
+
+// replayCommand holds the flags of replay.
+type replayCommand struct {
+	env         Env
+	rules       string
+	policy      string
+	eve         string
+	mode        string
+	midstream   bool
+	exception   string
+	vars        []string
+	checksums   string
+	out         string
+	expect      string
+	writeExpect string
+	format      string
+}
+
+// NewReplay returns the replay command: it runs a capture through the engine
+// that serves live traffic, and says what becomes of each packet.
+func NewReplay(env Env) *cobra.Command {
+	r := &replayCommand{env: env}
+	c := &cobra.Command{
+		Use:   "replay [flags] PCAP",
+		Short: "Run a capture through rules or a firewall policy",
+		Long: `Replay runs a capture (pcap or pcapng, - for standard input) through rules or a
+firewall policy, as fast as it can be read and by the capture's own clock, and
+prints what became of its packets and flows. It needs no server, no root and no
+network.
+
+--rules takes a file of Suricata rules. They are ordered as Suricata orders them:
+pass, drop, reject, alert. A rule that this version cannot run as written is an
+error; none is left out silently.
+
+--policy takes a directory with the documents of AWS Network Firewall:
+  policy.json  a FirewallPolicy, or anything that has one as its FirewallPolicy
+               member: a CreateFirewallPolicy request, a DescribeFirewallPolicy answer
+  *.json       rule groups: CreateRuleGroup requests or DescribeRuleGroup answers
+The policy refers to groups by ARN; a request, which has no ARN yet, is found by
+the name at the ARN's end and by its type. HOME_NET, where the documents do not set
+it, is what --var HOME_NET says.
+
+--mode ids only looks on: nothing is dropped. --mode ips carries verdicts out, so
+what follows a dropped packet is judged without it. It is the default of --policy.
+
+TCP connections whose start is not in the capture meet --stream-exception-policy;
+by default they are dropped in ips mode and inspected without a connection's
+context in ids mode. --midstream follows them from where they are.
+
+--eve writes records as Suricata does: alert, flow, netflow, and drop in ips mode.
+Flows that are still alive at the end of the capture are written then.
+
+--write-expect writes the verdicts as JSON. --expect compares with such a file, and
+replay fails if they differ. Members that you delete from the file are not compared.
+
+A capture that is damaged or cut off is replayed up to the damage, and a warning
+says where that is; verdicts up to there hold.
+
+Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usage.`,
+		Example: `  sluice replay --rules my.rules --mode ips --eve eve.json traffic.pcap
+  sluice replay --policy staging/ --write-expect staging/verdicts.json traffic.pcap
+  sluice replay --policy staging/ --expect staging/verdicts.json traffic.pcap`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("replay takes one capture, got %d arguments", len(args))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return r.run(c.Context(), args[0]) },
+	}
+	fl := c.Flags()
+	fl.SortFlags = false
+	fl.StringVar(&r.rules, "rules", "", "file of Suricata rules")
+	fl.StringVar(&r.policy, "policy", "", "directory of a firewall policy and its rule groups, instead of --rules")
+	fl.StringVar(&r.eve, "eve", "", "write EVE JSON records to this file")
+	fl.StringVar(&r.mode, "mode", "", "ids (default of --rules) or ips (default of --policy)")
+	fl.BoolVar(&r.midstream, "midstream", false, "follow TCP connections whose start is missing")
+	fl.StringVar(&r.exception, "stream-exception-policy", "", "drop, continue, reject or ignore: what other TCP connections without start meet")
+	fl.StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
+	fl.StringVar(&r.checksums, "checksums", "on", "on: packets with wrong checksums are invalid; off: checksums are not looked at")
+	fl.StringVar(&r.out, "out", "", "write the packets that passed to this capture")
+	fl.StringVar(&r.expect, "expect", "", "compare the verdicts with this file")
+	fl.StringVar(&r.writeExpect, "write-expect", "", "write the verdicts to this file")
+	fl.StringVarP(&r.format, "output", "o", "table", "table or json")
+	return c
+}
+
+// check finds what is wrong with the flags before anything is read.
+func (r *replayCommand) check() error {
+	oneOf := func(flag, value string, allowed ...string) error {
+		for _, a := range allowed {
+			if value == a {
+				return nil
+			}
+		}
+		return usagef("%s %s: choose one of %s", flag, value, strings.Join(allowed, ", "))
+	}
+	if (r.rules == "") == (r.policy == "") {
+		return usagef("give either --rules or --policy")
+	}
+	if r.mode == "" {
+		r.mode = "ids"
+		if r.policy != "" {
+			r.mode = "ips"
+		}
+	}
+	if err := errors.Join(oneOf("--mode", r.mode, "ids", "ips"), oneOf("--checksums", r.checksums, "on", "off"), oneOf("-o", r.format, "table", "json")); err != nil {
+		return err
+	}
+	if r.exception != "" {
+		return oneOf("--stream-exception-policy", r.exception, "drop", "continue", "reject", "ignore")
+	}
+	return nil
+}
+
+func (r *replayCommand) run(ctx context.Context, capture string) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	program, err := r.program()
+	if err != nil {
+		return err
+	}
+	var expected *verdicts
+	if r.expect != "" {
+		if expected, err = readVerdicts(r.expect); err != nil {
+			return err
+		}
+	}
+	got, err := r.replay(ctx, program, capture)
+	if err != nil {
+		return err
+	}
+	if err := r.report(got); err != nil {
+		return fmt.Errorf("write the verdicts: %w", err)
+	}
+	if r.writeExpect != "" {
+		if err := got.write(r.writeExpect); err != nil {
+			return err
+		}
+	}
+	if expected != nil {
+		if lines := expected.differences(got); len(lines) > 0 {
+			for _, line := range lines {
+				fmt.Fprintln(r.env.Stderr, printable(line))
+			}
+			return fmt.Errorf("the verdicts differ from %s in %d places; write them anew with --write-expect if they are right", r.expect, len(lines))
+		}
+	}
+	return nil
+}
+
+// replay runs the capture through the engine.
+func (r *replayCommand) replay(ctx context.Context, program *detect.Program, capture string) (_ *verdicts, err error) {
+	var opt pcap.Options
+	if r.out != "" {
+		file, err := os.Create(r.out)
+		if err != nil {
+			return nil, fmt.Errorf("create the capture of what passed: %w", err)
+		}
+		defer file.Close()
+		opt.Output = pcap.NewWriter(file)
+	}
+	driver, err := pcap.Open(capture, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, driver.Close()) }()
+	defer context.AfterFunc(ctx, func() { driver.Close() })()
+
+	records := &replayRecords{got: newVerdicts()}
+	if r.eve != "" {
+		file, err := os.Create(r.eve)
+		if err != nil {
+			return nil, fmt.Errorf("create the EVE file: %w", err)
+		}
+		defer file.Close()
+		records.sink = eve.NewDirect(file)
+	}
+
+	e := engine.New(engine.Options{
+		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on",
+		PacketClock: true, CountPackets: true, PacketSource: "wire/pcap",
+		Counters: engine.NewCounters(), Latency: engine.NewLatency(),
+		NewRecords: func() engine.Records { return records }, Wants: records,
+	})
+	if err := e.SetProgram(ctx, program); err != nil {
+		return nil, err
+	}
+	m := &meter{Queue: driver.Queues()[0]}
+	e.Attach([]pktio.Queue{m})
+	e.Wait()
+	if records.sink != nil {
+		if err := records.sink.Flush(ctx); err != nil {
+			return nil, fmt.Errorf("write the EVE file: %w", err)
+		}
+	}
+	if err := errors.Join(m.err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	if damage := driver.Damage(); damage != nil {
+		fmt.Fprintf(r.env.Stderr, "sluice: warning: %s: %v\n", printable(capture), damage)
+	}
+	got := records.got
+	got.Mode, got.Packets, got.Passed, got.Dropped = r.mode, m.passed+m.dropped, m.passed, m.dropped
+	got.finish()
+	return got, nil
+}
+
+// meter counts verdicts on their way to the driver, and keeps the first error,
+// after which a replay is not worth much.
+type meter struct {
+	pktio.Queue
+	passed, dropped uint64
+	err             error
+}
+
+func (m *meter) Verdicts(batch []pktio.Packet) error {
+	for i := range batch {
+		if batch[i].Verdict == pktio.Accept {
+			m.passed++
+		} else {
+			m.dropped++
+		}
+	}
+	err := m.Queue.Verdicts(batch)
+	m.keep(err)
+	return err
+}
+
+func (m *meter) ReadBatch(batch []pktio.Packet, wait time.Duration) (int, error) {
+	n, err := m.Queue.ReadBatch(batch, wait)
+	if !errors.Is(err, pktio.ErrClosed) {
+		m.keep(err)
+	}
+	return n, err
+}
+
+func (m *meter) keep(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}

@@ -1,0 +1,268 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/policy"
+	"github.com/sluicefw/sluice/rule"
+)
+
+// program compiles what the capture is to be judged by.
+func (r *replayCommand) program() (*detect.Program, error) {
+	vars, err := parseVars(r.vars)
+	if err != nil {
+		return nil, err
+	}
+	var p *detect.Program
+	if r.policy != "" {
+		p, err = policyProgram(r.policy, r.vars)
+	} else {
+		p, err = r.rulesProgram(vars)
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.exception == "drop":
+		p.Exception = detect.ExceptionDrop
+	case r.exception == "reject":
+		p.Exception = detect.ExceptionReject
+	case r.midstream:
+		p.Exception = detect.ExceptionPickUp
+	case r.exception != "", r.policy == "" && r.mode == "ids":
+		p.Exception = detect.ExceptionContinue
+	}
+	return p, nil
+}
+
+// establishedTimeout is Suricata's for TCP, which a bare rule file is judged with.
+const establishedTimeout = 600 * time.Second
+
+// rulesProgram compiles a rule file. It says on stderr what is wrong with each
+// rule, in the way of compilers.
+func (r *replayCommand) rulesProgram(vars variables) (*detect.Program, error) {
+	text, err := os.ReadFile(r.rules)
+	if err != nil {
+		return nil, fmt.Errorf("read the rules: %w", err)
+	}
+	rules, wrong := rule.ParseFile(string(text))
+	var sources []detect.Source
+	seen := map[[2]uint32]int{}
+	for _, one := range rules {
+		id := [2]uint32{one.GID, one.SID}
+		if line, ok := seen[id]; ok {
+			wrong = append(wrong, &rule.Error{Line: one.Line, Col: 1, Msg: fmt.Sprintf("sid %d is already used in line %d; give every rule its own", one.SID, line)})
+			continue
+		}
+		seen[id] = one.Line
+		var unable *detect.Error
+		if err := detect.Check(one, vars); errors.As(err, &unable) {
+			wrong = append(wrong, &rule.Error{Line: unable.Line, Col: unable.Col, Msg: unable.Msg})
+			continue
+		}
+		sources = append(sources, detect.Source{Rule: one, Lookup: vars})
+	}
+	if len(wrong) > 0 {
+		slices.SortStableFunc(wrong, func(a, b *rule.Error) int { return a.Line - b.Line })
+		for _, e := range wrong {
+			fmt.Fprintf(r.env.Stderr, "%s:%d:%d: %s\n", printable(r.rules), e.Line, e.Col, printable(e.Msg))
+		}
+		return nil, fmt.Errorf("%d of the rules in %s cannot be used; nothing was replayed", len(wrong), r.rules)
+	}
+	set, err := detect.Compile(sources, detect.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.rules, err)
+	}
+	return &detect.Program{Generation: 1, Rules: set, TCPIdle: establishedTimeout}, nil
+}
+
+// variables are those of --var. A value that could be addresses as well as ports is both.
+type variables struct {
+	addrs map[string]rule.Addrs
+	ports map[string]rule.Ports
+}
+
+// Addrs implements detect.Variables.
+func (v variables) Addrs(name string) (rule.Addrs, bool) { a, ok := v.addrs[name]; return a, ok }
+
+// Ports implements detect.Variables.
+func (v variables) Ports(name string) (rule.Ports, bool) { p, ok := v.ports[name]; return p, ok }
+
+func parseVars(flags []string) (variables, error) {
+	v := variables{map[string]rule.Addrs{}, map[string]rule.Ports{}}
+	for _, f := range flags {
+		name, value, ok := strings.Cut(f, "=")
+		name = strings.TrimPrefix(name, "$")
+		if !ok || name == "" {
+			return v, usagef("--var %s: write NAME=VALUE", f)
+		}
+		addrs, addrErr := rule.ParseAddrs(value)
+		if addrErr == nil {
+			v.addrs[name] = addrs
+		}
+		ports, portErr := rule.ParsePorts(value)
+		if portErr == nil {
+			v.ports[name] = ports
+		}
+		if addrErr != nil && portErr != nil {
+			return v, usagef("--var %s: neither addresses (%v) nor ports (%v)", f, addrErr, portErr)
+		}
+	}
+	return v, nil
+}
+
+// groupFile is a CreateRuleGroup request or a DescribeRuleGroup answer.
+type groupFile struct {
+	RuleGroup         *wire.RuleGroup
+	RuleGroupName     *string
+	Rules             *string
+	Type              *string
+	Capacity          *int32
+	RuleGroupResponse *wire.RuleGroupResponse
+
+	path string
+}
+
+// kind is the group's type in lower case: policy.KindStateful or KindStateless.
+func (g *groupFile) kind() string {
+	t := wire.Val(g.Type)
+	if g.RuleGroupResponse != nil && t == "" {
+		t = wire.Val(g.RuleGroupResponse.Type)
+	}
+	if t == "" && g.RuleGroup.RulesSource != nil && g.RuleGroup.RulesSource.StatelessRulesAndCustomActions != nil {
+		return policy.KindStateless
+	}
+	if t == "" {
+		return policy.KindStateful
+	}
+	return strings.ToLower(t)
+}
+
+// is says whether arn, or a plain name in its place, means this group.
+func (g *groupFile) is(arn string) bool {
+	name := wire.Val(g.RuleGroupName)
+	if a := g.RuleGroupResponse; a != nil {
+		if wire.Val(a.RuleGroupArn) == arn {
+			return true
+		}
+		name = wire.Val(a.RuleGroupName)
+	}
+	if name == "" {
+		name = strings.TrimSuffix(filepath.Base(g.path), ".json")
+	}
+	return arn == name || strings.HasSuffix(arn, ":"+g.kind()+"-rulegroup/"+name)
+}
+
+// policyProgram compiles the documents of a directory.
+func policyProgram(dir string, vars []string) (*detect.Program, error) {
+	in := policy.Input{ARN: "policy", Groups: map[string]*wire.RuleGroup{}}
+	for _, v := range vars {
+		name, value, _ := strings.Cut(v, "=")
+		if name != "HOME_NET" {
+			return nil, usagef("--var %s: with --policy only HOME_NET can be set; rule groups define the others", v)
+		}
+		in.HomeNet = strings.Split(strings.Trim(value, "[]"), ",")
+	}
+	var err error
+	if in.Policy, err = readPolicy(filepath.Join(dir, "policy.json")); err != nil {
+		return nil, err
+	}
+	groups, err := readGroups(dir)
+	if err != nil {
+		return nil, err
+	}
+	facts := map[string]policy.GroupFacts{}
+	for _, arn := range references(in.Policy) {
+		i := slices.IndexFunc(groups, func(g *groupFile) bool { return g.is(arn) })
+		if i < 0 {
+			return nil, fmt.Errorf("%s: no file of the directory is rule group %s; save its DescribeRuleGroup answer there", dir, arn)
+		}
+		g := groups[i]
+		capacity := policy.MaxGroupCapacity
+		if g.Capacity != nil {
+			capacity = int(*g.Capacity)
+		}
+		if _, err := policy.CheckRuleGroup(g.kind(), g.RuleGroup, capacity, policy.CheckRule); err != nil {
+			return nil, fmt.Errorf("%s: %w", g.path, err)
+		}
+		in.Groups[arn] = g.RuleGroup
+		facts[arn] = policy.GroupFacts{Kind: g.kind(), RuleOrder: policy.RuleOrderOf(g.RuleGroup)}
+	}
+	if _, err := policy.CheckFirewallPolicy(in.Policy, func(arn string) (policy.GroupFacts, error) { return facts[arn], nil }); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "policy.json"), err)
+	}
+	p, err := policy.Compile(in, 1)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return p, nil
+}
+
+// references lists the rule groups of a policy, each once.
+func references(p *wire.FirewallPolicy) []string {
+	all := map[string]bool{}
+	for _, ref := range p.StatelessRuleGroupReferences {
+		all[wire.Val(ref.ResourceArn)] = true
+	}
+	for _, ref := range p.StatefulRuleGroupReferences {
+		all[wire.Val(ref.ResourceArn)] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func readPolicy(path string) (*wire.FirewallPolicy, error) {
+	var around struct{ FirewallPolicy *wire.FirewallPolicy }
+	if err := readDocument(path, &around); err != nil {
+		return nil, err
+	}
+	if around.FirewallPolicy != nil {
+		return around.FirewallPolicy, nil
+	}
+	bare := &wire.FirewallPolicy{}
+	return bare, readDocument(path, bare)
+}
+
+// readGroups reads every document of dir but the policy.
+func readGroups(dir string) ([]*groupFile, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", dir, err)
+	}
+	var groups []*groupFile
+	for _, path := range paths {
+		if filepath.Base(path) == "policy.json" {
+			continue
+		}
+		g := &groupFile{path: path}
+		if err := readDocument(path, g); err != nil {
+			return nil, err
+		}
+		if g.RuleGroup == nil && g.Rules != nil {
+			g.RuleGroup = &wire.RuleGroup{RulesSource: &wire.RulesSource{RulesString: g.Rules}}
+		}
+		if g.RuleGroup != nil { // else some other document: expected verdicts, say
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
+}
+
+func readDocument(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read a document of the policy: %w", err)
+	}
+	if err := wire.Decode(text, v); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/eve"
+)
+
+// verdicts is what became of a capture: the object that -o json prints and that
+// --expect compares. The member names are stable.
+type verdicts struct {
+	Mode      string                  `json:"mode"`
+	Packets   uint64                  `json:"packets"`
+	Passed    uint64                  `json:"passed"`
+	Dropped   uint64                  `json:"dropped"`
+	DroppedBy map[string]uint64       `json:"dropped_by"` // reason to packets
+	Alerts    map[uint32]uint64       `json:"alerts"`     // sid to count
+	Flows     map[string]*flowVerdict `json:"flows"`      // "tcp 192.0.2.1:40000 > 198.51.100.1:443"
+
+	messages map[uint32]string // of Alerts
+	tuples   map[flow.Key]*flowVerdict
+}
+
+// flowVerdict is what became of all packets of a 5-tuple, in both directions
+// and in as many connections as there were.
+type flowVerdict struct {
+	Verdict string            `json:"verdict"` // pass: all packets; drop: none; partial
+	Packets uint64            `json:"packets"`
+	Dropped uint64            `json:"dropped"`
+	Alerts  map[uint32]uint64 `json:"alerts"` // sid to count
+
+	name string
+}
+
+func newVerdicts() *verdicts {
+	return &verdicts{
+		DroppedBy: map[string]uint64{}, Alerts: map[uint32]uint64{}, Flows: map[string]*flowVerdict{},
+		messages: map[uint32]string{}, tuples: map[flow.Key]*flowVerdict{},
+	}
+}
+
+// of returns the entry of t's 5-tuple, which is named after the first side that
+// is seen in it.
+func (v *verdicts) of(t *eve.Tuple) *flowVerdict {
+	k := flow.Key{Src: t.Src, Dst: t.Dst, SrcPort: t.SrcPort, DstPort: t.DstPort, Proto: t.Proto, VLAN: t.VLAN}
+	if f := v.tuples[k]; f != nil {
+		return f
+	}
+	if f := v.tuples[k.Reverse()]; f != nil {
+		return f
+	}
+	f := &flowVerdict{Alerts: map[uint32]uint64{}, name: flowName(&k)}
+	v.tuples[k] = f
+	return f
+}
+
+func flowName(k *flow.Key) string {
+	proto := protoName(k.Proto)
+	port := func(p uint16) string {
+		if !flow.HasPorts(k.Proto) {
+			return ""
+		}
+		return strconv.Itoa(int(p))
+	}
+	name := fmt.Sprintf("%s %s > %s", proto, endpoint(k.Src.String(), port(k.SrcPort), proto), endpoint(k.Dst.String(), port(k.DstPort), proto))
+	for _, id := range k.VLAN {
+		if id != 0 {
+			name += fmt.Sprintf(" vlan %d", id)
+		}
+	}
+	return name
+}
+
+func protoName(proto uint8) string {
+	switch proto {
+	case packet.ProtoTCP:
+		return "tcp"
+	case packet.ProtoUDP:
+		return "udp"
+	case packet.ProtoICMP:
+		return "icmp"
+	case packet.ProtoICMPv6:
+		return "icmpv6"
+	case packet.ProtoSCTP:
+		return "sctp"
+	}
+	return strconv.Itoa(int(proto))
+}
+
+// finish names the flows and judges each, when all records are in.
+func (v *verdicts) finish() {
+	for _, f := range v.tuples {
+		// Packets that were dropped before they could open a flow are in no flow record.
+		f.Packets = max(f.Packets, f.Dropped)
+		switch f.Dropped {
+		case 0:
+			f.Verdict = "pass"
+		case f.Packets:
+			f.Verdict = "drop"
+		default:
+			f.Verdict = "partial"
+		}
+		v.Flows[f.name] = f
+	}
+}
+
+// replayRecords writes the engine's records and counts them.
+type replayRecords struct {
+	sink eve.Sink // nil: nothing is written
+	buf  []byte
+	got  *verdicts
+}
+
+// WantsAlerts implements engine.Wants.
+func (r *replayRecords) WantsAlerts() bool { return true }
+
+// WantsFlows implements engine.Wants.
+func (r *replayRecords) WantsFlows() bool { return true }
+
+// WantsDrops implements engine.Wants.
+func (r *replayRecords) WantsDrops() bool { return true }
+
+// Alert implements engine.Records.
+func (r *replayRecords) Alert(a *eve.Alert) {
+	r.got.Alerts[a.SID]++
+	r.got.messages[a.SID] = a.Signature
+	r.got.of(&a.Tuple).Alerts[a.SID]++
+	if r.sink != nil {
+		r.log(eve.AppendAlert(r.buf[:0], a))
+	}
+}
+
+// Drop implements engine.Records.
+func (r *replayRecords) Drop(d *eve.Drop) {
+	r.got.DroppedBy[d.Reason]++
+	r.got.of(&d.Tuple).Dropped++
+	if r.sink != nil {
+		r.log(eve.AppendDrop(r.buf[:0], d))
+	}
+}
+
+// Flow implements engine.Records.
+func (r *replayRecords) Flow(f *eve.Flow) {
+	r.got.of(&f.Tuple).Packets += f.ToServer.Packets + f.ToClient.Packets
+	if r.sink == nil {
+		return
+	}
+	r.log(eve.AppendFlow(r.buf[:0], f))
+	r.log(eve.AppendNetflow(r.buf[:0], f, packet.ToServer))
+	if f.ToClient.Packets > 0 {
+		r.log(eve.AppendNetflow(r.buf[:0], f, packet.ToClient))
+	}
+}
+
+func (r *replayRecords) log(line []byte) {
+	r.sink.Log(line) // the sink keeps its error for Flush
+	r.buf = line
+}
+
+// report prints the verdicts.
+func (r *replayCommand) report(v *verdicts) error {
+	if r.format == "json" {
+		e := json.NewEncoder(r.env.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	}
+	t := &table{columns: []column{{title: "WHAT"}, {title: "COUNT", right: true}}, colour: r.env.colour()}
+	row := func(what string, n uint64) { t.rows = append(t.rows, []string{what, strconv.FormatUint(n, 10)}) }
+	row("flows", uint64(len(v.Flows)))
+	row("packets", v.Packets)
+	row("packets passed", v.Passed)
+	row("packets dropped", v.Dropped)
+	for _, reason := range slices.Sorted(maps.Keys(v.DroppedBy)) {
+		row("packets dropped: "+reason, v.DroppedBy[reason])
+	}
+	for _, sid := range slices.Sorted(maps.Keys(v.Alerts)) {
+		row(fmt.Sprintf("alerts: sid %d %s", sid, v.messages[sid]), v.Alerts[sid])
+	}
+	return t.write(r.env.Stdout)
+}
+
+func (v *verdicts) write(path string) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		err = os.WriteFile(path, append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write the expected verdicts: %w", err)
+	}
+	return nil
+}
+
+// readVerdicts reads expected verdicts. What is not in the file is nil, or 0
+// packets in a file that says nothing of packets.
+func readVerdicts(path string) (*verdicts, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the expected verdicts: %w", err)
+	}
+	v := &verdicts{}
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return nil, fmt.Errorf("%s holds no verdicts as --write-expect writes them: %w", path, err)
+	}
+	return v, nil
+}

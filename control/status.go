@@ -1,0 +1,152 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/resource"
+)
+
+// zoneState is what is known of one zone of a firewall.
+type zoneState struct {
+	nodes int             // registered in the zone
+	syncs []resource.Sync // what those of them report that have reported
+}
+
+// status computes the status of a firewall from what the nodes report.
+//
+// A zone is READY when every node registered there has reported, and IN_SYNC
+// when all of them run the current policy and rule groups. A zone that no node
+// serves, or not every one yet, stays CREATING and says why.
+func (c *Control) status(ctx context.Context, f *resource.Firewall) (*wire.FirewallStatus, error) {
+	wanted, err := c.tokens(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	zones, err := c.zoneStates(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	ready, inSync := true, true
+	states := map[string]wire.SyncState{}
+	for _, s := range f.Subnets {
+		if _, done := states[s.Zone]; done {
+			continue // a second subnet in the zone is served by the same endpoint
+		}
+		z := zones[s.Zone]
+		attachment := z.attachment(s)
+		ready = ready && *attachment.Status == wire.AttachmentStatusReady
+		config := map[string]wire.PerObjectStatus{}
+		for arn, token := range wanted {
+			sync := wire.PerObjectSyncStatusInSync
+			if !z.runs(arn, token) {
+				sync, inSync = wire.PerObjectSyncStatusPending, false
+			}
+			config[arn] = wire.PerObjectStatus{SyncStatus: &sync, UpdateToken: wire.Ptr(token)}
+		}
+		states[s.Zone] = wire.SyncState{Attachment: attachment, Config: config}
+	}
+	out := &wire.FirewallStatus{
+		Status: wire.Ptr(wire.FirewallStatusValueProvisioning), ConfigurationSyncStateSummary: wire.Ptr(wire.ConfigurationSyncStatePending),
+		SyncStates: states,
+	}
+	if inSync {
+		out.ConfigurationSyncStateSummary = wire.Ptr(wire.ConfigurationSyncStateInSync)
+		if ready {
+			out.Status = wire.Ptr(wire.FirewallStatusValueReady)
+		}
+	}
+	return out, nil
+}
+
+// tokens returns the current update tokens of the firewall's policy and of the
+// policy's rule groups, by ARN. They are read one after the other: an object
+// that was replaced and deleted in between has no token, so it is not in sync.
+func (c *Control) tokens(ctx context.Context, f *resource.Firewall) (map[string]string, error) {
+	a, _ := parseARN(f.PolicyARN)
+	p, found, err := read[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicy(a.name))
+	if err != nil {
+		return nil, err
+	}
+	tokens := map[string]string{f.PolicyARN: p.value.UpdateToken}
+	if !found {
+		return tokens, nil
+	}
+	for _, text := range groupsOf(p.value.Doc) {
+		g, _, err := c.groupByARN(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		tokens[text] = g.value.UpdateToken
+	}
+	return tokens, nil
+}
+
+// zoneStates gathers the nodes and their reports by zone. A report whose node
+// has gone does not count.
+func (c *Control) zoneStates(ctx context.Context, f *resource.Firewall) (map[string]zoneState, error) {
+	nodes, err := c.store.Keys(ctx, c.scope.Nodes(), "", 0)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	zones := map[string]zoneState{}
+	alive := map[string]bool{} // "zone/node"
+	for _, kv := range nodes.KVs {
+		place := strings.TrimPrefix(kv.Key, c.scope.Nodes())
+		zone, _, _ := strings.Cut(place, "/")
+		z := zones[zone]
+		z.nodes++
+		zones[zone] = z
+		alive[place] = true
+	}
+	syncs, _, err := list[resource.Sync](ctx, c, c.scope.Syncs(f.Name))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range syncs {
+		place := strings.TrimPrefix(s.Key, c.scope.Syncs(f.Name))
+		if !alive[place] {
+			continue
+		}
+		zone, _, _ := strings.Cut(place, "/")
+		z := zones[zone]
+		z.syncs = append(z.syncs, s.Value)
+		zones[zone] = z
+	}
+	return zones, nil
+}
+
+// runs reports whether all nodes of the zone run that version of the object.
+func (z zoneState) runs(arn, token string) bool {
+	for _, s := range z.syncs {
+		if token == "" || s.Tokens[arn] != token {
+			return false
+		}
+	}
+	return z.nodes > 0 && len(z.syncs) == z.nodes
+}
+
+// attachment describes the endpoint of a subnet.
+func (z zoneState) attachment(s resource.Subnet) *wire.Attachment {
+	a := &wire.Attachment{SubnetId: wire.Ptr(s.ID), EndpointId: wire.Ptr(s.EndpointID), Status: wire.Ptr(wire.AttachmentStatusReady)}
+	switch {
+	case z.nodes == 0:
+		a.Status = wire.Ptr(wire.AttachmentStatusCreating)
+		a.StatusMessage = wire.Ptr(fmt.Sprintf("No engine node serves Availability Zone %s: start one, or map the subnet to another zone", s.Zone))
+	case len(z.syncs) < z.nodes:
+		a.Status = wire.Ptr(wire.AttachmentStatusCreating)
+		a.StatusMessage = wire.Ptr(fmt.Sprintf("%d of %d engine nodes of Availability Zone %s serve this firewall so far", len(z.syncs), z.nodes, s.Zone))
+	}
+	for _, sync := range z.syncs {
+		if sync.Error == "" {
+			continue
+		}
+		a.StatusMessage = wire.Ptr(fmt.Sprintf("Engine node %s: %s", sync.Node, sync.Error))
+		if len(sync.Tokens) == 0 { // it never ran any version
+			a.Status = wire.Ptr(wire.AttachmentStatusError)
+		}
+	}
+	return a
+}

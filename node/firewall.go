@@ -1,0 +1,218 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/pktio"
+	"github.com/sluicefw/sluice/policy"
+	"github.com/sluicefw/sluice/resource"
+	"github.com/sluicefw/sluice/store"
+)
+
+// documents are the resources of the scope as the store has them.
+type documents struct {
+	groups    map[string]resource.RuleGroup      // by ARN
+	policies  map[string]resource.FirewallPolicy // by ARN
+	firewalls map[string]resource.Firewall       // by name
+	arns      map[string]string                  // of groups and policies, by key
+}
+
+func newDocuments() documents {
+	return documents{
+		groups:    map[string]resource.RuleGroup{},
+		policies:  map[string]resource.FirewallPolicy{},
+		firewalls: map[string]resource.Firewall{},
+		arns:      map[string]string{},
+	}
+}
+
+// apply takes one change in. A record that cannot be read changes nothing.
+func (d *documents) apply(scope resource.Scope, ev store.Event) error {
+	switch {
+	case strings.HasPrefix(ev.Key, scope.RuleGroups(resource.Stateful)), strings.HasPrefix(ev.Key, scope.RuleGroups(resource.Stateless)):
+		return applyTo(d.arns, d.groups, ev, func(g resource.RuleGroup) string { return g.ARN })
+	case strings.HasPrefix(ev.Key, scope.FirewallPolicies()):
+		return applyTo(d.arns, d.policies, ev, func(p resource.FirewallPolicy) string { return p.ARN })
+	case strings.HasPrefix(ev.Key, scope.Firewalls()):
+		return applyTo(d.arns, d.firewalls, ev, func(f resource.Firewall) string { return f.Name })
+	}
+	return nil
+}
+
+// applyTo keeps a map by identity, and ids, which tells what a deleted key was.
+func applyTo[T any](ids map[string]string, all map[string]T, ev store.Event, id func(T) string) error {
+	if ev.Deleted {
+		delete(all, ids[ev.Key])
+		delete(ids, ev.Key)
+		return nil
+	}
+	v, err := store.Decode[T](ev.KV)
+	if err != nil {
+		return err
+	}
+	ids[ev.Key] = id(v)
+	all[id(v)] = v
+	return nil
+}
+
+// bundle is everything that a firewall's program is made of.
+type bundle struct {
+	input  policy.Input
+	tokens map[string]string // ARN of the policy and its groups to their update tokens
+}
+
+// bundle collects the documents of a policy.
+func (d *documents) bundle(policyARN string, homeNet []string) (bundle, error) {
+	p, ok := d.policies[policyARN]
+	if !ok {
+		return bundle{}, fmt.Errorf("firewall policy %s is not in the store", policyARN)
+	}
+	b := bundle{
+		input:  policy.Input{ARN: policyARN, Policy: p.Doc, Groups: map[string]*wire.RuleGroup{}, HomeNet: homeNet},
+		tokens: map[string]string{policyARN: p.UpdateToken},
+	}
+	var arns []string
+	for _, ref := range p.Doc.StatelessRuleGroupReferences {
+		arns = append(arns, wire.Val(ref.ResourceArn))
+	}
+	for _, ref := range p.Doc.StatefulRuleGroupReferences {
+		arns = append(arns, wire.Val(ref.ResourceArn))
+	}
+	for _, arn := range arns {
+		g, ok := d.groups[arn]
+		if !ok {
+			return bundle{}, fmt.Errorf("rule group %s, which policy %s refers to, is not in the store", arn, policyARN)
+		}
+		b.input.Groups[arn] = g.Doc
+		b.tokens[arn] = g.UpdateToken
+	}
+	return b, nil
+}
+
+// firewall is one firewall on this node.
+type firewall struct {
+	name     string
+	engine   *engine.Engine
+	recorder *recorder
+	attached bool           // by the node's configuration; stays when the resource goes
+	drivers  []pktio.Driver // of New and Run only
+
+	mu         sync.Mutex
+	exists     bool              // guarded by mu: as a resource with a zone that is ours
+	generation uint32            // guarded by mu: of the program in force
+	tokens     map[string]string // guarded by mu: what the program in force was made of
+	tried      map[string]string // guarded by mu: what was compiled last, in force or not
+	failure    string            // guarded by mu: why tried is not in force
+}
+
+// sync is the firewall's report; ok is false when there is nothing to report.
+func (fw *firewall) sync(node, zone string) (s resource.Sync, ok bool) {
+	fw.mu.Lock()
+	defer fw.mu.Unlock()
+	return resource.Sync{
+		Node: node, Zone: zone, Generation: fw.generation, Tokens: maps.Clone(fw.tokens), Error: fw.failure,
+	}, fw.exists && (fw.tokens != nil || fw.failure != "")
+}
+
+// serves says whether a firewall is ours: it has a subnet in our zone, or none yet.
+func serves(f resource.Firewall, zone string) bool {
+	zones := f.Zones()
+	return len(zones) == 0 || slices.Contains(zones, zone)
+}
+
+// reconcile brings every firewall to what the documents say. A policy that
+// does not compile leaves the one before in force, and the report says why.
+func (n *Node) reconcile(ctx context.Context) {
+	for name, f := range n.docs.firewalls {
+		if !serves(f, n.opt.Zone) {
+			continue
+		}
+		fw := n.firewall(name, false)
+		fw.mu.Lock()
+		fw.exists = true
+		fw.mu.Unlock()
+		if err := fw.recorder.configure(ctx, destinationsOf(f.Logging)); err != nil {
+			n.opt.Logger.Error("a log destination cannot be opened; its records are not written", slog.String("firewall", name), slog.Any("error", err))
+		}
+		n.update(ctx, fw, f.PolicyARN)
+	}
+	for _, fw := range n.all() {
+		f, ok := n.docs.firewalls[fw.name]
+		if ok && serves(f, n.opt.Zone) {
+			continue
+		}
+		n.retire(ctx, fw)
+	}
+}
+
+// retire ends a firewall that is gone as a resource. One that is attached keeps
+// its driver and, as a firewall without a policy, drops its packets.
+func (n *Node) retire(ctx context.Context, fw *firewall) {
+	fw.mu.Lock()
+	existed := fw.exists
+	fw.exists, fw.tokens, fw.tried, fw.failure = false, nil, nil, ""
+	fw.mu.Unlock()
+	if !existed {
+		return
+	}
+	n.opt.Logger.Info("firewall is gone", slog.String("firewall", fw.name))
+	if err := fw.engine.SetProgram(ctx, nil); err != nil && !errors.Is(err, context.Canceled) {
+		n.opt.Logger.Error("a worker did not give up its program", slog.String("firewall", fw.name), slog.Any("error", err))
+	}
+	if err := fw.recorder.configure(ctx, destinations{}); err != nil {
+		n.opt.Logger.Error("a log file did not close", slog.String("firewall", fw.name), slog.Any("error", err))
+	}
+	if !fw.attached {
+		n.mu.Lock()
+		delete(n.firewalls, fw.name)
+		n.mu.Unlock()
+	}
+}
+
+// update compiles a firewall's policy, if it or a group has changed, and puts
+// the program in force.
+func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) {
+	b, err := n.docs.bundle(policyARN, n.opt.HomeNet)
+	fw.mu.Lock()
+	unchanged := err == nil && maps.Equal(b.tokens, fw.tried)
+	generation := fw.generation + 1
+	fw.mu.Unlock()
+	if unchanged {
+		return
+	}
+	log := n.opt.Logger.With(slog.String("firewall", fw.name), slog.String("policy", policyARN))
+	fail := func(err error) {
+		log.Error("the policy cannot be put in force; the one before stays", slog.Any("error", err))
+		fw.mu.Lock()
+		fw.tried, fw.failure = b.tokens, err.Error()
+		fw.mu.Unlock()
+	}
+	if err != nil {
+		fail(err)
+		return
+	}
+	program, err := policy.Compile(b.input, generation)
+	if err != nil {
+		fail(err)
+		return
+	}
+	if err := fw.engine.SetProgram(ctx, program); err != nil {
+		if ctx.Err() == nil {
+			fail(err)
+		}
+		return
+	}
+	log.Info("policy in force", slog.Uint64("generation", uint64(generation)), slog.Int("rules", len(program.Rules.Rules())))
+	fw.mu.Lock()
+	fw.generation, fw.tokens, fw.tried, fw.failure = generation, b.tokens, b.tokens, ""
+	fw.mu.Unlock()
+}

@@ -1,0 +1,325 @@
+// Package node is an engine's life beside the store: it registers the node,
+// watches the firewalls of its zone with their policies and rule groups,
+// compiles them and puts the programs in force, runs flow operations, and
+// reports what it did.
+//
+// The store may go away at any time. Packets do not notice: engines go on with
+// the programs they have, and the node catches up when the store is back.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/metrics"
+	"github.com/sluicefw/sluice/pktio"
+	"github.com/sluicefw/sluice/resource"
+	"github.com/sluicefw/sluice/store"
+)
+
+// leaseTTL is how long a node that has fallen silent counts as alive.
+const leaseTTL = 5 * time.Second
+
+// Attachment says which packets meet a firewall here.
+type Attachment struct {
+	Firewall string // name
+	Open     func() (pktio.Driver, error)
+	FailOpen bool // packets pass while the firewall has no policy yet
+}
+
+// Options set a node up. ID, Zone, Store, Scope and LogDir are required.
+type Options struct {
+	ID      string // unique among the nodes of the store
+	Zone    string
+	Version string
+	Store   *store.Store
+	Scope   resource.Scope
+	Attach  []Attachment
+	LogDir  string // log groups become directories below it
+
+	FlowLimit   int      // per worker; 0 is the engine's default
+	ResultLimit int      // flows kept of one operation; 0 is 1,000,000
+	HomeNet     []string // HOME_NET where no policy sets it; nil is the private ranges
+	Logger      *slog.Logger
+}
+
+// DefaultHomeNet stands for the CIDR of the VPC that AWS takes: all private ranges.
+var DefaultHomeNet = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
+
+// Node serves the firewalls of a zone.
+type Node struct {
+	opt      Options
+	logs     *logs
+	counters engine.Counters
+	latency  *metrics.Histogram
+	custom   *engine.CustomActions
+	started  time.Time
+	synced   atomic.Bool // the configuration has been read once
+
+	mu        sync.Mutex
+	firewalls map[string]*firewall // guarded by mu: by name
+
+	// Of the goroutine that watches the configuration.
+	docs documents
+
+	// Of the goroutines that run operations.
+	opsMu sync.Mutex
+	ops   map[string]bool // guarded by opsMu: operations taken up
+	opsWG sync.WaitGroup
+
+	lease atomic.Int64  // store.Lease of what this node reports; 0 while there is none
+	dirty chan struct{} // holds a token: reports must be written
+}
+
+// New makes a node and opens its drivers. From then on packets meet it; they
+// are dropped (or pass, as the attachment says) until Run has read a policy.
+func New(opt Options) (*Node, error) {
+	if opt.ResultLimit <= 0 {
+		opt.ResultLimit = 1_000_000
+	}
+	if opt.HomeNet == nil {
+		opt.HomeNet = DefaultHomeNet
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{
+		opt:       opt,
+		logs:      newLogs(opt.LogDir, opt.Logger),
+		counters:  engine.NewCounters(),
+		latency:   engine.NewLatency(),
+		custom:    &engine.CustomActions{},
+		started:   time.Now(),
+		firewalls: map[string]*firewall{},
+		docs:      newDocuments(),
+		ops:       map[string]bool{},
+		dirty:     make(chan struct{}, 1),
+	}
+	for _, a := range opt.Attach {
+		fw := n.firewall(a.Firewall, a.FailOpen)
+		driver, err := a.Open()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("attach firewall %q: %w", a.Firewall, err), n.closeDrivers())
+		}
+		fw.attached = true
+		fw.drivers = append(fw.drivers, driver)
+		fw.engine.Attach(driver.Queues())
+	}
+	return n, nil
+}
+
+// firewall returns the firewall of that name, making it at first.
+func (n *Node) firewall(name string, failOpen bool) *firewall {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	fw := n.firewalls[name]
+	if fw == nil {
+		rec := newRecorder(n.logs, name, n.opt.Zone)
+		fw = &firewall{name: name, recorder: rec}
+		fw.engine = engine.New(engine.Options{
+			Firewall: name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit,
+			Inline: true, FailOpen: failOpen, VerifyChecksums: true,
+			Counters: n.counters, Latency: n.latency, Custom: n.custom,
+			NewRecords: rec.newRecords, Wants: rec,
+			Logger: n.opt.Logger.With(slog.String("firewall", name)),
+		})
+		n.firewalls[name] = fw
+	}
+	return fw
+}
+
+// all returns the firewalls as of now.
+func (n *Node) all() []*firewall {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := make([]*firewall, 0, len(n.firewalls))
+	for _, fw := range n.firewalls {
+		list = append(list, fw)
+	}
+	return list
+}
+
+// Run serves until ctx ends, then closes the drivers, logs the flows that were
+// still there and withdraws the node's reports.
+func (n *Node) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { n.watchConfig(ctx) })
+	wg.Go(func() { n.watchOperations(ctx) })
+	wg.Go(func() {
+		n.opt.Store.Hold(ctx, leaseTTL, n.report)
+	})
+	<-ctx.Done()
+	wg.Wait()
+	n.opsWG.Wait()
+	err := n.closeDrivers()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	for _, fw := range n.all() {
+		fw.engine.Wait()
+		err = errors.Join(err, fw.recorder.configure(closing, destinations{}))
+	}
+	return err
+}
+
+func (n *Node) closeDrivers() error {
+	var errs []error
+	for _, fw := range n.all() {
+		for _, d := range fw.drivers {
+			errs = append(errs, d.Close())
+		}
+		fw.drivers = nil
+	}
+	return errors.Join(errs...)
+}
+
+// watchConfig follows the resources of the scope.
+func (n *Node) watchConfig(ctx context.Context) {
+	for up := range n.opt.Store.Watch(ctx, n.opt.Scope.Config(), 0) {
+		if up.Snapshot {
+			n.docs = newDocuments()
+		}
+		for _, ev := range up.Events {
+			if err := n.docs.apply(n.opt.Scope, ev); err != nil {
+				n.opt.Logger.Error("a record of the store cannot be read and is left as it was", slog.Any("error", err))
+			}
+		}
+		n.reconcile(ctx)
+		n.synced.Store(true)
+		n.markDirty()
+	}
+}
+
+// markDirty has the reports written soon.
+func (n *Node) markDirty() {
+	select {
+	case n.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// report registers the node and keeps its reports up to date, under a lease
+// that Hold keeps: what it wrote goes when the node does.
+func (n *Node) report(ctx context.Context, lease store.Lease) {
+	n.lease.Store(int64(lease))
+	defer n.lease.Store(0)
+	written := map[string]string{}
+	registered := false
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.dirty:
+		case <-retry.C:
+		}
+		if !registered {
+			node := resource.Node{ID: n.opt.ID, Zone: n.opt.Zone, Version: n.opt.Version, Started: n.started}
+			if _, err := n.opt.Store.Put(ctx, n.opt.Scope.Node(n.opt.Zone, n.opt.ID), node, lease); err != nil {
+				n.opt.Logger.Warn("the node cannot register", slog.Any("error", err))
+				retry.Reset(time.Second)
+				continue
+			}
+			registered = true
+		}
+		if err := n.writeSyncs(ctx, lease, written); err != nil {
+			n.opt.Logger.Warn("the node cannot report its state", slog.Any("error", err))
+			retry.Reset(time.Second)
+		}
+	}
+}
+
+// writeSyncs writes the sync records that differ from what is written.
+func (n *Node) writeSyncs(ctx context.Context, lease store.Lease, written map[string]string) error {
+	served := map[string]bool{}
+	for _, fw := range n.all() {
+		sync, ok := fw.sync(n.opt.ID, n.opt.Zone)
+		if !ok {
+			continue
+		}
+		key := n.opt.Scope.Sync(fw.name, n.opt.Zone, n.opt.ID)
+		served[key] = true
+		text := fmt.Sprint(sync)
+		if written[key] == text {
+			continue
+		}
+		if _, err := n.opt.Store.Put(ctx, key, sync, lease); err != nil {
+			return err
+		}
+		written[key] = text
+	}
+	for key := range written {
+		if !served[key] {
+			if err := n.opt.Store.Delete(ctx, key); err != nil {
+				return err
+			}
+			delete(written, key)
+		}
+	}
+	return nil
+}
+
+// Ready returns nil when the node has read its configuration and every
+// attached firewall has a program, else an error that says what is missing.
+func (n *Node) Ready() error {
+	if !n.synced.Load() {
+		return errors.New("the configuration has not been read from the store yet")
+	}
+	var waiting []string
+	for _, fw := range n.all() {
+		if fw.attached && fw.engine.Program() == nil {
+			waiting = append(waiting, fw.name)
+		}
+	}
+	if len(waiting) > 0 {
+		return fmt.Errorf("no policy is in force for the attached firewalls %s: create them through the API", strings.Join(waiting, ", "))
+	}
+	return nil
+}
+
+// ReopenLogs begins new log files, after something outside has moved them.
+func (n *Node) ReopenLogs() { n.logs.reopen() }
+
+// Collectors are the node's metrics.
+func (n *Node) Collectors() []prometheus.Collector {
+	perFirewall := func(name, help string, kind prometheus.ValueType, value func(*firewall) float64) prometheus.Collector {
+		return metrics.Func(metrics.Desc{Name: name, Help: help, Labels: []string{"firewall", "zone"}, Type: kind}, func(emit func(float64, ...string)) {
+			for _, fw := range n.all() {
+				emit(value(fw), fw.name, n.opt.Zone)
+			}
+		})
+	}
+	return []prometheus.Collector{
+		n.counters, n.latency,
+		perFirewall("sluice_flows", "Flows in the flow table.", prometheus.GaugeValue, func(fw *firewall) float64 { return float64(fw.engine.Flows()) }),
+		perFirewall("sluice_driver_lost_packets_total", "Packets that drivers lost before the engine saw them.", prometheus.CounterValue, func(fw *firewall) float64 { return float64(fw.engine.Lost()) }),
+		perFirewall("sluice_generation", "Number of the program in force.", prometheus.GaugeValue, func(fw *firewall) float64 {
+			if p := fw.engine.Program(); p != nil {
+				return float64(p.Generation)
+			}
+			return 0
+		}),
+		metrics.Func(metrics.Desc{Name: "sluice_custom_action_packets_total", Help: "Packets that a stateless custom action counted.", Labels: []string{"custom_action"}, Type: prometheus.CounterValue}, func(emit func(float64, ...string)) {
+			for name, packets := range n.custom.All {
+				emit(float64(packets), name)
+			}
+		}),
+		metrics.Func(metrics.Desc{Name: "sluice_log_records_total", Help: "Log records by what became of them.", Labels: []string{"result"}, Type: prometheus.CounterValue}, func(emit func(float64, ...string)) {
+			s := n.logs.stats()
+			emit(float64(s.Written), "written")
+			emit(float64(s.Dropped), "dropped")
+		}),
+		metrics.Func(metrics.Desc{Name: "sluice_log_write_errors_total", Help: "Failed writes to log files.", Type: prometheus.CounterValue}, func(emit func(float64, ...string)) {
+			emit(float64(n.logs.stats().Errors))
+		}),
+	}
+}
