@@ -139,9 +139,9 @@ func (r *replayCommand) run(ctx context.Context, capture string) error {
 	if err != nil {
 		return err
 	}
-	var expected *verdicts
+	var expected map[string]any
 	if r.expect != "" {
-		if expected, err = readVerdicts(r.expect); err != nil {
+		if expected, err = readExpected(r.expect); err != nil {
 			return err
 		}
 	}
@@ -158,7 +158,11 @@ func (r *replayCommand) run(ctx context.Context, capture string) error {
 		}
 	}
 	if expected != nil {
-		if lines := expected.differences(got); len(lines) > 0 {
+		lines, err := differences(expected, got)
+		if err != nil {
+			return err
+		}
+		if len(lines) > 0 {
 			for _, line := range lines {
 				fmt.Fprintln(r.env.Stderr, printable(line))
 			}

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -64,7 +62,7 @@ func (v *verdicts) of(t *eve.Tuple) *flowVerdict {
 }
 
 func flowName(k *flow.Key) string {
-	proto := protoName(k.Proto)
+	proto := protoName(strconv.Itoa(int(k.Proto)))
 	port := func(p uint16) string {
 		if !flow.HasPorts(k.Proto) {
 			return ""
@@ -78,22 +76,6 @@ func flowName(k *flow.Key) string {
 		}
 	}
 	return name
-}
-
-func protoName(proto uint8) string {
-	switch proto {
-	case packet.ProtoTCP:
-		return "tcp"
-	case packet.ProtoUDP:
-		return "udp"
-	case packet.ProtoICMP:
-		return "icmp"
-	case packet.ProtoICMPv6:
-		return "icmpv6"
-	case packet.ProtoSCTP:
-		return "sctp"
-	}
-	return strconv.Itoa(int(proto))
 }
 
 // finish names the flows and judges each, when all records are in.
@@ -197,20 +179,4 @@ func (v *verdicts) write(path string) error {
 		return fmt.Errorf("write the expected verdicts: %w", err)
 	}
 	return nil
-}
-
-// readVerdicts reads expected verdicts. What is not in the file is nil, or 0
-// packets in a file that says nothing of packets.
-func readVerdicts(path string) (*verdicts, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the expected verdicts: %w", err)
-	}
-	v := &verdicts{}
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return nil, fmt.Errorf("%s holds no verdicts as --write-expect writes them: %w", path, err)
-	}
-	return v, nil
 }

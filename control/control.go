@@ -52,7 +52,7 @@ type Limits struct {
 	Firewalls      int // default 1000 (AWS: 5)
 	Policies       int // default 1000 (AWS: 20)
 	StatefulGroups int // default 2000 (AWS: 50)
-	StatelessGroup int // default 2000 (AWS: 50)
+	StatelessGroups int // default 2000 (AWS: 50)
 }
 
 // Control carries out operations. It is safe for concurrent use, and any
@@ -82,7 +82,7 @@ func New(o Options) *Control {
 		limit *int
 		or    int
 	}{
-		{&o.Limits.Firewalls, 1000}, {&o.Limits.Policies, 1000}, {&o.Limits.StatefulGroups, 2000}, {&o.Limits.StatelessGroup, 2000},
+		{&o.Limits.Firewalls, 1000}, {&o.Limits.Policies, 1000}, {&o.Limits.StatefulGroups, 2000}, {&o.Limits.StatelessGroups, 2000},
 	} {
 		if *l.limit <= 0 {
 			*l.limit = l.or

@@ -62,16 +62,19 @@ func (c *Control) CreateFirewall(ctx context.Context, caller wire.Caller, in *wi
 // checkNewFirewall refuses what this product has not got, rather than to
 // create something else.
 func checkNewFirewall(in *wire.CreateFirewallRequest) error {
-	for name, given := range map[string]bool{
-		"TransitGatewayId":         in.TransitGatewayId != nil,
-		"AvailabilityZoneMappings": len(in.AvailabilityZoneMappings) > 0,
-		"NatGatewayMappings":       len(in.NatGatewayMappings) > 0,
-		"ProxySettings":            in.ProxySettings != nil,
-		"NoSourcePreservation":     wire.Val(in.NoSourcePreservation),
-		"EnabledAnalysisTypes":     len(in.EnabledAnalysisTypes) > 0,
+	for _, m := range []struct {
+		name  string
+		given bool
+	}{
+		{"TransitGatewayId", in.TransitGatewayId != nil},
+		{"AvailabilityZoneMappings", len(in.AvailabilityZoneMappings) > 0},
+		{"NatGatewayMappings", len(in.NatGatewayMappings) > 0},
+		{"ProxySettings", in.ProxySettings != nil},
+		{"NoSourcePreservation", wire.Val(in.NoSourcePreservation)},
+		{"EnabledAnalysisTypes", len(in.EnabledAnalysisTypes) > 0},
 	} {
-		if given {
-			return invalid("%s is unsupported, context: %s", name, name)
+		if m.given {
+			return invalid("%s is unsupported, context: %s", m.name, m.name)
 		}
 	}
 	if in.VpcId == nil {

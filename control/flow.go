@@ -193,7 +193,7 @@ const (
 // status stays final.
 func flowState(op *resource.FlowOperation, reports []resource.FlowReport, now time.Time) flowProgress {
 	p := flowProgress{status: wire.FlowOperationStatusInProgress, pickedAt: op.Started}
-	done, partial := 0, false
+	done, partial, picked := 0, false, time.Time{}
 	for _, r := range reports {
 		if !slices.Contains(op.Nodes, r.Node) || r.Done.After(op.Deadline) {
 			continue
@@ -203,9 +203,12 @@ func flowState(op *resource.FlowOperation, reports []resource.FlowReport, now ti
 			done++
 		}
 		partial = partial || r.Error != "" || r.Stored < r.Flows
-		if len(p.reports) == 1 || r.TakenUp.Before(p.pickedAt) {
-			p.pickedAt = r.TakenUp
+		if !r.TakenUp.IsZero() && (picked.IsZero() || r.TakenUp.Before(picked)) {
+			picked = r.TakenUp
 		}
+	}
+	if !picked.IsZero() {
+		p.pickedAt = picked
 	}
 	missing := len(op.Nodes) - len(p.reports)
 	switch {

@@ -63,7 +63,7 @@ func (c *Control) CreateRuleGroup(ctx context.Context, caller wire.Caller, in *w
 	}
 	limit := c.o.Limits.StatefulGroups
 	if kind == resource.Stateless {
-		limit = c.o.Limits.StatelessGroup
+		limit = c.o.Limits.StatelessGroups
 	}
 	err = c.change(ctx, func(t *store.Txn) error {
 		r, found, err := read[resource.RuleGroup](ctx, c, c.scope.RuleGroup(kind, g.Name))
