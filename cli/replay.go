@@ -62,8 +62,8 @@ it, is what --var HOME_NET says.
 what follows a dropped packet is judged without it. It is the default of --policy.
 
 TCP connections whose start is not in the capture meet --stream-exception-policy;
-by default they are dropped in ips mode and inspected without a connection's
-context in ids mode. --midstream follows them from where they are.
+by default they are dropped. In ids mode they are always inspected, without a
+connection's context. --midstream follows them from where they are.
 
 --eve writes records as Suricata does: alert, flow, netflow, and drop in ips mode.
 Flows that are still alive at the end of the capture are written then.
@@ -202,7 +202,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 
 	e := engine.New(engine.Options{
 		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on",
-		PacketClock: true, CountPackets: true, PacketSource: "wire/pcap",
+		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap",
 		Counters: engine.NewCounters(), Latency: engine.NewLatency(),
 		NewRecords: func() engine.Records { return records }, Wants: records,
 	})

@@ -31,16 +31,17 @@ func (r *replayCommand) program() (*detect.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case r.exception == "drop":
+	switch drops := r.mode == "ips"; { // who only looks on cannot drop, nor lose sight of what it would have dropped
+	case drops && r.exception == "drop":
 		p.Exception = detect.ExceptionDrop
-	case r.exception == "reject":
+	case drops && r.exception == "reject":
 		p.Exception = detect.ExceptionReject
 	case r.midstream:
 		p.Exception = detect.ExceptionPickUp
-	case r.exception != "", r.policy == "" && r.mode == "ids":
+	case !drops, r.exception != "":
 		p.Exception = detect.ExceptionContinue
 	}
+	p.ExceptionFlows = r.policy == ""
 	return p, nil
 }
 

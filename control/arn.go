@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -68,11 +69,7 @@ func (c *Control) nameOf(field string, arnText, name *string, byName string, kin
 	if !ok {
 		return "", "", invalid("Resource ARN has an invalid format, parameter: [%s]", *arnText)
 	}
-	fits := false
-	for _, k := range kinds {
-		fits = fits || k == a.kind
-	}
-	if !fits {
+	if !slices.Contains(kinds, a.kind) {
 		return "", "", invalid("Resource ARN is of incorrect entity type, parameter: [%s]", *arnText)
 	}
 	if !c.mine(a) {

@@ -49,9 +49,9 @@ type Options struct {
 // Limits are the quotas of the account. A zero member means its default, which
 // where AWS's is adjustable is larger than AWS's.
 type Limits struct {
-	Firewalls      int // default 1000 (AWS: 5)
-	Policies       int // default 1000 (AWS: 20)
-	StatefulGroups int // default 2000 (AWS: 50)
+	Firewalls       int // default 1000 (AWS: 5)
+	Policies        int // default 1000 (AWS: 20)
+	StatefulGroups  int // default 2000 (AWS: 50)
 	StatelessGroups int // default 2000 (AWS: 50)
 }
 
@@ -100,7 +100,8 @@ func newID() string {
 }
 
 // attempts bounds how often a change is decided anew after losing to others.
-const attempts = 20
+// One of those that collide always wins, so as many at once get through.
+const attempts = 64
 
 // change runs decide, which reads records and fills a transaction, and commits
 // that. When somebody else changed one of the records meanwhile it starts
@@ -165,19 +166,17 @@ func replace[T any](t *store.Txn, r *record[T]) {
 	t.Put(r.key, &r.value, 0)
 }
 
-// withinLimit refuses one more record under prefix if there are limit already.
-// Next to the limit, t compares that no other comes in between.
+// withinLimit refuses one more record under prefix if there are limit already,
+// and has t compare that none was added since they were counted.
 func (c *Control) withinLimit(ctx context.Context, t *store.Txn, prefix, what string, limit int) error {
 	p, err := c.store.Keys(ctx, prefix, "", limit)
 	if err != nil {
 		return storeError(err)
 	}
-	switch n := len(p.KVs); {
-	case n >= limit:
+	if len(p.KVs) >= limit {
 		return wire.LimitExceededException("%s limit exceeded, parameter: [%d], context: %s: raise the limit in the configuration", what, limit, what)
-	case n == limit-1:
-		t.IfNoneSince(prefix, p.Rev)
 	}
+	t.IfNoneSince(prefix, p.Rev)
 	return nil
 }
 

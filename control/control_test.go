@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
-	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
 	"github.com/sluicefw/sluice/store"
 )
@@ -376,5 +375,3 @@ func TestStoreLost(t *testing.T) {
 	fail(w, w.ListFirewalls, "InternalServerError", "store: list ", `{}`)
 	fail(w, w.DescribeFirewall, "InternalServerError", "store: get ", `{"FirewallName":"f"}`)
 }
-
-var _ policy.CompileCheck = Options{}.CheckRule

@@ -13,20 +13,22 @@ import (
 type Reason uint8
 
 const (
-	NotDropped      Reason = iota
-	ReasonInvalid          // failed packet validation
-	ReasonNoProgram        // no policy is in force yet
-	ReasonStateless        // a stateless rule or default action
-	ReasonFlowLimit        // the flow table is full of established flows
-	ReasonStream           // not a packet of its TCP connection
-	ReasonException        // midstream, by the stream exception policy
-	ReasonRule             // a rule
-	ReasonFlow             // its flow was dropped before
-	ReasonDefault          // a stateful default action
+	NotDropped       Reason = iota
+	ReasonInvalid           // failed packet validation
+	ReasonNoProgram         // no policy is in force yet
+	ReasonStateless         // a stateless rule or default action
+	ReasonFlowLimit         // the flow table is full of established flows
+	ReasonStream            // not a packet of its TCP connection
+	ReasonException         // midstream, by the stream exception policy
+	ReasonRule              // a rule
+	ReasonFlow              // its flow was dropped before
+	ReasonDefault           // a stateful default action
+	ReasonReassembly        // its bytes are too far ahead, or behind too many holes, to be inspected; sent again they will fit
+	ReasonPanic             // the engine failed on it
 	NumReasons
 )
 
-var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action"}
+var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action", "reassembly", "panic"}
 
 // String is the reason's metric label.
 func (r Reason) String() string { return reasonNames[r] }
@@ -65,10 +67,12 @@ const (
 	cAlerts
 	cResets
 	cResetErrors
+	cResetsLimited
 	cInspectionRefused
 	cRepinned
 	cDriverErrors
-	cInvalid    = cDriverErrors + 1
+	cPanics
+	cInvalid    = cPanics + 1
 	cDropped    = cInvalid + packet.NumInvalid - 1
 	cStream     = cDropped + int(NumReasons) - 1
 	cEnded      = cStream + stream.Reasons - 1
@@ -102,6 +106,8 @@ func NewCounters() Counters {
 	one(cInspectionRefused, "inspection_refused_flows", "Flows whose stream was not inspected because the memory for it was in use.")
 	one(cRepinned, "flows_repinned", "Flows that were moved to newer rules because too many generations were alive.")
 	one(cDriverErrors, "driver_errors", "Batches whose verdicts the driver could not deliver.")
+	one(cResetsLimited, "unreachables_suppressed", "Unreachable messages that were not sent because too many were in one second.")
+	one(cPanics, "worker_panics", "Panics of workers, each of which cost a packet and its flow. Please report the stack in the log.")
 	for i := 1; i < packet.NumInvalid; i++ {
 		one(cInvalid+i-1, "invalid_dropped_packets", "Packets that failed validation.", "reason", packet.Invalid(i).String())
 	}

@@ -9,12 +9,10 @@ import (
 // The names are few (ten a rule group) and come and go with policies.
 type CustomActions struct{ counts sync.Map } // name to *atomic.Uint64
 
-func (c *CustomActions) add(name string) {
-	n, ok := c.counts.Load(name)
-	if !ok {
-		n, _ = c.counts.LoadOrStore(name, new(atomic.Uint64))
-	}
-	n.(*atomic.Uint64).Add(1)
+// counter returns the counter of name; workers look it up once for a program.
+func (c *CustomActions) counter(name string) *atomic.Uint64 {
+	n, _ := c.counts.LoadOrStore(name, new(atomic.Uint64))
+	return n.(*atomic.Uint64)
 }
 
 // All calls yield for every name that has been counted.

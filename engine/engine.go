@@ -11,6 +11,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -35,6 +36,7 @@ type Options struct {
 	VerifyChecksums bool
 	PacketClock     bool // time is the packets' (captures) and not the machine's
 	CountPackets    bool // records carry the driver's cookie as the packet's number
+	CountFrames     bool // bytes of flows include the link-layer header, as Suricata counts
 	PacketSource    string
 
 	Counters   Counters
@@ -49,6 +51,8 @@ type Options struct {
 type Engine struct {
 	opt Options
 	wg  sync.WaitGroup
+
+	swap sync.Mutex // held while a program is sent, so that all workers get programs in one order; before mu
 
 	mu      sync.Mutex
 	workers []*worker       // guarded by mu; replaced, never changed in place
@@ -94,8 +98,24 @@ func (e *Engine) Attach(queues []pktio.Queue) {
 func (e *Engine) Wait() { e.wg.Wait() }
 
 // SetProgram puts p in force. It returns when every worker runs it, or ctx
-// ends; workers that had not answered then still take it up.
+// ends. Workers that it was sent to and that had not answered then still take it
+// up; the others keep what they run until the next call.
 func (e *Engine) SetProgram(ctx context.Context, p *detect.Program) error {
+	pending, sent, err := e.sendProgram(ctx, p)
+	for range sent {
+		select {
+		case <-pending:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the workers to run the program: %w", ctx.Err())
+		}
+	}
+	return err
+}
+
+// sendProgram returns how many workers will say on the channel that they run p.
+func (e *Engine) sendProgram(ctx context.Context, p *detect.Program) (<-chan struct{}, int, error) {
+	e.swap.Lock()
+	defer e.swap.Unlock()
 	e.mu.Lock()
 	e.program = p
 	workers := e.workers
@@ -106,17 +126,10 @@ func (e *Engine) SetProgram(ctx context.Context, p *detect.Program) error {
 		if w.send(ctx, func() { w.setProgram(p); pending <- struct{}{} }) {
 			sent++
 		} else if ctx.Err() != nil {
-			return ctx.Err()
+			return pending, sent, fmt.Errorf("a worker did not take the program: %w", ctx.Err())
 		}
 	}
-	for range sent {
-		select {
-		case <-pending:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
+	return pending, sent, nil
 }
 
 // Program returns the program in force, or nil.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -12,15 +14,15 @@ import (
 func (w *worker) exception(in *pktio.Packet) bool {
 	w.cause, w.causeOperation = w.causeOf()
 	policy := w.program.Exception
-	w.n[cException+int(policy)*int(NumCauses)+int(w.cause)]++
+	w.n[cException+int(policy)*int(NumCauses)+int(w.cause)] += uint64(w.packets)
 	switch policy {
 	case detect.ExceptionDrop:
-		w.block1(in, nil, 0, ReasonException, nil)
+		w.deny(in, nil, 0, ReasonException, nil)
 		return false
 	case detect.ExceptionReject:
-		w.block1(in, nil, 0, ReasonException, nil)
+		w.deny(in, nil, 0, ReasonException, nil)
 		if w.pkt.TCP.Flags&packet.RST == 0 && w.table.FirstReset(&w.key) {
-			w.n[cStatefulRejected]++
+			w.n[cStatefulRejected] += uint64(w.packets)
 			w.reject(in, detect.RejectBoth)
 		}
 		return false
@@ -33,7 +35,7 @@ func (w *worker) causeOf() (Cause, string) {
 	if g, ok := w.table.Grave(&w.key); ok {
 		switch g.Reason {
 		case flow.Flushed:
-			return CauseFlushed, w.operations[g.Op]
+			return CauseFlushed, w.flushID(g.Op)
 		case flow.Timeout:
 			return CauseIdle, ""
 		case flow.Closed, flow.Reused:
@@ -55,7 +57,7 @@ func (w *worker) reject(in *pktio.Packet, action detect.Action) {
 	}
 	p := &w.pkt
 	if p.Proto != packet.ProtoTCP {
-		if action != detect.RejectDst {
+		if action != detect.RejectDst && w.mayRefuse() {
 			w.inject(packet.AppendUnreachable(w.resetBuf[:0], p), in, true)
 		}
 		return
@@ -66,6 +68,23 @@ func (w *worker) reject(in *pktio.Packet, action detect.Action) {
 	if action != detect.Reject {
 		w.inject(packet.AppendReset(w.resetBuf[:0], p, false, packet.ResetFor(p, false)), in, false)
 	}
+}
+
+// maxUnreachables is how many ICMP errors a worker sends in a second: their
+// receivers may be forged, so they must be limited (RFC 1812, 4.3.2.8; RFC 4443,
+// 2.4 f). The figure is what Linux allows a host.
+const maxUnreachables = 1000
+
+func (w *worker) mayRefuse() bool {
+	if w.now-w.refusing >= int64(time.Second) {
+		w.refusing, w.refused = w.now, 0
+	}
+	if w.refused == maxUnreachables {
+		w.n[cResetsLimited]++
+		return false
+	}
+	w.refused++
+	return true
 }
 
 func (w *worker) inject(ip []byte, like *pktio.Packet, back bool) {

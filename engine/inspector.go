@@ -17,6 +17,7 @@ type inspector struct {
 	offset  [2]int    // stream offset of the first byte not given to stream rules
 	tail    [2][]byte // the bytes before it, for patterns that span segments
 	tx      int64     // transaction of the last event, -1 before the first
+	over    bool      // no more bytes will come, or can be kept
 }
 
 // session returns the flow's parsers while it has them.
@@ -49,8 +50,8 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 	session := w.sessions.Get()
 	if session == nil {
 		w.n[cInspectionRefused]++
-		s.flags |= noInspection | appKnown
-		s.app = applayer.Failed
+		s.flags |= noInspection
+		w.giveUpApp(f)
 		return nil
 	}
 	session.Reset(f.Key.Proto, f.Key.SrcPort, f.Key.DstPort)
@@ -69,21 +70,31 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 // dropInspector gives the flow's inspector back and keeps the name it found.
 func (w *worker) dropInspector(f *flowEntry) {
 	s := &f.State
-	if s.ext == 0 || s.has(named) {
-		return
-	}
 	at := s.ext
-	i := w.inspectors[at-1]
 	s.ext = 0
-	s.flags |= noInspection | appKnown
-	if i.session != nil {
-		if name := i.session.Name(); len(name) > 0 {
-			if s.ext = w.names.add(name); s.ext != 0 {
-				s.flags |= named
-			}
+	s.flags |= noInspection
+	w.giveUpApp(f)
+	if name := w.inspectors[at-1].session.Name(); len(name) > 0 {
+		if s.ext = w.names.add(name); s.ext != 0 {
+			s.flags |= named
 		}
-		w.sessions.Put(i.session)
 	}
+	w.recycle(at)
+}
+
+// giveUpApp notes that no more will be known of the flow's protocol.
+func (w *worker) giveUpApp(f *flowEntry) {
+	f.State.flags |= appKnown
+	if f.State.app == applayer.Unknown {
+		f.State.app = applayer.Failed
+		w.input.App, w.input.AppFinal = applayer.Failed, true
+	}
+}
+
+// recycle gives inspector at-1 back.
+func (w *worker) recycle(at uint32) {
+	i := w.inspectors[at-1]
+	w.sessions.Put(i.session)
 	for dir := range i.asm {
 		if i.asm[dir] != nil {
 			w.pool.Put(i.asm[dir])
@@ -103,6 +114,7 @@ func (w *worker) follow(f *flowEntry, dir packet.Dir) {
 	w.result.Reset()
 	w.input = detect.Input{Packet: &w.pkt, Dir: dir}
 	w.inspectStream(f, dir, nil, &w.result)
+	w.settle(f, nil)
 }
 
 // inspectStream gives the packet's bytes to the parsers, and what they and
@@ -115,20 +127,11 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		if len(p.Payload) == 0 {
 			return -1
 		}
-		i := w.inspector(f)
-		if i == nil {
-			return -1
-		}
-		i.session.Datagram(dir, p.Payload)
-		w.events(f, i, rules, res)
-		return w.settle(f, i, rules)
+		return w.datagram(f, dir, rules, res)
 	case packet.ProtoTCP:
 		if p.L4 == nil || f.State.has(untracked) {
 			return -1
 		}
-	default:
-		f.State.flags |= noInspection | appKnown
-		return -1
 	}
 	if len(p.Payload) == 0 && f.State.ext == 0 {
 		return -1
@@ -149,19 +152,67 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		}
 		if asm = w.pool.Get(); asm == nil {
 			w.n[cInspectionRefused]++
-			w.dropInspector(f)
+			w.giveUpApp(f)
+			i.over = true
 			return -1
 		}
 		i.asm[dir] = asm
 		asm.Reset(streamStart(f, p, dir), stream.Config{Acked: !w.opt.Inline})
 	}
-	asm.Borrow(firstByte(p), p.Payload)
+	// What cannot be held now must not get to the receiver either, or rules
+	// would never see it: its sender will repeat it.
+	w.unread = asm.Borrow(firstByte(p), p.Payload).Limit && !asm.Stopped() && w.opt.Inline && rules != nil
 	w.feed(f, i, dir, rules, res)
-	if asm.Stopped() || p.TCP.Flags&packet.RST != 0 {
-		w.dropInspector(f)
+	if asm.Stopped() || f.State.tcp.Closed() {
+		i.over = true
+		w.giveUpApp(f)
+	}
+	return i.tx
+}
+
+// udpSessionMemory is enough for a session that reads datagrams.
+const udpSessionMemory = 1 << 20
+
+// maxDatagrams is how many datagrams one side of a flow can send without being
+// recognised, while the other is silent, until detection fails.
+const maxDatagrams = 8
+
+// datagram gives a UDP payload to the parsers. Messages stand alone, so one
+// session reads those of all flows, and a flood of datagrams takes none of the
+// memory that connections need.
+func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) int64 {
+	s, session := &f.State, w.udp
+	session.Reset(packet.ProtoUDP, f.Key.SrcPort, f.Key.DstPort)
+	session.Datagram(dir, w.pkt.Payload)
+	tx := int64(f.Packets(packet.ToServer) + f.Packets(packet.ToClient) - 1)
+	proto := session.Proto()
+	switch {
+	case s.app == applayer.Unknown && session.ProtoFinal():
+	case s.app == applayer.Unknown && (f.Packets(dir.Reverse()) > 0 || f.Packets(dir) > maxDatagrams):
+		proto = applayer.Failed
+		w.event(f, session, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, proto, rules, res)
+	case s.app != proto || proto == applayer.Unknown:
 		return -1
 	}
-	return w.settle(f, i, rules)
+	known := s.app != applayer.Unknown
+	var ev applayer.Event
+	for session.Next(&ev) {
+		if known && ev.Hook == applayer.ProtocolDetected {
+			continue // of an earlier datagram
+		}
+		ev.TxID = uint32(tx)
+		w.event(f, session, ev, proto, rules, res)
+	}
+	if proto != applayer.DNS {
+		s.flags |= noInspection
+		return tx
+	}
+	if name := session.Name(); s.ext == 0 && len(name) > 0 {
+		if s.ext = w.names.add(name); s.ext != 0 {
+			s.flags |= named
+		}
+	}
+	return tx
 }
 
 // firstByte is the sequence number of the first payload byte.
@@ -186,18 +237,26 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 	asm := i.asm[dir]
 	data := asm.Bytes()
 	if fresh := data[min(i.seen[dir], len(data)):]; len(fresh) > 0 {
-		w.streamRules(i, dir, fresh, rules, res)
+		stream := w.keepStream(i, dir, fresh, rules)
 		for len(data) > 0 && !i.session.Done() {
 			n := i.session.Data(dir, data)
-			w.events(f, i, rules, res)
+			var ev applayer.Event
+			for i.session.Next(&ev) {
+				i.tx = int64(ev.TxID)
+				w.event(f, i.session, ev, i.session.Proto(), rules, res)
+			}
 			if n == 0 {
 				break
 			}
 			asm.Consume(n)
 			data = asm.Bytes()
 		}
+		if stream {
+			rules.Stream(&w.input, res)
+		}
 	}
 	if i.session.Done() {
+		w.giveUpApp(f)
 		asm.Consume(len(data))
 		data = nil
 	}
@@ -205,74 +264,64 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 	i.seen[dir] = len(data)
 }
 
-// streamRules runs the rules on reassembled bytes that came now, after as many
-// of those before as their patterns can span.
-func (w *worker) streamRules(i *inspector, dir packet.Dir, fresh []byte, rules *detect.RuleSet, res *detect.Result) {
+// keepStream gives the rules' input the reassembled bytes that came now, after
+// as many of those before as patterns can span. It reports whether there are
+// rules for them. The parsers, which take the same bytes away, run in between.
+func (w *worker) keepStream(i *inspector, dir packet.Dir, fresh []byte, rules *detect.RuleSet) bool {
 	if rules == nil {
-		return
+		return false
 	}
 	keep, ok := rules.NeedsStream()
 	if !ok {
-		return
+		return false
 	}
 	w.streamBuf = append(append(w.streamBuf[:0], i.tail[dir]...), fresh...)
 	w.input.Stream, w.input.StreamBase = w.streamBuf, i.offset[dir]-len(i.tail[dir])
-	rules.Stream(&w.input, res)
 	i.offset[dir] += len(fresh)
 	i.tail[dir] = append(i.tail[dir][:0], w.streamBuf[max(0, len(w.streamBuf)-keep):]...)
+	return true
 }
 
-// events gives what the parsers found to the rules.
-func (w *worker) events(f *flowEntry, i *inspector, rules *detect.RuleSet, res *detect.Result) {
+// event gives what the parsers found to the rules.
+func (w *worker) event(f *flowEntry, session *applayer.Session, ev applayer.Event, proto applayer.Proto, rules *detect.RuleSet, res *detect.Result) {
 	s := &f.State
-	var ev applayer.Event
-	for i.session.Next(&ev) {
-		i.tx = int64(ev.TxID)
-		switch ev.Hook {
-		case applayer.ProtocolDetected:
-			s.app = i.session.Proto()
-			if s.app != applayer.TLS && s.app != applayer.HTTP {
-				s.flags |= appKnown
-			}
-			w.input.App = s.app
-			w.input.AppFinal = true
-		case applayer.TLSClientHello, applayer.HTTPRequestHeaders, applayer.ParserFailed:
+	switch ev.Hook {
+	case applayer.ProtocolDetected:
+		s.app = proto
+		if proto != applayer.TLS && proto != applayer.HTTP {
 			s.flags |= appKnown
 		}
-		if rules != nil {
-			rules.Event(&w.input, i.session, ev, res)
-		}
+		w.input.App, w.input.AppFinal = proto, true
+	case applayer.TLSClientHello, applayer.HTTPRequestHeaders, applayer.ParserFailed:
+		s.flags |= appKnown
+	}
+	if rules != nil {
+		rules.Event(&w.input, session, ev, res)
 	}
 }
 
-// settle gives the inspector back when nothing more can come of it.
-func (w *worker) settle(f *flowEntry, i *inspector, rules *detect.RuleSet) int64 {
-	tx := i.tx
-	if i.session.Done() {
-		f.State.flags |= appKnown
-		if rules == nil || !rules.WantsStream(f.Key.Proto) {
-			w.dropInspector(f)
-		}
-	}
-	return tx
-}
-
-// flushStreams lets rules see the bytes that were never acknowledged, at the
-// end of a capture that is only looked on.
-func (w *worker) flushStreams() {
-	if w.opt.Inline || w.program == nil {
+// settle gives the inspector back when nothing more can come of it. Records of
+// the packet at hand must have been written: they tell what it found.
+func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
+	s := &f.State
+	if s.ext == 0 || s.has(named) {
 		return
 	}
-	for f := range w.table.All {
-		w.flushStream(f)
+	i := w.inspectors[s.ext-1]
+	if i.over || i.session.Done() && (rules == nil || !rules.WantsStream(f.Key.Proto)) {
+		w.dropInspector(f)
 	}
 }
 
+// flushStream lets rules see the bytes of an ended flow that were never
+// acknowledged, where the engine only looks on.
 func (w *worker) flushStream(f *flowEntry) {
 	if f.State.ext == 0 || f.State.has(named) || f.Key.Proto != packet.ProtoTCP || f.State.decision != undecided {
 		return
 	}
 	i := w.inspectors[f.State.ext-1]
+	pkt, cookie, packetTime := w.pkt, w.cookie, w.packetTime
+	defer func() { w.pkt, w.cookie, w.packetTime = pkt, cookie, packetTime }()
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
 		asm := i.asm[dir]
 		if asm == nil {

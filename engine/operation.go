@@ -71,6 +71,9 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		s.op = flow.Operation[state]{Filters: op.Filters, MinAge: int64(op.MinAge), Number: number}
 		if !w.send(ctx, func() { w.take(s, op.Flush) }) {
 			if ctx.Err() != nil {
+				if op.Flush {
+					go e.logFlushed(shares, op.ID)
+				}
 				return nil, fmt.Errorf("a worker did not take the operation up: %w", ctx.Err())
 			}
 			continue // stopped: it has no flows any more
@@ -84,6 +87,9 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		select {
 		case <-s.done:
 		case <-ctx.Done():
+			if op.Flush {
+				go e.logFlushed(shares, op.ID)
+			}
 			return nil, fmt.Errorf("%d of %d workers did not finish: %w", len(shares)-i, len(shares), ctx.Err())
 		}
 		if i == 0 || s.taken.After(res.TakenUp) {
@@ -101,22 +107,29 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 			err = errStopped
 		}
 	}
-	if op.Flush && e.opt.Wants.WantsFlows() {
-		e.logFlushed(res, op.ID)
+	if op.Flush {
+		e.logFlushed(shares, op.ID)
 	}
 	return res, err
 }
 
-// logFlushed writes the flow records of flushed flows, outside of the workers:
-// hundreds of thousands of them must not hold a packet up.
-func (e *Engine) logFlushed(res *OperationResult, id string) {
+// logFlushed writes the flow records of flushed flows when all workers are done,
+// outside of the workers: hundreds of thousands of them must not hold a packet
+// up. Those that the result has no room for were written by the workers.
+func (e *Engine) logFlushed(shares []*share, id string) {
+	if !e.opt.Wants.WantsFlows() {
+		return
+	}
 	records := e.opt.NewRecords()
-	now := time.Now().UnixNano()
 	var rec eve.Flow
-	for _, c := range res.Chunks {
-		for i := range c {
-			c[i].fill(&rec, flow.Flushed, id, now)
-			records.Flow(&rec)
+	for _, s := range shares {
+		<-s.done
+		now := time.Now().UnixNano()
+		for _, c := range s.chunks {
+			for i := range c {
+				c[i].fill(&rec, flow.Flushed, id, now)
+				records.Flow(&rec)
+			}
 		}
 	}
 }
@@ -149,10 +162,10 @@ func (w *worker) send(ctx context.Context, f func()) bool {
 
 // take takes an operation up, between two batches.
 func (w *worker) take(s *share, flush bool) {
-	if !w.opt.PacketClock {
-		w.now = time.Now().UnixNano()
-	}
 	s.taken = time.Now()
+	if !w.opt.PacketClock {
+		w.now = w.clock(s.taken)
+	}
 	s.op.Emit = func(f *flowEntry) { s.add(w, f) }
 	w.shares = append(w.shares, s)
 	if flush {
@@ -163,19 +176,32 @@ func (w *worker) take(s *share, flush bool) {
 	}
 }
 
-// rememberedFlushes is how many flushes keep their id for midstream packets.
+// flushed is a flush with the number that graves know it by.
+type flushed struct {
+	number uint16
+	id     string
+}
+
+// rememberedFlushes is how many operations back a flush keeps its id for
+// midstream packets.
 const rememberedFlushes = 1024
 
 func (w *worker) remember(s *share) {
-	w.operations[s.op.Number] = s.id
-	if len(w.operations) > rememberedFlushes {
-		delete(w.operations, s.op.Number-rememberedFlushes)
+	w.flushes[s.op.Number%rememberedFlushes] = flushed{s.op.Number, s.id}
+}
+
+// flushID returns the id of a flush, or "" when it is too long ago.
+func (w *worker) flushID(number uint16) string {
+	if f := &w.flushes[number%rememberedFlushes]; f.number == number {
+		return f.id
 	}
+	return ""
 }
 
 func (s *share) add(w *worker, f *flowEntry) {
 	s.flows++
-	if s.limit.Add(-1) < 0 {
+	w.kept = s.limit.Add(-1) >= 0
+	if !w.kept {
 		return
 	}
 	last := len(s.chunks) - 1

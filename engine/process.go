@@ -14,36 +14,40 @@ import (
 func (w *worker) packet(in *pktio.Packet) {
 	in.Verdict = pktio.Accept
 	w.cookie = in.Cookie
-	w.packetTime = w.now
+	w.packetTime = w.wall
 	if w.opt.PacketClock {
 		w.packetTime = in.Time
 		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
 	}
 	w.cause, w.causeOperation = 0, ""
+	w.packets, w.denied, w.keyed = 0, false, false
 	p := &w.pkt
 	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
 
 	packets := packetsOf(in, p)
+	w.packets = packets
 	w.n[cStatelessPackets] += uint64(packets)
 	w.n[cStatelessBytes] += uint64(len(p.Net))
 	switch {
 	case p.Invalid != packet.Valid:
-		w.n[cInvalid+int(p.Invalid)-1]++
-		w.block1(in, nil, 0, ReasonInvalid, nil)
+		w.n[cInvalid+int(p.Invalid)-1] += uint64(packets)
+		w.deny(in, nil, 0, ReasonInvalid, nil)
 		return
 	case p.IPVersion == 0:
-		w.n[cNotIP]++
+		w.n[cNotIP] += uint64(packets)
 		return
 	case w.program == nil:
-		if !w.opt.FailOpen {
-			w.block1(in, nil, 0, ReasonNoProgram, nil)
+		if w.opt.FailOpen {
+			w.n[cStatelessPassed] += uint64(packets)
+			return
 		}
+		w.deny(in, nil, 0, ReasonNoProgram, nil)
 		return
 	}
 	if w.program.Stateless != nil {
 		d := w.program.Stateless.Match(p)
 		for _, c := range d.Custom {
-			w.opt.Custom.add(w.program.Custom[c])
+			w.custom[c].Add(uint64(packets))
 		}
 		switch d.Action {
 		case stateless.Pass:
@@ -51,14 +55,14 @@ func (w *worker) packet(in *pktio.Packet) {
 			return
 		case stateless.Drop:
 			w.n[cStatelessDropped] += uint64(packets)
-			w.block1(in, nil, 0, ReasonStateless, nil)
+			w.deny(in, nil, 0, ReasonStateless, nil)
 			return
 		}
 	}
 	w.n[cStatefulPackets] += uint64(packets)
 	w.n[cStatefulBytes] += uint64(len(p.Net))
 	w.stateful(in, packets)
-	if in.Verdict == pktio.Accept {
+	if !w.denied {
 		w.n[cStatefulPassed] += uint64(packets)
 	}
 }
@@ -77,10 +81,11 @@ func packetsOf(in *pktio.Packet, p *packet.Packet) uint32 {
 	return uint32((len(p.Payload) + mss - 1) / mss)
 }
 
-// block1 drops a packet for reason, or where the engine only looks on counts
-// that it would have been.
-func (w *worker) block1(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Reason, r *detect.Rule) {
-	w.n[cDropped+int(reason)-1]++
+// deny drops a packet for reason, or where the engine only looks on counts that
+// it would have been.
+func (w *worker) deny(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Reason, r *detect.Rule) {
+	w.denied = true
+	w.n[cDropped+int(reason)-1] += uint64(w.packets)
 	if !w.opt.Inline {
 		return
 	}
@@ -94,30 +99,35 @@ func (w *worker) block1(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason R
 func (w *worker) stateful(in *pktio.Packet, packets uint32) {
 	p := &w.pkt
 	flow.KeyOf(&w.key, p)
-	f, dir := w.table.Find(&w.key, w.now)
-	if f == nil && w.related(in) {
+	w.keyed = true
+	// Before the look-up: errors about many flows between two hosts share one
+	// flow of their own, whose verdict says nothing of theirs.
+	if (p.Proto == packet.ProtoICMP || p.Proto == packet.ProtoICMPv6) && w.related() {
 		return
 	}
+	f, dir := w.table.Find(&w.key, w.now)
 	var outcome stream.Outcome
 	wasEstablished := f != nil && established(f, dir)
 	isTCP := p.Proto == packet.ProtoTCP && p.L4 != nil
 	if isTCP && f != nil {
 		if f, outcome = w.track(f, dir); outcome.Has(stream.Invalid) {
-			w.n[cStream+int(outcome.Reason())-1]++
-			f.Count(dir, packets, len(p.Net), w.now)
-			w.block1(in, f, dir, ReasonStream, nil)
+			// Not counted to the flow: what anybody can send must not keep it alive.
+			w.n[cStream+int(outcome.Reason())-1] += uint64(packets)
+			w.deny(in, f, dir, ReasonStream, nil)
 			return
 		}
+		// Data in the packet that completes the handshake is the connection's
+		// first; without data that packet is the handshake's last.
+		wasEstablished = f != nil && (wasEstablished || len(p.Payload) > 0 && established(f, dir))
 	}
 	if f == nil {
-		dir = packet.ToServer
 		wasEstablished = false
-		if f = w.open(in, isTCP); f == nil {
+		if f, dir = w.open(in, isTCP); f == nil {
 			return
 		}
 	}
 	s := &f.State
-	f.Count(dir, packets, len(p.Net), w.now)
+	f.Count(dir, packets, w.size(in), w.now)
 	s.ttl[dir].add(p.TTL)
 	if isTCP {
 		s.tcpFlags[dir] |= p.TCP.Flags
@@ -126,7 +136,7 @@ func (w *worker) stateful(in *pktio.Packet, packets uint32) {
 	}
 	switch s.decision {
 	case dropped:
-		w.block1(in, f, dir, ReasonFlow, nil)
+		w.deny(in, f, dir, ReasonFlow, nil)
 		return
 	case passed:
 		w.follow(f, dir)
@@ -159,46 +169,76 @@ func opening(p *packet.Packet) bool {
 }
 
 // open admits a packet without a flow, or returns nil when it has met its fate.
-func (w *worker) open(in *pktio.Packet, isTCP bool) *flowEntry {
+func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	p := &w.pkt
+	dir := packet.ToServer
 	if isTCP && !opening(p) {
 		if !w.exception(in) {
-			return nil
+			if w.program.ExceptionFlows {
+				w.openDropped(in)
+			}
+			return nil, dir
+		}
+		if w.program.Exception == detect.ExceptionPickUp && p.TCP.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK {
+			w.key, dir = w.key.Reverse(), packet.ToClient // the server's answer to a SYN that was not seen
 		}
 	}
 	f := w.table.Insert(&w.key, w.now)
 	if f == nil {
-		w.block1(in, nil, 0, ReasonFlowLimit, nil)
-		return nil
+		w.deny(in, nil, 0, ReasonFlowLimit, nil)
+		return nil, dir
 	}
 	w.n[cFlows]++
 	f.State.slot = w.current
 	w.programs[w.current].flows++
 	switch {
+	case p.Proto == packet.ProtoUDP:
 	case !isTCP:
+		f.State.flags |= noInspection | appKnown
 		if p.Proto == packet.ProtoTCP {
 			f.State.flags |= untracked
 		}
 	case opening(p):
 		f.State.tcp.Open(p, packet.ToServer)
 	case w.program.Exception == detect.ExceptionPickUp:
-		f.State.tcp.OpenMidstream(p, packet.ToServer)
+		f.State.tcp.OpenMidstream(p, dir)
 		f.State.flags |= midstream
 	default:
 		f.State.flags |= midstream | untracked | noInspection | appKnown
 	}
-	return f
+	return f, dir
+}
+
+// openDropped makes the packet at hand, which is dropped, the first of a dropped flow.
+func (w *worker) openDropped(in *pktio.Packet) {
+	f := w.table.Insert(&w.key, w.now)
+	if f == nil {
+		return
+	}
+	w.n[cFlows]++
+	w.programs[w.current].flows++
+	f.State.slot = w.current
+	f.State.decision = dropped
+	f.State.flags |= midstream | untracked | noInspection | appKnown
+	f.Count(packet.ToServer, w.packets, w.size(in), w.now)
+	f.State.ttl[packet.ToServer].add(w.pkt.TTL)
+}
+
+// size is what the packet adds to the bytes of its flow.
+func (w *worker) size(in *pktio.Packet) int {
+	if w.opt.CountFrames {
+		return len(in.Data)
+	}
+	return len(w.pkt.Net)
 }
 
 // related lets an ICMP error go with the flow that it is about, if rules let
-// that flow pass: path MTU discovery depends on it.
-func (w *worker) related(in *pktio.Packet) bool {
+// that flow pass: path MTU discovery depends on it. It must be on its way to the
+// sender of the packet that it quotes.
+func (w *worker) related() bool {
 	p := &w.pkt
-	if p.Proto != packet.ProtoICMP && p.Proto != packet.ProtoICMPv6 {
-		return false
-	}
 	var quoted packet.Packet
-	if !p.Embedded(&quoted) {
+	if !p.Embedded(&quoted) || quoted.Src != p.Dst {
 		return false
 	}
 	var k flow.Key
@@ -228,8 +268,15 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	res.Reset()
 	w.input = detect.Input{
 		Packet: &w.pkt, Dir: dir, Established: est,
-		First: f.Packets(dir) <= uint64(packetsOf(in, &w.pkt)),
+		First: f.Packets(dir) <= uint64(w.packets),
 		App:   s.app, AppFinal: s.has(appKnown),
+	}
+	// The parsers come first: what they learn from this packet holds for it.
+	tx := int64(-1)
+	w.unread = false
+	if !s.has(noInspection) {
+		w.input.InStream = f.Key.Proto == packet.ProtoTCP && !s.has(untracked) && rules.WantsStream(f.Key.Proto)
+		tx = w.inspectStream(f, dir, rules, res)
 	}
 	if bit := stageBit(dir, est, s.app); s.quiet&bit == 0 || w.input.First {
 		if !rules.Header(&w.input, res) && !w.input.First {
@@ -237,13 +284,20 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 		}
 	}
 	rules.Packet(&w.input, res)
-	tx := int64(-1)
-	if !s.has(noInspection) {
-		tx = w.inspectStream(f, dir, rules, res)
-	}
 	rules.Decide(res)
+	w.conclude(in, f, dir, est, rules, tx)
+	w.settle(f, rules)
+}
+
+// conclude carries out what the rules decided.
+func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool, rules *detect.RuleSet, tx int64) {
+	s, res := &f.State, &w.result
 	for _, h := range res.Alerts {
 		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, tx)
+	}
+	if w.unread && !res.Action.Drops() {
+		w.deny(in, f, dir, ReasonReassembly, nil)
+		return
 	}
 	if res.Action == detect.None {
 		w.defaults(in, f, dir, est)
@@ -259,9 +313,9 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	if !res.Action.Drops() {
 		return
 	}
-	w.block1(in, f, dir, ReasonRule, res.Rule)
+	w.deny(in, f, dir, ReasonRule, res.Rule)
 	if res.Action != detect.Drop {
-		w.n[cStatefulRejected]++
+		w.n[cStatefulRejected] += uint64(w.packets)
 		w.reject(in, res.Action)
 	}
 }
@@ -278,9 +332,9 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 			continue
 		}
 		// Connectionless protocols have no handshake that must get through, so
-		// every family takes them at once.
+		// every family takes them at once, and fragments without a TCP header too.
 		applies := true
-		if tcp {
+		if tcp && w.pkt.L4 != nil {
 			switch family {
 			case detect.Established:
 				applies = est
@@ -297,8 +351,8 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		if d.Drop[family] {
 			action = detect.Drop
 		}
-		if d.Alert[family] && !f.State.has(defaultAlerted) {
-			f.State.flags |= defaultAlerted
+		if d.Alert[family] && f.State.defaultAlerts&(1<<family) == 0 {
+			f.State.defaultAlerts |= 1 << family
 			w.alert(f, dir, &d.Rules[family], action, -1)
 		}
 		if d.Drop[family] {
@@ -307,7 +361,7 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 			if family == detect.Established || family == detect.Strict {
 				f.State.decision = dropped
 			}
-			w.block1(in, f, dir, ReasonDefault, &d.Rules[family])
+			w.deny(in, f, dir, ReasonDefault, &d.Rules[family])
 			return
 		}
 	}

@@ -38,6 +38,7 @@ type FlowRecord struct {
 	Generation  uint32
 	Midstream   bool
 	Alerted     bool
+	Action      string // "pass" or "drop" once a rule has decided the flow, else ""
 
 	tcpFlags [2]uint8
 	ttl      [2]ttlRange
@@ -51,6 +52,12 @@ func (w *worker) record(f *flowEntry) FlowRecord {
 		Generation: w.programs[f.State.slot].program.Generation,
 		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
 		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl,
+	}
+	switch f.State.decision {
+	case passed:
+		r.Action = "pass"
+	case dropped:
+		r.Action = "drop"
 	}
 	if f.Key.Proto == packet.ProtoTCP && !f.State.has(untracked) {
 		r.TCPState = f.State.tcp.String()
@@ -66,7 +73,7 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 			VLAN: r.Key.VLAN,
 		},
 		Start: r.First, End: r.Last, State: r.State, Reason: eveReason(reason), OperationID: operation,
-		Alerted: r.Alerted, TCPState: r.TCPState, Midstream: r.Midstream,
+		Alerted: r.Alerted, Action: r.Action, TCPState: r.TCPState, Midstream: r.Midstream,
 		ToServer: eve.HalfFlow{Packets: r.Packets[0], Bytes: r.Bytes[0], MinTTL: r.ttl[0].min, MaxTTL: r.ttl[0].max, TCPFlags: r.tcpFlags[0]},
 		ToClient: eve.HalfFlow{Packets: r.Packets[1], Bytes: r.Bytes[1], MinTTL: r.ttl[1].min, MaxTTL: r.ttl[1].max, TCPFlags: r.tcpFlags[1]},
 	}
@@ -99,7 +106,7 @@ func eveReason(r flow.Reason) string {
 		return eve.ReasonTCPReuse
 	case flow.Shutdown:
 		return eve.ReasonShutdown
-	case flow.Evicted, flow.Removed:
+	case flow.Evicted, flow.Removed, flow.Failed:
 		return eve.ReasonForced
 	}
 	return eve.ReasonUnknown
@@ -133,6 +140,7 @@ func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome det
 		Tuple: w.tuple(f), Dir: dir, TxID: tx, Action: "allowed", Verdict: "alert",
 		GID: r.Meta.GID, SID: r.Meta.SID, Rev: r.Meta.Rev, Signature: r.Meta.Msg,
 		Category: r.Meta.Category, Severity: r.Meta.Severity, ResourceARN: r.Meta.ResourceARN,
+		RejectTarget: rejectTargets[outcome],
 	}
 	if w.opt.Inline {
 		if r.Action.Drops() {
@@ -157,6 +165,9 @@ func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome det
 	a.Flow = &w.counters
 	w.records.Alert(a)
 }
+
+// rejectTargets says in Suricata's words who hears of a reject.
+var rejectTargets = [detect.RejectBoth + 1]string{detect.Reject: "to_client", detect.RejectDst: "to_server", detect.RejectBoth: "both"}
 
 // appObjects adds the tls or http object, as far as the parsers know it.
 func (w *worker) appObjects(a *eve.Alert, s *applayer.Session, app applayer.Proto) {
@@ -202,6 +213,7 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 		d.Cause, d.OperationID = w.cause.String(), w.causeOperation
 	}
 	if r != nil && reason == ReasonRule {
+		d.RejectTarget = rejectTargets[r.Action]
 		d.GID, d.SID, d.Rev, d.Signature = r.Meta.GID, r.Meta.SID, r.Meta.Rev, r.Meta.Msg
 		d.Category, d.Severity = r.Meta.Category, r.Meta.Severity
 	}
@@ -213,4 +225,5 @@ var dropReasons = [NumReasons]string{
 	ReasonInvalid: "decode error", ReasonNoProgram: "no policy", ReasonStateless: "stateless rules",
 	ReasonFlowLimit: "flow memcap", ReasonStream: "stream error", ReasonException: "stream midstream",
 	ReasonRule: "rules", ReasonFlow: "flow drop", ReasonDefault: "rules",
+	ReasonReassembly: "stream reassembly", ReasonPanic: "internal error",
 }

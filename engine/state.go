@@ -18,13 +18,12 @@ const (
 
 // Bits of state.flags.
 const (
-	untracked      uint8 = 1 << iota // TCP without its context: picked up under CONTINUE, or a later fragment
-	midstream                        // its start was not seen
-	alerted                          // a rule wrote an alert
-	appKnown                         // what the application-layer default actions wait for is known
-	defaultAlerted                   // the default action's alert is written
-	named                            // ext is a name and not an inspector
-	noInspection                     // no inspector any more: done, or none was to be had
+	untracked    uint8 = 1 << iota // TCP without its context: picked up under CONTINUE, or a later fragment
+	midstream                      // its start was not seen
+	alerted                        // a rule wrote an alert
+	appKnown                       // what the application-layer default actions wait for is known
+	named                          // ext is a name and not an inspector
+	noInspection                   // no inspector any more: done, or none was to be had
 )
 
 // state is what the engine hangs on a flow. It holds no pointers, and with it a
@@ -47,6 +46,8 @@ type state struct {
 	quiet    uint8    // header rules have nothing to say, by stage: see stageBit
 	tcpFlags [2]uint8 // of all packets, by direction
 	ttl      [2]ttlRange
+
+	defaultAlerts uint8 // default action families whose alert is written, as bits
 }
 
 type ttlRange struct{ min, max uint8 }

@@ -28,8 +28,10 @@ const (
 	// late the record of an idle flow may come. The timeouts themselves are exact.
 	sweepCircle = time.Second
 
-	// idleWait is how long a worker waits for packets before it sweeps.
-	idleWait = 100 * time.Millisecond
+	// idleWait is how long a worker waits for packets before it sweeps. Then it
+	// visits up to idleStep slots, enough for the circle of a million flows.
+	idleWait = 10 * time.Millisecond
+	idleStep = 1 << 14
 
 	// maxGenerations is how many rule sets live at once for old flows.
 	maxGenerations = 16
@@ -64,15 +66,27 @@ type worker struct {
 
 	inspectors []*inspector
 	freeInsp   []uint32
-	operations map[uint16]string // ids of recent flushes by their number
-	started    int64
+	custom     []*atomic.Uint64           // counters of program.Custom
+	flushes    [rememberedFlushes]flushed // recent ones, by their number
+	udp        *applayer.Session          // for all datagrams: see datagram
+	birth      time.Time
+	started    int64 // birth on the clock of the flow table
 	swept      int64 // when the ordinary sweep last ran
+	refusing   int64 // the second in which unreachable messages are counted, and
+	refused    int   // how many they were
+	panicked   bool  // a stack was logged
+	kept       bool  // the flow that an operation chose last is in its result
 
 	// Of the packet at hand.
 	pkt            packet.Packet
 	key            flow.Key
-	now            int64 // clock of the flow table
-	packetTime     int64 // for records
+	now            int64  // clock of the flow table
+	wall           int64  // the machine's clock, when the batch came
+	packetTime     int64  // for records
+	packets        uint32 // on the wire; 0 until they are counted as received
+	denied         bool   // dropped, or would be if the engine did not only look on
+	keyed          bool   // key is this packet's
+	unread         bool   // its bytes could not be taken for inspection
 	cookie         uint64
 	input          detect.Input
 	result         detect.Result
@@ -97,25 +111,33 @@ type pinned struct {
 
 func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 	w := &worker{
-		opt:        opt,
-		queue:      queue,
-		mail:       make(chan func(), 16),
-		gone:       make(chan struct{}),
-		records:    records,
-		pool:       stream.NewPool(opt.StreamMemory),
-		sessions:   applayer.NewPool(opt.StreamMemory / 2),
-		block:      opt.Counters.NewBlock(opt.Firewall, opt.Zone),
-		latency:    opt.Latency.NewRecorder(),
-		batch:      make([]pktio.Packet, batchSize),
-		operations: map[uint16]string{},
-		resetBuf:   make([]byte, 0, 1536),
-		started:    time.Now().UnixNano(),
+		opt:      opt,
+		queue:    queue,
+		mail:     make(chan func(), 16),
+		gone:     make(chan struct{}),
+		records:  records,
+		pool:     stream.NewPool(opt.StreamMemory),
+		sessions: applayer.NewPool(opt.StreamMemory / 2),
+		block:    opt.Counters.NewBlock(opt.Firewall, opt.Zone),
+		latency:  opt.Latency.NewRecorder(),
+		batch:    make([]pktio.Packet, batchSize),
+		resetBuf: make([]byte, 0, 1536),
+		birth:    time.Now(),
 	}
 	w.n = w.block.N
-	w.now = w.started
+	w.udp = applayer.NewPool(udpSessionMemory).Get()
+	if !opt.PacketClock {
+		w.started = w.birth.UnixNano()
+		w.now = w.started
+	}
 	w.table = flow.NewTable(opt.FlowLimit, flow.Owner[state](w))
 	return w
 }
+
+// clock is t on the clock of the flow table, which starts at the machine's time
+// and then never steps: neither a step back nor one forward may touch timeouts,
+// or the age that a flush asks for.
+func (w *worker) clock(t time.Time) int64 { return w.started + int64(t.Sub(w.birth)) }
 
 // run is the worker's life: it ends when the queue does.
 func (w *worker) run() {
@@ -129,18 +151,16 @@ func (w *worker) run() {
 		n, err := w.queue.ReadBatch(w.batch, wait)
 		begin := time.Now()
 		if !w.opt.PacketClock {
-			w.now = begin.UnixNano()
+			w.now, w.wall = w.clock(begin), begin.UnixNano()
 		}
-		for i := range n {
-			w.packet(&w.batch[i])
-		}
+		w.judge(w.batch[:n])
 		if n > 0 {
 			if verr := w.queue.Verdicts(w.batch[:n]); verr != nil {
 				w.n[cDriverErrors]++
 				w.opt.Logger.Error("verdicts were not delivered", slog.Any("error", verr))
 			}
 		}
-		w.sweep()
+		w.guard(w.sweep)
 		w.block.Publish()
 		w.live.Store(int64(w.table.Len()))
 		if n > 0 {
@@ -165,7 +185,6 @@ func (w *worker) finish() {
 	w.mailMu.Unlock()
 	w.takeMail()
 	w.abandon()
-	w.flushStreams()
 	w.table.EndAll(flow.Shutdown)
 	w.live.Store(0)
 	w.block.Publish()
@@ -175,7 +194,7 @@ func (w *worker) takeMail() {
 	for {
 		select {
 		case f := <-w.mail:
-			f()
+			w.guard(f)
 		default:
 			return
 		}
@@ -187,8 +206,8 @@ func (w *worker) takeMail() {
 func (w *worker) sweep() {
 	n := sweepStep
 	if !w.table.Sweeping() {
-		elapsed := w.now - w.swept
-		n = min(n, 16+int(int64(w.table.Len())*2*elapsed/int64(sweepCircle)))
+		elapsed := min(w.now-w.swept, int64(sweepCircle))
+		n = min(idleStep, 1+int(int64(w.table.Slots())*elapsed/int64(sweepCircle)))
 	}
 	w.swept = w.now
 	for {
@@ -213,6 +232,10 @@ func (w *worker) setProgram(p *detect.Program) {
 		w.current = w.freeSlot()
 	}
 	w.program = p
+	w.custom = w.custom[:0]
+	for _, name := range p.Custom {
+		w.custom = append(w.custom, w.opt.Custom.counter(name))
+	}
 	w.programs[w.current] = pinned{program: p}
 }
 
@@ -283,21 +306,28 @@ func (w *worker) Closed(f *flowEntry) bool {
 }
 
 // Ended implements flow.Owner. The records of flushed flows are written from
-// the operation's results, outside of the worker.
+// the operation's results, outside of the worker, as far as those have room.
 func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[state]) {
-	if reason == flow.Timeout && w.Closed(f) {
-		reason = flow.Closed
-	}
 	w.n[cEnded+int(reason)]++
-	if op == nil && w.opt.Wants.WantsFlows() {
+	if !w.opt.Inline {
+		w.flushStream(f)
+	}
+	if (op == nil || !w.kept) && w.opt.Wants.WantsFlows() {
+		id := ""
+		if op != nil {
+			id = w.flushID(op.Number)
+		}
 		r := w.record(f)
-		r.fill(&w.flowRecord, reason, "", w.now)
+		r.fill(&w.flowRecord, reason, id, w.now)
 		w.records.Flow(&w.flowRecord)
 	}
 	if f.State.has(named) {
 		w.names.release(f.State.ext)
 	} else if f.State.ext != 0 {
-		w.dropInspector(f)
+		w.recycle(f.State.ext)
 	}
-	w.programs[f.State.slot].flows--
+	p := &w.programs[f.State.slot]
+	if p.flows--; p.flows == 0 && f.State.slot != w.current {
+		p.program = nil // the collector's
+	}
 }

@@ -25,6 +25,7 @@ type Drop struct {
 	Signature     string
 	Category      string
 	Severity      int
+	RejectTarget  string // as in Alert
 }
 
 // AppendDrop appends d as an EVE drop event. "cause" and "flow_operation_id"
@@ -60,6 +61,7 @@ func AppendDrop(dst []byte, d *Drop) []byte {
 	o.optStr("cause", d.Cause)
 	o.optStr("flow_operation_id", d.OperationID)
 	o.close()
+	o.verdict("drop", d.RejectTarget, d.Proto)
 	if d.SID != 0 {
 		o.open("alert")
 		o.str("action", "blocked")

@@ -50,6 +50,8 @@ type Alert struct {
 	Action   string // "allowed" or "blocked"
 	Verdict  string // what became of the packet: "pass", "drop", "reject", "alert"
 
+	RejectTarget string // who was sent a reset or unreachable: "to_client", "to_server", "both"; empty: nobody
+
 	GID, SID, Rev uint32
 	Signature     string
 	Category      string
@@ -140,9 +142,7 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 		o.flowCounters(a)
 	}
 	if a.Verdict != "" {
-		o.open("verdict")
-		o.str("action", a.Verdict)
-		o.close()
+		o.verdict(a.Verdict, a.RejectTarget, a.Proto)
 	}
 	return o.end()
 }
@@ -186,6 +186,24 @@ func appendHeader(dst []byte, t *Tuple, event string) object {
 	}
 	o.optStr("pkt_src", t.PktSrc)
 	return o
+}
+
+// verdict writes what became of a packet, and how its ends were told.
+func (o *object) verdict(action, rejectTarget string, proto uint8) {
+	o.open("verdict")
+	o.str("action", action)
+	if rejectTarget != "" {
+		o.str("reject-target", rejectTarget)
+		how := "icmp-prohib"
+		if proto == packet.ProtoTCP {
+			how = "tcp-reset"
+		}
+		o.key("reject")
+		o.b = append(o.b, '[', '"')
+		o.b = append(o.b, how...)
+		o.b = append(o.b, '"', ']')
+	}
+	o.close()
 }
 
 // proto writes the names that Suricata has for protocols, and three digits

@@ -46,6 +46,7 @@ type Flow struct {
 	Reason      string // ReasonTimeout, ...
 	OperationID string // of the flush, when Reason is ReasonFlushed
 	Alerted     bool
+	Action      string // what rules decided for the flow, "pass" or "drop"; empty: nothing
 	Emergency   bool   // evicted early because the table was full
 	TxCount     uint64 // application transactions
 	TCPState    string // "syn_sent", "established", ...; empty: never tracked
@@ -84,6 +85,7 @@ func AppendFlow(dst []byte, f *Flow) []byte {
 		o.bool("emergency", true)
 	}
 	o.flowEnd(f)
+	o.optStr("action", f.Action)
 	if f.ExceptionPolicy != "" {
 		o.key("exception_policy")
 		o.b = append(o.b, '[')

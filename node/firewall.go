@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/pktio"
 	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
@@ -23,7 +24,7 @@ type documents struct {
 	groups    map[string]resource.RuleGroup      // by ARN
 	policies  map[string]resource.FirewallPolicy // by ARN
 	firewalls map[string]resource.Firewall       // by name
-	arns      map[string]string                  // of groups and policies, by key
+	ids       map[string]string                  // of all of these, by key
 }
 
 func newDocuments() documents {
@@ -31,25 +32,59 @@ func newDocuments() documents {
 		groups:    map[string]resource.RuleGroup{},
 		policies:  map[string]resource.FirewallPolicy{},
 		firewalls: map[string]resource.Firewall{},
-		arns:      map[string]string{},
+		ids:       map[string]string{},
 	}
 }
 
-// apply takes one change in. A record that cannot be read changes nothing.
+// update takes changes in, or all records as they stand. A record that cannot
+// be read stays as it was, and is part of the error.
+func (d *documents) update(scope resource.Scope, up store.Update) error {
+	var errs []error
+	if up.Snapshot {
+		there := make(map[string]bool, len(up.Events))
+		for _, ev := range up.Events {
+			there[ev.Key] = true
+		}
+		for key := range d.ids {
+			if !there[key] {
+				errs = append(errs, d.apply(scope, store.Event{KV: store.KV{Key: key}, Deleted: true}))
+			}
+		}
+	}
+	for _, ev := range up.Events {
+		errs = append(errs, d.apply(scope, ev))
+	}
+	return errors.Join(errs...)
+}
+
+var errNoDocument = errors.New("it has no document")
+
 func (d *documents) apply(scope resource.Scope, ev store.Event) error {
 	switch {
 	case strings.HasPrefix(ev.Key, scope.RuleGroups(resource.Stateful)), strings.HasPrefix(ev.Key, scope.RuleGroups(resource.Stateless)):
-		return applyTo(d.arns, d.groups, ev, func(g resource.RuleGroup) string { return g.ARN })
+		return applyTo(d.ids, d.groups, ev, func(g resource.RuleGroup) (string, error) {
+			if g.Doc == nil {
+				return "", errNoDocument
+			}
+			return g.ARN, nil
+		})
 	case strings.HasPrefix(ev.Key, scope.FirewallPolicies()):
-		return applyTo(d.arns, d.policies, ev, func(p resource.FirewallPolicy) string { return p.ARN })
+		return applyTo(d.ids, d.policies, ev, func(p resource.FirewallPolicy) (string, error) {
+			if p.Doc == nil {
+				return "", errNoDocument
+			}
+			return p.ARN, nil
+		})
 	case strings.HasPrefix(ev.Key, scope.Firewalls()):
-		return applyTo(d.arns, d.firewalls, ev, func(f resource.Firewall) string { return f.Name })
+		name := strings.TrimPrefix(ev.Key, scope.Firewalls())
+		return applyTo(d.ids, d.firewalls, ev, func(resource.Firewall) (string, error) { return name, nil })
 	}
 	return nil
 }
 
 // applyTo keeps a map by identity, and ids, which tells what a deleted key was.
-func applyTo[T any](ids map[string]string, all map[string]T, ev store.Event, id func(T) string) error {
+// id refuses a record that must not be used.
+func applyTo[T any](ids map[string]string, all map[string]T, ev store.Event, id func(T) (string, error)) error {
 	if ev.Deleted {
 		delete(all, ids[ev.Key])
 		delete(ids, ev.Key)
@@ -59,8 +94,13 @@ func applyTo[T any](ids map[string]string, all map[string]T, ev store.Event, id 
 	if err != nil {
 		return err
 	}
-	ids[ev.Key] = id(v)
-	all[id(v)] = v
+	name, err := id(v)
+	if err != nil {
+		return fmt.Errorf("the record at %s cannot be used: %w", ev.Key, err)
+	}
+	delete(all, ids[ev.Key])
+	ids[ev.Key] = name
+	all[name] = v
 	return nil
 }
 
@@ -200,7 +240,7 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) {
 		fail(err)
 		return
 	}
-	program, err := policy.Compile(b.input, generation)
+	program, err := compile(b.input, generation)
 	if err != nil {
 		fail(err)
 		return
@@ -215,4 +255,15 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) {
 	fw.mu.Lock()
 	fw.generation, fw.tokens, fw.tried, fw.failure = generation, b.tokens, b.tokens, ""
 	fw.mu.Unlock()
+}
+
+// compile is policy.Compile for documents that nobody may have checked: what a
+// store holds was perhaps written by something else than the API.
+func compile(in policy.Input, generation uint32) (p *detect.Program, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, fmt.Errorf("the documents are malformed: %v", r)
+		}
+	}()
+	return policy.Compile(in, generation)
 }

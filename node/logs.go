@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,7 +151,7 @@ type recorder struct {
 	logs     *logs
 	envelope eve.Envelope
 	sinks    atomic.Pointer[sinks]
-	current  destinations // of configure's caller only
+	current  destinations // that are open; of configure's caller only
 }
 
 func newRecorder(l *logs, firewall, zone string) *recorder {
@@ -162,13 +161,13 @@ func newRecorder(l *logs, firewall, zone string) *recorder {
 }
 
 // configure points the recorder at d. On an error the destinations that could
-// be opened are in use.
+// be opened are in use, and the next call tries the others again.
 func (r *recorder) configure(ctx context.Context, d destinations) error {
 	if maps.Equal(d, r.current) {
 		return nil
 	}
 	var errs []error
-	next := &sinks{}
+	next, current := &sinks{}, maps.Clone(d)
 	open := func(logType string) *logFile {
 		group := d[logType]
 		if group == "" {
@@ -177,6 +176,7 @@ func (r *recorder) configure(ctx context.Context, d destinations) error {
 		f, err := r.logs.open(group)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s log: %w", logType, err))
+			delete(current, logType)
 			return nil
 		}
 		return f
@@ -188,7 +188,7 @@ func (r *recorder) configure(ctx context.Context, d destinations) error {
 			errs = append(errs, r.logs.release(ctx, r.current[logType]))
 		}
 	}
-	r.current = maps.Clone(d)
+	r.current = current
 	return errors.Join(errs...)
 }
 
@@ -242,6 +242,3 @@ func (r *records) write(s *logFile, time int64, arn string) {
 	r.line = eve.AppendEnvelope(r.line[:0], &r.envelope, time, arn, r.event)
 	s.Log(r.line)
 }
-
-// groups lists the groups of d, for messages.
-func (d destinations) groups() []string { return slices.Sorted(maps.Values(d)) }

@@ -76,7 +76,6 @@ type Node struct {
 	ops   map[string]bool // guarded by opsMu: operations taken up
 	opsWG sync.WaitGroup
 
-	lease atomic.Int64  // store.Lease of what this node reports; 0 while there is none
 	dirty chan struct{} // holds a token: reports must be written
 }
 
@@ -184,13 +183,8 @@ func (n *Node) closeDrivers() error {
 // watchConfig follows the resources of the scope.
 func (n *Node) watchConfig(ctx context.Context) {
 	for up := range n.opt.Store.Watch(ctx, n.opt.Scope.Config(), 0) {
-		if up.Snapshot {
-			n.docs = newDocuments()
-		}
-		for _, ev := range up.Events {
-			if err := n.docs.apply(n.opt.Scope, ev); err != nil {
-				n.opt.Logger.Error("a record of the store cannot be read and is left as it was", slog.Any("error", err))
-			}
+		if err := n.docs.update(n.opt.Scope, up); err != nil {
+			n.opt.Logger.Error("records of the store cannot be read and are left as they were", slog.Any("error", err))
 		}
 		n.reconcile(ctx)
 		n.synced.Store(true)
@@ -209,8 +203,6 @@ func (n *Node) markDirty() {
 // report registers the node and keeps its reports up to date, under a lease
 // that Hold keeps: what it wrote goes when the node does.
 func (n *Node) report(ctx context.Context, lease store.Lease) {
-	n.lease.Store(int64(lease))
-	defer n.lease.Store(0)
 	written := map[string]string{}
 	registered := false
 	retry := time.NewTimer(0)

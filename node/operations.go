@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ func (n *Node) watchOperations(ctx context.Context) {
 	for up := range n.opt.Store.Watch(ctx, n.opt.Scope.AllFlowOperations(), 0) {
 		for _, ev := range up.Events {
 			if ev.Deleted {
+				n.forget(path.Base(ev.Key))
 				continue
 			}
 			op, err := store.Decode[resource.FlowOperation](ev.KV)
@@ -47,6 +49,13 @@ func (n *Node) begin(op resource.FlowOperation) bool {
 	return true
 }
 
+// forget lets go of an operation that is gone from the store.
+func (n *Node) forget(id string) {
+	n.opsMu.Lock()
+	defer n.opsMu.Unlock()
+	delete(n.ops, id)
+}
+
 // runOperation carries op out and stores its results and, last, the report:
 // once the report is there, the operation is complete.
 func (n *Node) runOperation(ctx context.Context, op resource.FlowOperation, lease store.Lease) {
@@ -70,6 +79,10 @@ func (n *Node) runOperation(ctx context.Context, op resource.FlowOperation, leas
 			_, err = n.opt.Store.Put(ctx, n.opt.Scope.FlowReport(op.ID, n.opt.ID), report, lease)
 		}
 		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if time.Now().After(op.Deadline) {
+			log.Error("the store did not take the results before the operation's deadline; they are lost", slog.Any("error", err))
 			return
 		}
 		// The flows are flushed whatever the store does; the report follows.

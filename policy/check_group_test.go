@@ -232,12 +232,13 @@ func TestAnalyzeStateless(t *testing.T) {
 		{"Priority":1,"RuleDefinition":{"MatchAttributes":{"Sources":[{"AddressDefinition":"10.0.0.0/8"}],"Destinations":[{"AddressDefinition":"192.0.2.0/24"}],"DestinationPorts":[{"FromPort":443,"ToPort":443}]},"Actions":["aws:forward_to_sfe"]}},
 		{"Priority":2,"RuleDefinition":{"MatchAttributes":{"Sources":[{"AddressDefinition":"192.0.2.0/24"}],"SourcePorts":[{"FromPort":443,"ToPort":443}],"Destinations":[{"AddressDefinition":"10.0.0.0/8"}]},"Actions":["aws:forward_to_sfe"]}},
 		{"Priority":3,"RuleDefinition":{"MatchAttributes":{"Sources":[{"AddressDefinition":"10.9.0.0/16"}]},"Actions":["aws:pass"]}},
-		{"Priority":4,"RuleDefinition":{"MatchAttributes":{"Sources":[{"AddressDefinition":"10.8.0.0/16"}],"TCPFlags":[{"Flags":["SYN"]}]},"Actions":["aws:drop"]}}]}}}`)
+		{"Priority":4,"RuleDefinition":{"MatchAttributes":{"Sources":[{"AddressDefinition":"10.8.0.0/16"}],"TCPFlags":[{"Flags":["SYN"]}]},"Actions":["aws:drop"]}},
+		{"Priority":5,"RuleDefinition":{"MatchAttributes":{"Sources":[{"AddressDefinition":"10.7.0.0/16"}],"Destinations":[{"AddressDefinition":"10.7.0.0/16"}],"TCPFlags":[{"Flags":["SYN"]}]},"Actions":["aws:pass"]}}]}}}`)
 	got := map[string]string{}
 	for _, r := range AnalyzeStateless(doc) {
 		got[*r.IdentifiedType] = strings.Join(r.IdentifiedRuleIds, " ")
 	}
-	if len(got) != 2 || got["STATELESS_RULE_FORWARDING_ASYMMETRICALLY"] != "3" || got["STATELESS_RULE_CONTAINS_TCP_FLAGS"] != "4" {
+	if len(got) != 2 || got["STATELESS_RULE_FORWARDING_ASYMMETRICALLY"] != "3" || got["STATELESS_RULE_CONTAINS_TCP_FLAGS"] != "5" {
 		t.Errorf("%v", got)
 	}
 }

@@ -160,10 +160,11 @@ func isPrefix(text string) bool {
 
 // AnalyzeStateless reports rules that give the stateful engine half of a flow.
 //
-// AWS: STATELESS_RULE_FORWARDING_ASYMMETRICALLY is a pass or forward rule whose
-// way back no rule covers in the same manner, STATELESS_RULE_CONTAINS_TCP_FLAGS
-// a rule that looks at TCP flags, which differ between the directions. Rules
-// are identified by their priority.
+// AWS: both findings are about rules that pass or forward.
+// STATELESS_RULE_FORWARDING_ASYMMETRICALLY is one whose way back no rule treats
+// in the same manner, STATELESS_RULE_CONTAINS_TCP_FLAGS one that looks at TCP
+// flags, which differ between the directions. Rules are identified by their
+// priority.
 func AnalyzeStateless(doc *wire.RuleGroup) []wire.AnalysisResult {
 	if doc.RulesSource == nil || doc.RulesSource.StatelessRulesAndCustomActions == nil {
 		return nil
@@ -175,11 +176,14 @@ func AnalyzeStateless(doc *wire.RuleGroup) []wire.AnalysisResult {
 		mirrors[directionKey(r, true)] = true
 	}
 	for _, r := range rules {
+		if standardAction(r) == ActionDrop {
+			continue
+		}
 		id := strconv.Itoa(int(wire.Val(r.Priority)))
-		if a := standardAction(r); (a == ActionPass || a == ActionForward) && !mirrors[directionKey(r, false)] {
+		if !mirrors[directionKey(r, false)] {
 			oneWay = append(oneWay, id)
 		}
-		if m := r.RuleDefinition.MatchAttributes; len(m.TCPFlags) > 0 {
+		if len(r.RuleDefinition.MatchAttributes.TCPFlags) > 0 {
 			flags = append(flags, id)
 		}
 	}

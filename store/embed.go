@@ -90,7 +90,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	ended, end := context.WithCancel(context.Background())
 	s := &Store{
 		client: v3client.New(e.server.Server), timeout: timeout, log: log,
-		at: "unix://" + socket, ended: ended, end: end, embedded: e,
+		at: "unix://" + socket, ended: ended, end: end,
+		checkEvery: defaultCheck, embedded: e,
 	}
 	if err := s.reclaim(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -303,11 +304,15 @@ func (e *embedded) close() error {
 		}
 		e.server.Close()
 	}()
+	patience := 10 * time.Second // etcd itself gives clients with open streams 5 s to leave
+	if e.failure.get() != nil {
+		patience = time.Second
+	}
 	var err error
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
-		err = errors.New("store: etcd did not stop within 5s: its last answered write is safe, the process can end")
+	case <-time.After(patience):
+		err = fmt.Errorf("store: etcd did not stop within %v: its last answered write is safe, the process can end", patience)
 	}
 	return errors.Join(err, e.lock.Close())
 }

@@ -37,9 +37,9 @@ func (s *Store) Revoke(ctx context.Context, id Lease) error {
 // Hold keeps a lease of time to live ttl until ctx ends, and then revokes it.
 // Each time a lease has been granted, held is called on a new goroutine with
 // its id; the context that it gets ends when that lease is lost or ctx ends,
-// and Hold waits for held to return before it grants the next. A lease is lost when it could not be
-// renewed for ttl; records under it are gone by then or soon after, so held
-// writes them anew. Hold returns ctx's error.
+// and Hold waits for held to return before it asks for the next lease. A lease
+// is lost when it could not be renewed for ttl; records under it are gone by
+// then or soon after, so held writes them anew. Hold returns ctx's error.
 func (s *Store) Hold(ctx context.Context, ttl time.Duration, held func(ctx context.Context, id Lease)) error {
 	for wait := newBackoff(); ctx.Err() == nil; {
 		id, err := s.Grant(ctx, ttl)
@@ -92,9 +92,11 @@ func (s *Store) renew(ctx context.Context, id Lease, ttl time.Duration) {
 		case <-tick.C:
 		}
 		asked := time.Now()
-		_, err := call(ctx, s, "renew a lease", "", func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
+		inTime, cancel := context.WithDeadline(ctx, expires)
+		_, err := call(inTime, s, "renew a lease", "", func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
 			return s.client.KeepAliveOnce(ctx, clientv3.LeaseID(id))
 		})
+		cancel()
 		switch {
 		case err == nil:
 			expires = asked.Add(ttl)

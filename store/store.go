@@ -68,6 +68,8 @@ type Store struct {
 	ended   context.Context
 	end     context.CancelFunc
 
+	checkEvery time.Duration // see defaultCheck
+
 	embedded *embedded // nil for an external etcd
 
 	closeOnce sync.Once
@@ -108,7 +110,7 @@ func Dial(ctx context.Context, o DialOptions) (*Store, error) {
 		end()
 		return nil, fmt.Errorf("store: connect to etcd at %s: %w", strings.Join(o.Endpoints, ", "), err)
 	}
-	return &Store{client: client, timeout: timeout, log: log, at: strings.Join(o.Endpoints, ", "), ended: ended, end: end}, nil
+	return &Store{client: client, timeout: timeout, log: log, at: strings.Join(o.Endpoints, ", "), ended: ended, end: end, checkEvery: defaultCheck}, nil
 }
 
 func defaults(log *slog.Logger, timeout time.Duration) (*slog.Logger, time.Duration) {

@@ -20,13 +20,13 @@ type Event struct {
 type Update struct {
 	Snapshot bool // Events are all records under the prefix; forget what was known before
 	Events   []Event
-	Rev      int64 // the state that the receiver has after this update
+	Rev      int64 // of the last change that the receiver knows with this update; Watch goes on from here
 }
 
-// checkEvery is how often a quiet watch asks whether the server is still the
-// one that it began with: a server whose data directory was replaced counts
-// its revisions anew, and the changes that a watch waits for would never come.
-const checkEvery = 5 * time.Second
+// defaultCheck is how often a watch asks whether the server is still the one
+// that it began with: a server whose data directory was replaced counts its
+// revisions anew, and the changes that a watch waits for would never come.
+const defaultCheck = 5 * time.Second
 
 // Watch delivers the records under prefix and then their changes, until ctx
 // ends or the store is closed; then the channel is closed. With from 0 the
@@ -101,7 +101,7 @@ func (w *watch) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	changes := w.s.client.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.rev+1))
-	tick := time.NewTicker(checkEvery)
+	tick := time.NewTicker(w.s.checkEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -116,7 +116,8 @@ func (w *watch) follow(ctx context.Context) error {
 			case len(resp.Events) == 0:
 				continue
 			}
-			u := Update{Rev: resp.Header.Revision, Events: make([]Event, len(resp.Events))}
+			// The header's revision may be ahead of the events: more can follow.
+			u := Update{Rev: resp.Events[len(resp.Events)-1].Kv.ModRevision, Events: make([]Event, len(resp.Events))}
 			for i, e := range resp.Events {
 				u.Events[i] = Event{KV: kvOf(e.Kv), Deleted: e.Type == clientv3.EventTypeDelete}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,7 @@ func TestWatchOfReplacedData(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	c := dial(t, s)
+	c.checkEvery = 20 * time.Millisecond
 	for range 20 {
 		put(t, s, "/w/a", "1")
 	}
@@ -138,6 +140,55 @@ func TestWatchOfCompactedChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, s.Watch(t.Context(), "/w/", old), `snapshot /w/a="3"`)
+}
+
+// TestWatchResumesWhereItStopped reads a long history in small steps, each by
+// a watch of its own that begins at the revision of the last update: nothing
+// may be missed or come twice.
+func TestWatchResumesWhereItStopped(t *testing.T) {
+	s := open(t, t.TempDir())
+	first := put(t, s, "/w/n", "0")
+	const changes = 3000 // more than etcd sends at once to a watch that is behind
+	for i := 1; i <= changes; i++ {
+		put(t, s, "/w/n", strconv.Itoa(i))
+	}
+	seen := 0
+	for rev := first; seen < changes; {
+		ctx, cancel := context.WithCancel(t.Context())
+		u := next(t, s.Watch(ctx, "/w/", rev))
+		cancel()
+		for _, e := range u.Events {
+			seen++
+			if got, want := string(e.Value), strconv.Quote(strconv.Itoa(seen)); got != want {
+				t.Fatalf("change %s, want %s", got, want)
+			}
+		}
+		rev = u.Rev
+	}
+}
+
+// TestHoldWithoutServer: the holder learns that its lease is lost although the
+// server cannot tell it.
+func TestHoldWithoutServer(t *testing.T) {
+	s := open(t, t.TempDir())
+	c := dial(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	holds, lost := make(chan Lease, 1), make(chan struct{})
+	go c.Hold(ctx, time.Second, func(ctx context.Context, id Lease) {
+		holds <- id
+		<-ctx.Done()
+		close(lost)
+	})
+	<-holds
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-lost:
+	case <-time.After(4 * time.Second):
+		t.Error("the holder still believes in its lease, of 1 s, after 4 s")
+	}
 }
 
 func TestHold(t *testing.T) {

@@ -23,3 +23,5 @@ func selfSigned() tls.Certificate {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
+
+func clientConfig(name string) *tls.Config { return &tls.Config{ServerName: name} }

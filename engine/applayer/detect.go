@@ -30,19 +30,19 @@ type opening struct {
 // ask for the usual port, as Suricata's probing parsers do.
 var tcpDetectors = [...]struct {
 	proto  Proto
-	detect func(o *opening) match
+	detect func(o opening) match
 }{
 	{TLS, detectTLS},
-	{HTTP2, func(o *opening) match { return o.toServer(o.prefix(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) }},
-	{SSH, func(o *opening) match { return o.prefix(0, "SSH-") }},
+	{HTTP2, func(o opening) match { return o.toServer(o.prefix(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) }},
+	{SSH, func(o opening) match { return o.prefix(0, "SSH-") }},
 	{SMB, detectSMB},
 	{DCERPC, detectDCERPC},
 	{RDP, detectRDP},
 	{MQTT, detectMQTT},
-	{RFB, func(o *opening) match { return o.prefix(0, "RFB 00") }},
+	{RFB, func(o opening) match { return o.prefix(0, "RFB 00") }},
 	{DNS, detectDNSOverTCP},
 	{KRB5, detectKRB5OverTCP},
-	{IMAP, func(o *opening) match { return o.toClient(bestOf(o.prefix(0, "* OK "), o.prefix(0, "* PREAUTH "))) }},
+	{IMAP, func(o opening) match { return o.toClient(bestOf(o.prefix(0, "* OK "), o.prefix(0, "* PREAUTH "))) }},
 	{SMTP, detectSMTP},
 	{FTP, detectFTP},
 	{Telnet, detectTelnet},
@@ -52,7 +52,7 @@ var tcpDetectors = [...]struct {
 
 // recogniseTCP returns the protocol of what one side of a connection sent
 // first: Unknown when more bytes are needed, Failed when it is none.
-func recogniseTCP(o *opening) Proto {
+func recogniseTCP(o opening) Proto {
 	for i := range tcpDetectors {
 		switch tcpDetectors[i].detect(o) {
 		case yes:
@@ -65,7 +65,7 @@ func recogniseTCP(o *opening) Proto {
 }
 
 // prefix compares the bytes from at on with pattern.
-func (o *opening) prefix(at int, pattern string) match {
+func (o opening) prefix(at int, pattern string) match {
 	n := min(len(o.data)-at, len(pattern))
 	switch {
 	case n <= 0:
@@ -79,7 +79,7 @@ func (o *opening) prefix(at int, pattern string) match {
 }
 
 // command is prefix for a command in letters of any case.
-func (o *opening) command(pattern string) match {
+func (o opening) command(pattern string) match {
 	n := min(len(o.data), len(pattern))
 	switch {
 	case !strings.EqualFold(string(o.data[:n]), pattern[:n]):
@@ -90,14 +90,14 @@ func (o *opening) command(pattern string) match {
 	return yes
 }
 
-func (o *opening) toServer(m match) match {
+func (o opening) toServer(m match) match {
 	if o.dir == packet.ToServer {
 		return m
 	}
 	return no
 }
 
-func (o *opening) toClient(m match) match {
+func (o opening) toClient(m match) match {
 	if o.dir == packet.ToClient {
 		return m
 	}
@@ -122,7 +122,7 @@ func allOf(ms ...match) match {
 }
 
 // byteIs tests the byte at offset at.
-func (o *opening) byteIs(at int, test func(byte) bool) match {
+func (o opening) byteIs(at int, test func(byte) bool) match {
 	switch {
 	case at >= len(o.data):
 		return more
@@ -140,7 +140,7 @@ func isOneOf(s string) func(byte) bool {
 
 // detectTLS: a record with a hello, an alert instead of a ServerHello, or an
 // SSL 2 compatible ClientHello (RFC 5246, E.2).
-func detectTLS(o *opening) match {
+func detectTLS(o opening) match {
 	hello := byte(1)
 	if o.dir == packet.ToClient {
 		hello = 2
@@ -155,12 +155,12 @@ func detectTLS(o *opening) match {
 }
 
 // detectSMB: SMB 1, 2 or encrypted 3 in a NetBIOS session message.
-func detectSMB(o *opening) match {
+func detectSMB(o opening) match {
 	return allOf(o.byteIs(0, one(0)), o.byteIs(4, isOneOf("\xff\xfe\xfd")), o.prefix(5, "SMB"))
 }
 
 // detectDCERPC: a connection-oriented PDU (DCE 1.1, 12.6.3.1).
-func detectDCERPC(o *opening) match {
+func detectDCERPC(o opening) match {
 	kinds := "\x00\x0b\x0e" // request, bind, alter_context
 	if o.dir == packet.ToClient {
 		kinds = "\x02\x03\x0c\x0d\x0f" // response, fault, bind_ack, bind_nak, alter_context_resp
@@ -170,7 +170,7 @@ func detectDCERPC(o *opening) match {
 
 // detectRDP: an X.224 connection request or confirm in a TPKT (MS-RDPBCGR,
 // 2.2.1.1).
-func detectRDP(o *opening) match {
+func detectRDP(o opening) match {
 	kind := byte(0xe0)
 	if o.dir == packet.ToClient {
 		kind = 0xd0
@@ -179,7 +179,7 @@ func detectRDP(o *opening) match {
 }
 
 // detectMQTT: CONNECT with its protocol name (MQTT 5.0, 3.1.2.1).
-func detectMQTT(o *opening) match {
+func detectMQTT(o opening) match {
 	if o.dir == packet.ToClient {
 		return no
 	}
@@ -198,7 +198,7 @@ func detectMQTT(o *opening) match {
 }
 
 // detectDNSOverTCP: a length and a header that fits the direction.
-func detectDNSOverTCP(o *opening) match {
+func detectDNSOverTCP(o opening) match {
 	if o.serverPort != 53 {
 		return no
 	}
@@ -214,7 +214,7 @@ func detectDNSOverTCP(o *opening) match {
 	return yes
 }
 
-func detectKRB5OverTCP(o *opening) match {
+func detectKRB5OverTCP(o opening) match {
 	if o.serverPort != 88 {
 		return no
 	}
@@ -224,7 +224,7 @@ func detectKRB5OverTCP(o *opening) match {
 // krbTags are the application tags of AS-REQ to KRB-ERROR (RFC 4120, 5.10).
 const krbTags = "\x6a\x6b\x6c\x6d\x6e\x6f\x74\x75\x76\x7e"
 
-func detectSMTP(o *opening) match {
+func detectSMTP(o opening) match {
 	if o.dir == packet.ToServer {
 		return bestOf(o.command("EHLO "), o.command("HELO "), o.command("QUIT\r"))
 	}
@@ -235,7 +235,7 @@ func detectSMTP(o *opening) match {
 	return no
 }
 
-func detectFTP(o *opening) match {
+func detectFTP(o opening) match {
 	if o.dir == packet.ToServer {
 		return bestOf(o.command("USER "), o.command("PASS "), o.command("PORT "))
 	}
@@ -246,14 +246,14 @@ func detectFTP(o *opening) match {
 }
 
 // detectTelnet: two option negotiations (RFC 854).
-func detectTelnet(o *opening) match {
+func detectTelnet(o opening) match {
 	negotiation := func(b byte) bool { return b >= 0xfb && b < 0xff }
 	return allOf(o.byteIs(0, one(0xff)), o.byteIs(1, negotiation), o.byteIs(3, one(0xff)), o.byteIs(4, func(b byte) bool { return b >= 0xfa && b < 0xff }))
 }
 
 var sipMethods = [...]string{"INVITE", "REGISTER", "OPTIONS", "ACK", "BYE", "CANCEL", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH", "REFER", "INFO", "UPDATE", "PRACK"}
 
-func detectSIP(o *opening) match {
+func detectSIP(o opening) match {
 	best := o.prefix(0, "SIP/2.0 ")
 	for _, m := range sipMethods {
 		if o.prefix(0, m) != no {
@@ -268,7 +268,7 @@ var httpMethods = [...]string{"GET", "POST", "HEAD", "PUT", "DELETE", "CONNECT",
 // maxRequestLine is how much of a line with an unusual method is looked at.
 const maxRequestLine = 2048
 
-func detectHTTP(o *opening) match {
+func detectHTTP(o opening) match {
 	if o.dir == packet.ToClient {
 		return o.prefix(0, "HTTP/")
 	}

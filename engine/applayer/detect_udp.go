@@ -9,7 +9,7 @@ import (
 
 // recogniseUDP returns the protocol of a datagram, or Failed. Weak formats are
 // only looked for at their usual ports.
-func recogniseUDP(o *opening, clientPort uint16) Proto {
+func recogniseUDP(o opening, clientPort uint16) Proto {
 	switch o.serverPort {
 	case 53:
 		if _, ok := dns.Parse(o.data); ok {

@@ -136,7 +136,7 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 		return len(data)
 	case !s.final:
 		o := opening{data: data, dir: dir, serverPort: s.serverPort}
-		switch p := recogniseTCP(&o); p {
+		switch p := recogniseTCP(o); p {
 		case Unknown:
 			return 0
 		case Failed:
@@ -161,7 +161,7 @@ func (s *Session) Datagram(dir packet.Dir, data []byte) {
 	}
 	if !s.final {
 		o := opening{data: data, dir: dir, serverPort: s.serverPort}
-		p := recogniseUDP(&o, s.clientPort)
+		p := recogniseUDP(o, s.clientPort)
 		if p == Failed {
 			s.miss(dir, 1, maxDatagrams)
 			return

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sluicefw/sluice/engine/packet"
@@ -127,10 +128,13 @@ func hooks(s []seen) (h []Hook) {
 type recorder struct {
 	net.Conn
 	dir   packet.Dir
+	mu    *sync.Mutex // guards turns
 	turns *[]turn
 }
 
 func (r recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	ts := *r.turns
 	if n := len(ts); n > 0 && ts[n-1].dir == r.dir {
 		ts[n-1].data = append(ts[n-1].data, b...)
@@ -140,23 +144,42 @@ func (r recorder) Write(b []byte) (int, error) {
 	return r.Conn.Write(b)
 }
 
+// pair returns both ends of a connection over loopback, recorded in turns.
+func pair(t testing.TB, turns *[]turn) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mu := new(sync.Mutex)
+	return recorder{a, c2s, mu, turns}, recorder{b, s2c, mu, turns}
+}
+
 // handshake returns what crypto/tls sends for a client with this
 // configuration, up to and with the ServerHello.
 func handshake(t testing.TB, client, server *tls.Config) []turn {
 	t.Helper()
-	a, b := net.Pipe()
-	defer a.Close()
 	var turns []turn
+	a, b := pair(t, &turns)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer b.Close()
-		// The server has no certificate, so it stops after the hello; what
-		// crypto/tls sends until then is all that matters here.
-		tls.Server(recorder{b, s2c, &turns}, server).Handshake()
+		tls.Server(b, server).Handshake()
 	}()
 	client.InsecureSkipVerify = true
-	tls.Client(recorder{a, c2s, &turns}, client).Handshake()
+	if err := tls.Client(a, client).Handshake(); err != nil {
+		t.Fatal(err)
+	}
 	a.Close()
 	<-done
 	return turns
@@ -295,25 +318,24 @@ func TestTLSOddities(t *testing.T) {
 // them, over one connection.
 func exchange(t testing.TB, handler http.HandlerFunc, requests ...*http.Request) []turn {
 	t.Helper()
-	a, b := net.Pipe()
-	defer a.Close()
 	var turns []turn
+	a, b := pair(t, &turns)
+	defer a.Close()
 	listener := &oneConn{conn: make(chan net.Conn, 1)}
-	listener.conn <- recorder{b, s2c, &turns}
+	listener.conn <- b
 	server := &http.Server{Handler: handler}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		server.Serve(listener)
 	}()
-	client := recorder{a, c2s, &turns}
 	replies := bufio.NewReader(a)
 	for _, r := range requests {
 		var b bytes.Buffer
 		if err := r.Write(&b); err != nil {
 			t.Fatal(err)
 		}
-		go client.Write(b.Bytes())
+		a.Write(b.Bytes())
 		resp, err := http.ReadResponse(replies, r)
 		if err != nil {
 			t.Fatal(err)
@@ -321,13 +343,15 @@ func exchange(t testing.TB, handler http.HandlerFunc, requests ...*http.Request)
 		io.Copy(io.Discard, resp.Body)
 	}
 	server.Close()
-	close(listener.conn)
 	<-done
 	return turns
 }
 
 // oneConn is a listener with one connection.
-type oneConn struct{ conn chan net.Conn }
+type oneConn struct {
+	conn  chan net.Conn
+	close sync.Once
+}
 
 func (l *oneConn) Accept() (net.Conn, error) {
 	if c, ok := <-l.conn; ok {
@@ -335,7 +359,11 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	}
 	return nil, net.ErrClosed
 }
-func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Close() error {
+	l.close.Do(func() { close(l.conn) })
+	return nil
+}
+
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
 func request(method, url, body string) *http.Request {

@@ -12,6 +12,7 @@ type class struct {
 var classTypes = map[string]class{
 	"not-suspicious":                 {"Not Suspicious Traffic", 3},
 	"unknown":                        {"Unknown Traffic", 3},
+	"bad-unknown":                    {"Potentially Bad Traffic", 2},
 	"attempted-recon":                {"Attempted Information Leak", 2},
 	"successful-recon-limited":       {"Information Leak", 2},
 	"successful-recon-largescale":    {"Large Scale Information Leak", 2},
@@ -46,9 +47,10 @@ var classTypes = map[string]class{
 	"exploit-kit":                    {"Exploit Kit Activity Detected", 1},
 	"external-ip-check":              {"Device Retrieving External IP Address Detected", 2},
 	"domain-c2":                      {"Domain Observed Used for C2 Detected", 1},
-	"pup-activity":                   {"Possibly Unwanted RuleSet Detected", 2},
+	"pup-activity":                   {"Possibly Unwanted Program Detected", 2},
 	"credential-theft":               {"Successful Credential Theft Detected", 1},
 	"social-engineering":             {"Possible Social Engineering Attempted", 2},
+	"trojan-activity":                {"A Network Trojan was detected", 1},
 	"coin-mining":                    {"Crypto Currency Mining Activity Detected", 2},
 	"command-and-control":            {"Malware Command and Control Activity Detected", 1},
 }

@@ -83,16 +83,11 @@ func (p *RuleSet) file(i uint32) {
 	case kindPacket:
 		p.perClass(&p.packet, r, i)
 	case kindStream:
-		if !r.onlyStrm {
-			p.perClass(&p.packet, r, i)
-		}
+		p.perClass(&p.packet, r, i)
 		p.stream = append(p.stream, i)
-		reach := 0
-		for j := range r.payload {
-			reach += r.payload[j].reach()
-		}
-		p.streamTail = max(p.streamTail, min(reach, maxStreamTail))
+		p.keepTail(r)
 	case kindApp:
+		p.keepTail(r)
 		if len(r.buffers) == 1 && len(r.payload) == 0 {
 			b := &r.buffers[0]
 			if isHost, cased := hostBuffer(b.buffer); isHost {
@@ -109,6 +104,19 @@ func (p *RuleSet) file(i uint32) {
 		}
 		p.hooks[r.hook] = append(p.hooks[r.hook], i)
 	}
+}
+
+// keepTail makes streams keep what r's payload patterns can span.
+func (p *RuleSet) keepTail(r *Rule) {
+	if len(r.payload) == 0 {
+		return
+	}
+	reach := 0
+	for i := range r.payload {
+		reach += r.payload[i].reach()
+	}
+	p.needsStream = true
+	p.streamTail = max(p.streamTail, min(reach, maxStreamTail))
 }
 
 // maxStreamTail bounds what a stream keeps for patterns that span segments.
@@ -168,31 +176,32 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		return fail(nil, "%v", err)
 	}
 
-	ipOnly := !negated && !r.appGiven && !r.onlyPkt && !r.onlyStrm
+	onlyStream := s.Rule.Proto == "tcp-stream"
+	plain := !r.onlyPkt && !onlyStream // nothing but the header and app-layer-protocol
+	headerApp := r.appGiven
 	for i := range in.Options {
 		o := &in.Options[i]
 		switch arg := o.Arg.(type) {
 		case *rule.Content:
-			ipOnly = false
+			plain = false
 			if err := r.addContent(arg); err != nil {
 				return fail(o, "%v", err)
 			}
 			continue
 		case *rule.Flow:
-			ipOnly = false
+			plain = false
 			r.flow = *arg
 			if arg.NoFrag || arg.OnlyFrag {
 				return fail(o, "flow:no_frag and flow:only_frag need reassembled fragments, which this version does not have; remove them")
 			}
 			r.onlyPkt = r.onlyPkt || arg.NoStream
-			r.onlyStrm = r.onlyStrm || arg.OnlyStream
+			onlyStream = onlyStream || arg.OnlyStream
 			continue
 		case *rule.TCPFlags:
-			ipOnly = false
+			plain = false
 			r.flags = arg
 			continue
 		case *rule.AppProto:
-			ipOnly = false
 			if arg.Mode != "" {
 				return fail(o, "app-layer-protocol's mode %q is not supported by this version; leave it out", arg.Mode)
 			}
@@ -215,24 +224,26 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		case "alert":
 			r.Log = true
 		case "ssl_state":
-			ipOnly = false
+			plain = false
 			if o.Value != "client_hello" {
 				return fail(o, "ssl_state:%s is not supported by this version; client_hello is", o.Value)
 			}
 			r.app, r.appGiven, r.hook = applayer.TLS, true, applayer.TLSClientHello
 		default:
 			if _, isBuffer := applayer.BufferByName(o.Name); isBuffer {
-				ipOnly = false
+				plain = false
 				continue
 			}
 			return fail(o, "keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)
 		}
 	}
-	return r, r.classify(ipOnly)
+	r.classify(plain && !negated, onlyStream)
+	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (plain || headerApp)
+	return r, nil
 }
 
 // classify decides when the rule is looked at.
-func (r *Rule) classify(ipOnly bool) error {
+func (r *Rule) classify(ipOnly, onlyStream bool) {
 	switch {
 	case len(r.buffers) > 0:
 		r.kind = kindApp
@@ -246,16 +257,16 @@ func (r *Rule) classify(ipOnly bool) error {
 		if r.onlyPkt || r.protos[0]&(1<<packet.ProtoTCP) == 0 {
 			r.kind = kindPacket
 		}
+		// A place that counts from the start may be meant in the packet as well
+		// as in the stream, so both are looked at, as Suricata does.
+		r.alsoPkt = !onlyStream && slices.ContainsFunc(r.payload, func(c content) bool { return c.placed })
 	case r.flags != nil:
 		r.kind = kindPacket
-	case r.appGiven && r.app != applayer.Unknown && r.app != applayer.Failed:
-		r.kind, r.hook = kindApp, applayer.ProtocolDetected
-	case ipOnly:
+	case ipOnly && !r.appGiven && !r.appNot:
 		r.kind = kindIPOnly
 	default:
 		r.kind = kindHeader
 	}
-	return nil
 }
 
 func actionOf(a rule.Action) Action {
@@ -340,14 +351,11 @@ func (r *Rule) setProto(name string) error {
 		r.protos, r.ipVersion = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, 4
 	case "ip6", "ipv6":
 		r.protos, r.ipVersion = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, 6
-	case "tcp":
+	case "tcp", "tcp-stream":
 		one(packet.ProtoTCP)
 	case "tcp-pkt":
 		one(packet.ProtoTCP)
 		r.onlyPkt = true
-	case "tcp-stream":
-		one(packet.ProtoTCP)
-		r.onlyStrm = true
 	case "udp":
 		one(packet.ProtoUDP)
 	case "icmp":

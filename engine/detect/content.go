@@ -19,6 +19,7 @@ type content struct {
 	startsWith bool
 	endsWith   bool
 	relative   bool // distance or within: counts from the end of the match before
+	placed     bool // offset or depth: counts from the start
 	offset     int
 	depth      int // bytes from offset, 0 for none
 	distance   int
@@ -49,6 +50,7 @@ func newContent(c *rule.Content) content {
 	if c.Within != nil {
 		out.within = c.Within.Value
 	}
+	out.placed = c.Offset != nil || c.Depth != nil || c.StartsWith
 	if c.StartsWith {
 		out.depth = len(c.Pattern)
 	}

@@ -17,6 +17,10 @@ type Input struct {
 	App      applayer.Proto
 	AppFinal bool // App will not change any more
 
+	// InStream says that the packet's payload becomes part of a stream which
+	// Stream is called with, now or later.
+	InStream bool
+
 	// Stream holds the in-order bytes that this packet made available,
 	// preceded by the tail of those before; StreamBase is the offset of its
 	// first byte in the direction's stream.
@@ -61,7 +65,7 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 		if r.kind == kindIPOnly && !in.First || !r.header(in) || !r.appMatches(in) {
 			continue
 		}
-		res.hits = append(res.hits, Hit{i, r.kind == kindIPOnly})
+		res.hits = append(res.hits, Hit{i, r.whole})
 		hit = true
 	}
 	return hit
@@ -71,6 +75,9 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 func (p *RuleSet) Packet(in *Input, res *Result) {
 	for _, i := range p.packet[classOf(in.Packet.Proto)] {
 		r := &p.rules[i]
+		if r.kind == kindStream && in.InStream && !r.alsoPkt {
+			continue
+		}
 		if r.flags != nil && !matchFlags(r.flags, in.Packet) || !r.header(in) || !r.appMatches(in) {
 			continue
 		}
@@ -116,11 +123,18 @@ func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *
 	}
 	for _, i := range p.hooks[ev.Hook] {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && r.matchBuffers(s, res) &&
-			(len(r.payload) == 0 || match(r.payload, buffer{data: in.Packet.Payload, ended: true})) {
+		if r.header(in) && r.appMatches(in) && r.matchBuffers(s, res) && r.matchPayload(in) {
 			res.hits = append(res.hits, Hit{i, true})
 		}
 	}
+}
+
+// matchPayload compares what a rule with buffers asks of the payload: it may
+// be in the stream or in the packet at hand.
+func (r *Rule) matchPayload(in *Input) bool {
+	return len(r.payload) == 0 ||
+		match(r.payload, buffer{data: in.Stream, base: in.StreamBase, ended: true}) ||
+		match(r.payload, buffer{data: in.Packet.Payload, ended: true})
 }
 
 func (r *Rule) matchBuffers(s *applayer.Session, res *Result) bool {

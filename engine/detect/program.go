@@ -56,6 +56,12 @@ type Program struct {
 	Rules      *RuleSet
 	Defaults   Defaults
 	Exception  Exception
-	TCPIdle    time.Duration // how long an established connection may be silent
-	Custom     []string      // names of the custom actions, by stateless.Decision's indices
+
+	// ExceptionFlows makes a flow of what Exception drops or rejects, so that
+	// the packets that follow are dropped as that flow's, as in Suricata.
+	// Otherwise such packets leave nothing behind.
+	ExceptionFlows bool
+
+	TCPIdle time.Duration // how long an established connection may be silent
+	Custom  []string      // names of the custom actions, by stateless.Decision's indices
 }

@@ -73,7 +73,7 @@ const (
 	kindIPOnly kind = iota // first packet of each direction, the match decides the flow
 	kindHeader             // every packet, but depends on the flow only
 	kindPacket             // payload or header of a packet
-	kindStream             // payload and reassembled stream
+	kindStream             // reassembled stream; the payload of packets that do not get there
 	kindApp                // at a hook
 )
 
@@ -94,8 +94,9 @@ type Rule struct {
 	dstPort   portSet
 	flow      rule.Flow
 	flags     *rule.TCPFlags
+	whole     bool // of kindIPOnly and kindHeader: a match decides the flow
 	onlyPkt   bool // tcp-pkt: never the stream
-	onlyStrm  bool // tcp-stream, flow:only_stream: never the packet
+	alsoPkt   bool // of kindStream: looks at packets whose payload is in the stream, too
 
 	payload []content
 	hook    applayer.Hook
@@ -140,6 +141,7 @@ type RuleSet struct {
 	hosts  [applayer.NumBuffers]*hostIndex
 
 	flowVerdicts bool
+	needsStream  bool
 	streamTail   int // bytes of a stream that must be kept for patterns that span segments
 }
 
@@ -185,9 +187,9 @@ func (p *RuleSet) Rules() []Rule { return p.rules }
 
 // NeedsStream says whether TCP payload must be reassembled for stream rules,
 // and how many bytes before new data patterns may reach back.
-func (p *RuleSet) NeedsStream() (tail int, ok bool) { return p.streamTail, len(p.stream) > 0 }
+func (p *RuleSet) NeedsStream() (tail int, ok bool) { return p.streamTail, p.needsStream }
 
 // WantsStream says whether stream rules exist for a protocol at all.
 func (p *RuleSet) WantsStream(proto uint8) bool {
-	return proto == packet.ProtoTCP && len(p.stream) > 0
+	return proto == packet.ProtoTCP && p.needsStream
 }

@@ -29,10 +29,11 @@ const (
 	Reused                 // a new connection took its 5-tuple
 	Shutdown               // the engine stopped
 	Removed                // its firewall is gone
+	Failed                 // a packet of it made the owner fail
 	NumReasons
 )
 
-var reasonNames = [NumReasons]string{"timeout", "closed", "flushed", "evicted", "tcp_reuse", "shutdown", "removed"}
+var reasonNames = [NumReasons]string{"timeout", "closed", "flushed", "evicted", "tcp_reuse", "shutdown", "removed", "failed"}
 
 // String is the reason's name in logs and metric labels.
 func (r Reason) String() string { return reasonNames[r] }

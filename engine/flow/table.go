@@ -70,6 +70,10 @@ func NewTable[S any](limit int, owner Owner[S]) *Table[S] {
 // reached yet included.
 func (t *Table[S]) Len() int { return t.live }
 
+// Slots is how many slots a sweep of the whole table visits: the most flows that
+// there have ever been at once.
+func (t *Table[S]) Slots() int { return t.used }
+
 // Limit is the most flows that the table holds.
 func (t *Table[S]) Limit() int { return t.limit }
 
@@ -109,7 +113,11 @@ func (t *Table[S]) stale(f *Flow[S], now int64) bool {
 		}
 	}
 	if now-f.Last > t.owner.IdleTimeout(f) {
-		t.end(f, Timeout, nil)
+		reason := Timeout
+		if t.owner.Closed(f) {
+			reason = Closed
+		}
+		t.end(f, reason, nil)
 		return true
 	}
 	return false

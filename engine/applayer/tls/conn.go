@@ -113,10 +113,10 @@ func (c *Conn) read(dir int, data []byte) (n int, ev Event) {
 		}
 		if dir == 0 && c.hellos == 0 && isSSL2Hello(rest) {
 			size := int(binary.BigEndian.Uint16(rest)&0x7fff) + 2
-			h.skip = size
+			k := min(size, len(rest))
+			h.skip = size - k
 			c.hellos++
-			ev = ClientHello
-			continue
+			return n + k, ClientHello
 		}
 		kind, size := rest[0], int(binary.BigEndian.Uint16(rest[3:]))
 		if kind < recordCCS || kind > recordHeartbeat || rest[1] != 3 || size > maxRecord {

@@ -1,0 +1,152 @@
+// Package config is what an operator can set: one YAML file, an environment
+// variable for each of its keys, and flags for the few that people change. A
+// flag goes before the environment, the environment before the file, the file
+// before the default.
+//
+// The file is read strictly: an unknown key, a key given twice and a value out
+// of its range are errors that name the line.
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is a configuration. Its yaml tags are the keys of the file.
+type Config struct {
+	Region  string `yaml:"region"`
+	Account string `yaml:"account"`  // 12 digits
+	Zone    string `yaml:"zone"`     // Availability Zone of this node; empty: Region + "a"
+	DataDir string `yaml:"data_dir"` // absolute
+
+	API     API      `yaml:"api"`
+	Flows   Flows    `yaml:"flows"`
+	HomeNet []string `yaml:"home_net,flow"` // HOME_NET where no policy sets it; empty: all private ranges
+
+	Subnets map[string]string `yaml:"subnets"` // subnet id to zone; other subnets are in Zone
+	Attach  []Attachment      `yaml:"attach"`
+
+	Log     Log     `yaml:"log"`
+	Store   Store   `yaml:"store"`
+	Metrics Metrics `yaml:"metrics"`
+}
+
+// API is where and to whom the API answers.
+type API struct {
+	Listen string `yaml:"listen"` // IP address and port
+	Dev    bool   `yaml:"dev"`    // accept every access key, unverified; on loopback addresses only
+}
+
+// Flows are the limits of flow tables and flow operations.
+type Flows struct {
+	Limit       int `yaml:"limit"`        // flows in the table of one queue
+	ResultLimit int `yaml:"result_limit"` // flows kept of one capture or flush on one node
+}
+
+// Attachment says which packets meet a firewall on this node.
+type Attachment struct {
+	Firewall string   `yaml:"firewall"` // name
+	NFQueue  *NFQueue `yaml:"nfqueue"`
+}
+
+// NFQueue is a set of queues of the Linux kernel.
+type NFQueue struct {
+	Queues   string `yaml:"queues"`    // "0-3", "0,2,8-9"
+	FailOpen bool   `yaml:"fail_open"` // packets pass while there is no policy or a queue is full
+	QueueLen uint32 `yaml:"queue_len"` // undecided packets that the kernel keeps for a queue; 0: 8192
+}
+
+// Log is what the processes write to standard error.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text, json
+}
+
+// Store is where records are kept.
+type Store struct {
+	Endpoints []string `yaml:"endpoints,flow"` // of an etcd that runs elsewhere; none: embedded in serve
+}
+
+// Metrics is where /metrics, /healthz and /readyz answer.
+type Metrics struct {
+	Listen string `yaml:"listen"` // IP address and port; empty: on API.Listen
+}
+
+// Default is the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Region:  "us-east-1",
+		Account: "000000000000",
+		DataDir: defaultDataDir(os.Geteuid() == 0, os.Getenv, os.UserHomeDir),
+		API:     API{Listen: "127.0.0.1:4580"},
+		Flows:   Flows{Limit: 1_000_000, ResultLimit: 1_000_000},
+		Log:     Log{Level: "info", Format: "text"},
+	}
+}
+
+// defaultDataDir is a directory that the user can write: that of the system for
+// root, that of the XDG base directory specification ($XDG_STATE_HOME) for others.
+func defaultDataDir(root bool, getenv func(string) string, home func() (string, error)) string {
+	if root {
+		return "/var/lib/sluice"
+	}
+	// The specification says to ignore a relative path.
+	if state := getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "sluice")
+	}
+	dir, err := home()
+	if err != nil {
+		return "" // refused by validation, which asks for data_dir
+	}
+	return filepath.Join(dir, ".local", "state", "sluice")
+}
+
+// StoreDir is the directory of the embedded etcd.
+func (c *Config) StoreDir() string { return filepath.Join(c.DataDir, "store") }
+
+// LogDir has a directory for each log group of the firewalls.
+func (c *Config) LogDir() string { return filepath.Join(c.DataDir, "logs") }
+
+// CredentialsFile has the access keys of the API.
+func (c *Config) CredentialsFile() string { return filepath.Join(c.DataDir, "credentials") }
+
+// YAML is the configuration as a file that loads to the same again.
+func (c *Config) YAML() ([]byte, error) {
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("config: encode: %w", err)
+	}
+	return text, nil
+}
+
+// Key is one setting.
+type Key struct {
+	Name string // as in the file, with dots: "api.listen"
+	Env  string // its environment variable: "SLUICE_API_LISTEN"
+}
+
+// Keys lists all settings in the order of the file. Those below a list (attach)
+// or a map (subnets) belong to it and are none of their own.
+func Keys() []Key {
+	var keys []Key
+	eachKey(reflect.ValueOf(new(Config)).Elem(), "", func(k Key, _ reflect.Value) { keys = append(keys, k) })
+	return keys
+}
+
+// eachKey calls f with every setting below the struct v and the field that has it.
+func eachKey(v reflect.Value, prefix string, f func(Key, reflect.Value)) {
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		name = prefix + name
+		if field := v.Field(i); field.Kind() == reflect.Struct {
+			eachKey(field, name+".", f)
+		} else {
+			f(Key{name, "SLUICE_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_"))}, field)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluicefw/sluice/pktio/nfqueue"
+)
+
+var (
+	regionForm   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
+	accountForm  = regexp.MustCompile(`^[0-9]{12}$`)
+	zoneForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	firewallForm = regexp.MustCompile(`^[a-zA-Z0-9-]{1,128}$`) // AWS: ResourceName
+)
+
+// maxDataDir leaves room for the names of sockets below it: the path of a unix
+// socket has at most 107 bytes on Linux.
+const maxDataDir = 80
+
+// checker collects what is wrong.
+type checker struct {
+	places places
+	errs   []error
+}
+
+// bad notes that a key's value is wrong; the text says what to write instead.
+func (c *checker) bad(key, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("%s: %s: %s", c.places.of(key), key, fmt.Sprintf(format, args...)))
+}
+
+// validate checks every value. p tells where they come from.
+func (c *Config) validate(p places) error {
+	k := &checker{places: p}
+	if !regionForm.MatchString(c.Region) {
+		k.bad("region", "%q is no Region: write lower-case letters, digits and hyphens, such as us-east-1", c.Region)
+	}
+	if !accountForm.MatchString(c.Account) {
+		k.bad("account", "%q is no account: write 12 digits in quotes, such as \"123456789012\"", c.Account)
+	}
+	if !zoneForm.MatchString(c.Zone) {
+		k.bad("zone", "%q is no Availability Zone: write lower-case letters, digits and hyphens, such as %sa", c.Zone, c.Region)
+	}
+	switch {
+	case !filepath.IsAbs(c.DataDir):
+		k.bad("data_dir", "%q is no absolute path: write one, such as /var/lib/sluice", c.DataDir)
+	case len(c.DataDir) > maxDataDir:
+		k.bad("data_dir", "the path has %d bytes, and sockets below it allow %d: choose a shorter one", len(c.DataDir), maxDataDir)
+	}
+	k.listen("api.listen", c.API.Listen)
+	if c.API.Dev && !isLoopback(c.API.Listen) {
+		k.bad("api.dev", "every access key would be accepted at %s, which others can reach: remove it, or let api.listen be 127.0.0.1 or [::1]", c.API.Listen)
+	}
+	k.between("flows.limit", c.Flows.Limit, 1024, 100_000_000)
+	k.between("flows.result_limit", c.Flows.ResultLimit, 1, 10_000_000)
+	for i, n := range c.HomeNet {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			k.bad(fmt.Sprintf("home_net[%d]", i), "%q is no network: write one in CIDR form, such as 10.0.0.0/8 or fd00::/8", n)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Subnets)) {
+		if id == "" || !zoneForm.MatchString(c.Subnets[id]) {
+			k.bad("subnets."+id, "%q is no Availability Zone: write one, such as {subnet-0a1b2c: %sa}", c.Subnets[id], c.Region)
+		}
+	}
+	k.attach(c.Attach)
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		k.bad("log.level", "%q is no level: write debug, info, warn or error", c.Log.Level)
+	}
+	if !slices.Contains([]string{"text", "json"}, c.Log.Format) {
+		k.bad("log.format", "%q is no format: write text or json", c.Log.Format)
+	}
+	for i, e := range c.Store.Endpoints {
+		if !isEndpoint(e) {
+			k.bad(fmt.Sprintf("store.endpoints[%d]", i), "%q is no etcd endpoint: write host:port, https://host:port or unix:///path", e)
+		}
+	}
+	if c.Metrics.Listen != "" {
+		k.listen("metrics.listen", c.Metrics.Listen)
+		if c.Metrics.Listen == c.API.Listen && !strings.HasSuffix(c.API.Listen, ":0") {
+			k.bad("metrics.listen", "it is the same as api.listen: remove it to have both there, or choose another port")
+		}
+	}
+	return errors.Join(k.errs...)
+}
+
+// listen checks an address to listen on. Names are not resolved: what they
+// resolve to could differ from what was checked.
+func (c *checker) listen(key, address string) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && host != "" {
+		_, err = netip.ParseAddr(host)
+	}
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		c.bad(key, "%q is no address to listen on: write IP address and port, such as 127.0.0.1:4580 or [::1]:4580, or :4580 for all addresses", address)
+	}
+}
+
+// isLoopback reports whether only this machine can reach a checked address.
+func isLoopback(address string) bool {
+	a, err := netip.ParseAddrPort(address)
+	return err == nil && a.Addr().Unmap().IsLoopback()
+}
+
+func (c *checker) between(key string, v, low, high int) {
+	if v < low || v > high {
+		c.bad(key, "%d is out of range: write a number from %d to %d", v, low, high)
+	}
+}
+
+// attach checks that every attachment is whole and that no queue has two.
+func (c *checker) attach(list []Attachment) {
+	taken := map[uint16]string{}
+	for i, a := range list {
+		key := fmt.Sprintf("attach[%d]", i)
+		if !firewallForm.MatchString(a.Firewall) {
+			c.bad(key+".firewall", "%q is no firewall name: write 1 to 128 letters, digits and hyphens", a.Firewall)
+		}
+		if a.NFQueue == nil {
+			c.bad(key, "it does not say where packets come from: add nfqueue: {queues: \"0-1\"}")
+			continue
+		}
+		queues, err := nfqueue.ParseQueues(a.NFQueue.Queues)
+		if err != nil {
+			c.bad(key+".nfqueue.queues", "%q is no set of at most 256 queues, each named once: write numbers from 0 to 65535 and ranges, such as \"0-3\"", a.NFQueue.Queues)
+		}
+		for _, q := range queues {
+			if other, ok := taken[q]; ok {
+				c.bad(key+".nfqueue.queues", "queue %d is already attached to firewall %q: choose others", q, other)
+				break
+			}
+		}
+		for _, q := range queues {
+			taken[q] = a.Firewall
+		}
+		c.between(key+".nfqueue.queue_len", int(a.NFQueue.QueueLen), 0, 1<<20)
+	}
+}
+
+// isEndpoint reports whether etcd's client could mean something by e.
+func isEndpoint(e string) bool {
+	if path, ok := strings.CutPrefix(e, "unix://"); ok {
+		return filepath.IsAbs(path)
+	}
+	if scheme, _, ok := strings.Cut(e, "://"); ok && scheme != "http" && scheme != "https" {
+		return false
+	} else if !ok {
+		e = "http://" + e
+	}
+	u, err := url.Parse(e)
+	return err == nil && u.Hostname() != "" && u.Port() != "" && (u.Path == "" || u.Path == "/") && u.User == nil
+}

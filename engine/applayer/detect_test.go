@@ -1,0 +1,147 @@
+package applayer
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+func TestDetection(t *testing.T) {
+	query := "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07eXample\x03com\x00\x00\x01\x00\x01"
+	tests := map[string]struct {
+		port uint16
+		dir  packet.Dir
+		data string
+		want Proto
+	}{
+		"ssh":               {22, s2c, "SSH-2.0-x\r\n", SSH},
+		"smtp client":       {25, c2s, "ehlo me\r\n", SMTP},
+		"smtp server":       {25, s2c, "220 hi\r\n", SMTP},
+		"ftp":               {21, s2c, "220 hi\r\n", FTP},
+		"imap":              {143, s2c, "* OK hi\r\n", IMAP},
+		"smb":               {445, c2s, "\x00\x00\x00\x54\xfeSMB", SMB},
+		"dcerpc":            {135, c2s, "\x05\x00\x0b\x03\x10\x00\x00\x00", DCERPC},
+		"rdp":               {3389, c2s, "\x03\x00\x00\x13\x0e\xe0\x00", RDP},
+		"mqtt":              {1883, c2s, "\x10\x0c\x00\x04MQTT\x04", MQTT},
+		"http2":             {80, c2s, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HTTP2},
+		"http, odd method":  {80, c2s, "BREW /pot HTTP/1.1\r\n", HTTP},
+		"http server first": {80, s2c, "HTTP/1.1 408 x\r\n", HTTP},
+		"sip, not http":     {5060, c2s, "OPTIONS sip:a SIP/2.0\r\n", SIP},
+		"dns":               {53, c2s, "\x00\x1d" + query, DNS},
+		"waiting":           {80, c2s, "GE", Unknown},
+		"other side":        {80, c2s, "\x00\x01\x02\x03\x04\x05\x06", Unknown},
+		"one-sided":         {80, c2s, strings.Repeat("\x01", maxOneSided+1), Failed},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newSession(tt.port)
+			s.Data(tt.dir, []byte(tt.data))
+			if s.Proto() != tt.want || s.ProtoFinal() != (tt.want != Unknown) {
+				t.Errorf("%v, final %v; want %v", s.Proto(), s.ProtoFinal(), tt.want)
+			}
+		})
+	}
+
+	s := NewPool(1 << 20).Get()
+	s.Reset(packet.ProtoUDP, 40000, 53)
+	s.Datagram(c2s, []byte(query))
+	got := drain(s)
+	if len(got) != 2 || got[1].ev.Hook != DNSRequest || got[1].buffers != `dns.query="eXample.com"` {
+		t.Errorf("a DNS query gave %v", got)
+	}
+}
+
+func TestBothSidesFail(t *testing.T) {
+	s := newSession(9999)
+	s.Data(c2s, []byte("\x01\x02\x03\x04\x05\x06"))
+	s.Data(s2c, []byte("\x01\x02\x03\x04\x05\x06"))
+	got := drain(s)
+	if len(got) != 1 || got[0].ev.Hook != ProtocolDetected || s.Proto() != Failed || !s.Done() {
+		t.Errorf("%v, %v, done %v", got, s.Proto(), s.Done())
+	}
+}
+
+func TestNames(t *testing.T) {
+	for p := Proto(0); p < numProtos; p++ {
+		if got, ok := ProtoByName(p.String()); !ok || got != p {
+			t.Errorf("ProtoByName(%q) = %v, %v", p.String(), got, ok)
+		}
+	}
+	for b := Buffer(1); b < NumBuffers; b++ {
+		if got, ok := BufferByName(b.String()); !ok || got != b || b.Hook() == NoHook {
+			t.Errorf("BufferByName(%q) = %v, %v", b.String(), got, ok)
+		}
+	}
+	if p, ok := ProtoByName("ssl"); !ok || p != TLS {
+		t.Errorf("ssl is %v", p)
+	}
+	if _, ok := BufferByName(""); ok {
+		t.Error("a buffer without a name")
+	}
+}
+
+func TestHTTPHosts(t *testing.T) {
+	tests := map[string]string{
+		"GET / HTTP/1.1\r\nhost : WWW.Example.COM.:80 \r\n\r\n":  "www.example.com",
+		"GET / HTTP/1.1\r\nHost: a.b\r\nHost: c.d\r\n\r\n":       "a.b, c.d",
+		"GET http://u@A.b:8/x HTTP/1.1\r\nHost: other\r\n\r\n":   "a.b",
+		"CONNECT A.b:443 HTTP/1.1\r\nHost: other\r\n\r\n":        "a.b",
+		"GET / HTTP/1.1\r\nHost: [2001:DB8::1]:80\r\n\r\n":       "[2001:db8::1]",
+		"GET /?u=http://evil/ HTTP/1.1\r\nHost:\r\n a.b\r\n\r\n": "a.b",
+		"GET / HTTP/1.0\n\n": "",
+	}
+	for text, want := range tests {
+		got := splits(t, 80, []turn{{c2s, []byte(text)}})
+		if len(got) != 2 || got[1].ev.Hook != HTTPRequestHeaders {
+			t.Errorf("%q: %v", text, got)
+			continue
+		}
+		s := newSession(80)
+		s.Data(c2s, []byte(text))
+		if host := strings.TrimSpace(string(s.Name())); host != want {
+			t.Errorf("%q: host %q, want %q", text, host, want)
+		}
+	}
+}
+
+func TestSessionLimit(t *testing.T) {
+	pool := NewPool(sessionSize)
+	if s := pool.Get(); s == nil || pool.Get() != nil || pool.Refusals() != 1 {
+		t.Error("a session was lent over the limit")
+	}
+	pool = NewPool(sessionSize + 4096)
+	s := pool.Get()
+	s.Reset(packet.ProtoTCP, 1, 443)
+	s.Data(c2s, records(append([]byte{1, 0, 0xff, 0}, make([]byte, 9000)...), 9004))
+	if got := drain(s); len(got) != 1 || got[0].ev.Hook != ParserFailed || !s.Done() {
+		t.Errorf("a large hello in a small pool: %v", got)
+	}
+	pool.Put(s)
+	if pool.InUse() != 0 {
+		t.Errorf("%d bytes in use", pool.InUse())
+	}
+}
+
+func TestSessionDoesNotAllocate(t *testing.T) {
+	hello := handshake(t, clientConfig("example.com"), testServer)
+	get := []byte("GET / HTTP/1.1\r\nHost: a.b\r\nUser-Agent: x\r\n\r\n")
+	pool := NewPool(1 << 20)
+	var ev Event
+	cycle := func() {
+		s := pool.Get()
+		s.Reset(packet.ProtoTCP, 1, 443)
+		s.Data(c2s, hello[0].data)
+		s.Data(s2c, hello[1].data)
+		s.Reset(packet.ProtoTCP, 1, 80)
+		s.Data(c2s, get)
+		for s.Next(&ev) {
+			s.Buffer(HTTPHost)
+		}
+		pool.Put(s)
+	}
+	cycle()
+	if n := testing.AllocsPerRun(100, cycle); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

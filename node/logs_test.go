@@ -1,0 +1,198 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/resource"
+)
+
+// envelope is what AWS's log readers parse.
+type envelope struct {
+	Firewall  string `json:"firewall_name"`
+	Zone      string `json:"availability_zone"`
+	Timestamp string `json:"event_timestamp"`
+	Event     struct {
+		Type    string `json:"event_type"`
+		SrcIP   string `json:"src_ip"`
+		DestIP  string `json:"dest_ip"`
+		Proto   string `json:"proto"`
+		SrcPort uint16 `json:"src_port"`
+		Alert   *struct {
+			SID       uint32 `json:"signature_id"`
+			Signature string `json:"signature"`
+			Action    string `json:"action"`
+		} `json:"alert"`
+		Netflow map[string]any `json:"netflow"`
+	} `json:"event"`
+}
+
+func logTo(logType, group string) wire.LogDestinationConfig {
+	return wire.LogDestinationConfig{
+		LogType: &logType, LogDestinationType: wire.Ptr(wire.LogDestinationTypeCloudWatchLogs),
+		LogDestination: map[string]string{"logGroup": group},
+	}
+}
+
+// lines reads the records of a log group. They are written when the group's
+// file is closed at the latest.
+func (r *rig) lines(group string) (all []envelope, text string) {
+	r.Helper()
+	b, err := os.ReadFile(filepath.Join(r.logDir, strings.ReplaceAll(group, "/", "+"), "eve.json"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	for s := bufio.NewScanner(strings.NewReader(string(b))); s.Scan(); {
+		var e envelope
+		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
+			r.Fatalf("%s: %v", s.Text(), err)
+		}
+		all = append(all, e)
+	}
+	return all, string(b)
+}
+
+// synced writes a firewall's logging and waits until the node has taken it in:
+// a second firewall that is written after it has come or gone.
+func (r *rig) synced(logging ...wire.LogDestinationConfig) {
+	r.Helper()
+	r.putFirewall(logging...)
+	key, marker := scope.Firewall("marker"), scope.Sync("marker", zone, nodeID)
+	r.put(key, resource.Firewall{Meta: resource.Meta{Name: "marker"}, PolicyARN: policyARN})
+	await(r, marker, func(resource.Sync) bool { return true })
+	if err := r.store.Delete(r.ctx, key); err != nil {
+		r.Fatal(err)
+	}
+	r.awaitGone(marker)
+}
+
+const alertEcho = `alert tcp any any -> 198.51.100.0/24 any (msg:"to the echo"; flow:to_server,established; content:"hello"; sid:7;)`
+
+func TestLogs(t *testing.T) {
+	r := start(t)
+	r.putAll(alertEcho, logTo(wire.LogTypeAlert, "/net/alerts"), logTo(wire.LogTypeFlow, "/net/flows"))
+	c, bystander := r.connect(echo), r.connect(other)
+	id := r.startOperation(resource.FlowFlush, toward("198.51.100.0/24"))
+	if report := r.awaitReport(id); report.Flows != 1 {
+		t.Fatalf("the flush chose %d flows", report.Flows)
+	}
+	r.synced(logTo(wire.LogTypeAlert, "/net/alerts-2"))
+
+	alerts, text := r.lines("/net/alerts")
+	if len(alerts) != 1 {
+		t.Fatalf("%d alerts, want 1:\n%s", len(alerts), text)
+	}
+	a := alerts[0]
+	if a.Firewall != "f" || a.Zone != zone || a.Timestamp == "" || a.Event.Type != "alert" || a.Event.SrcIP != client.Addr().String() ||
+		a.Event.Alert == nil || a.Event.Alert.SID != 7 || a.Event.Alert.Signature != "to the echo" || a.Event.Alert.Action != "allowed" {
+		t.Errorf("the alert is\n%s", text)
+	}
+	if !strings.Contains(text, groupARN) {
+		t.Errorf("the alert does not name the rule group:\n%s", text)
+	}
+
+	flows, text := r.lines("/net/flows")
+	if len(flows) != 2 {
+		t.Fatalf("%d flow records, want one for each direction:\n%s", len(flows), text)
+	}
+	for i, from := range []netip.Addr{client.Addr(), echo.Addr()} {
+		if f := flows[i]; f.Firewall != "f" || f.Event.Type != "netflow" || f.Event.SrcIP != from.String() || f.Event.Netflow["pkts"] == float64(0) {
+			t.Errorf("the flow record from %v is not as it should be:\n%s", from, text)
+		}
+	}
+	// As with Suricata, how the flow ended is told by its first record.
+	if end := flows[0].Event.Netflow; end["reason"] != "flushed" || end["flow_operation_id"] != id {
+		t.Errorf("the record does not tell of the flush %s:\n%s", id, text)
+	}
+
+	// The new destination takes what comes from now on, and no flow records.
+	c.Close()
+	r.connect(echo)
+	bystander.Close()
+	r.synced()
+	if alerts, text := r.lines("/net/alerts-2"); len(alerts) != 1 {
+		t.Errorf("%d alerts in the second log, want 1:\n%s", len(alerts), text)
+	}
+	if again, text := r.lines("/net/flows"); len(again) != 2 {
+		t.Errorf("flow records after their log was turned off:\n%s", text)
+	}
+}
+
+// The flows that are there when the node stops are logged.
+func TestFlowsAreLoggedAtTheEnd(t *testing.T) {
+	var r *rig
+	logDir := t.TempDir()
+	t.Run("node", func(t *testing.T) {
+		r = startIn(t, logDir)
+		r.putAll(passAll, logTo(wire.LogTypeFlow, "flows"))
+		r.connect(echo)
+	})
+	r.TB = t
+	flows, text := r.lines("flows")
+	if len(flows) != 2 || flows[0].Event.Netflow["reason"] != "shutdown" {
+		t.Errorf("the log has\n%s", text)
+	}
+}
+
+// Two firewalls, or two log types, may share a file.
+func TestLogsAreShared(t *testing.T) {
+	ctx := context.Background()
+	l := newLogs(t.TempDir(), nil)
+	a, b := newRecorder(l, "a", zone), newRecorder(l, "b", zone)
+	for _, r := range []*recorder{a, b} {
+		if err := r.configure(ctx, destinations{wire.LogTypeAlert: "g", wire.LogTypeFlow: "g"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(l.files) != 1 || l.files["g"].refs != 4 {
+		t.Fatalf("files are %v", l.files)
+	}
+	if err := a.configure(ctx, destinations{}); err != nil {
+		t.Fatal(err)
+	}
+	if a.WantsFlows() || !b.WantsFlows() || l.files["g"].refs != 2 {
+		t.Errorf("after one has left: %d references", l.files["g"].refs)
+	}
+	if err := b.configure(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.files) != 0 {
+		t.Errorf("files are left open: %v", l.files)
+	}
+}
+
+// A destination that cannot be opened is tried again.
+func TestLogThatCannotBeOpened(t *testing.T) {
+	ctx, root := context.Background(), t.TempDir()
+	blocked := filepath.Join(root, "g")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRecorder(newLogs(root, nil), "a", zone)
+	want := destinations{wire.LogTypeAlert: "g", wire.LogTypeFlow: "fine"}
+	if err := r.configure(ctx, want); err == nil {
+		t.Error("a file in the directory's place was no error")
+	}
+	if r.WantsAlerts() || !r.WantsFlows() {
+		t.Error("the other destination is not in use")
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.configure(ctx, want); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	if !r.WantsAlerts() {
+		t.Error("the destination is still not in use")
+	}
+	if err := r.configure(ctx, nil); err != nil {
+		t.Error(err)
+	}
+}
