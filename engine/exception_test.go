@@ -6,6 +6,7 @@ import (
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/internal/packettest"
 )
 
@@ -95,7 +96,8 @@ drop tcp any any -> any any (content:"worse"; sid:3;)`
 	c2 := newConn("2")
 	r.drops("a rule that needs no context", c2.c2s(data, "worse"))
 	for f := range r.w.table.All {
-		if rec := r.w.record(f); !rec.Midstream || rec.TCPState != "" || rec.State != "new" {
+		var rec FlowRecord
+		if r.w.record(&rec, f); !rec.Midstream || rec.TCPState != stream.StateNone || rec.State != FlowNew {
 			t.Errorf("%+v", rec)
 		}
 	}

@@ -276,7 +276,7 @@ func (w *worker) keepStream(i *inspector, dir packet.Dir, fresh []byte, rules *d
 		return false
 	}
 	w.streamBuf = append(append(w.streamBuf[:0], i.tail[dir]...), fresh...)
-	w.input.Stream, w.input.StreamBase = w.streamBuf, i.offset[dir]-len(i.tail[dir])
+	w.input.Stream, w.input.StreamBase, w.input.StreamOld = w.streamBuf, i.offset[dir]-len(i.tail[dir]), len(i.tail[dir])
 	i.offset[dir] += len(fresh)
 	i.tail[dir] = append(i.tail[dir][:0], w.streamBuf[max(0, len(w.streamBuf)-keep):]...)
 	return true

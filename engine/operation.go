@@ -209,7 +209,9 @@ func (s *share) add(w *worker, f *flowEntry) {
 		s.chunks = append(s.chunks, make([]FlowRecord, 0, chunkSize))
 		last++
 	}
-	s.chunks[last] = append(s.chunks[last], w.record(f))
+	n := len(s.chunks[last])
+	s.chunks[last] = s.chunks[last][:n+1]
+	w.record(&s.chunks[last][n], f)
 }
 
 // completed is called when the sweep of an operation is over.

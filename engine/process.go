@@ -295,7 +295,7 @@ func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 	for _, h := range res.Alerts {
 		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, tx)
 	}
-	if w.unread && !res.Action.Drops() {
+	if w.unread && res.Action == detect.None {
 		w.deny(in, f, dir, ReasonReassembly, nil)
 		return
 	}

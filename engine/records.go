@@ -5,6 +5,7 @@ import (
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 )
 
@@ -24,28 +25,29 @@ type Wants interface {
 	WantsDrops() bool
 }
 
-// FlowRecord is a flow as captures, flushes and flow records tell of it.
+// FlowRecord is a flow as captures, flushes and flow records tell of it. A worker
+// writes hundreds of thousands of them between batches, so it is kept small.
 type FlowRecord struct {
 	Key         flow.Key
 	ID          uint64
 	First, Last int64 // nanoseconds since 1970
 	Packets     [2]uint64
 	Bytes       [2]uint64
-	State       string // new, established, closed
-	TCPState    string
-	App         applayer.Proto
 	Name        string // SNI or Host
 	Generation  uint32
+	App         applayer.Proto
+	State       FlowState
+	TCPState    stream.State  // StateNone for what is not TCP, or not followed
+	Action      detect.Action // Pass or Drop once a rule has decided the flow, else None
 	Midstream   bool
 	Alerted     bool
-	Action      string // "pass" or "drop" once a rule has decided the flow, else ""
 
 	tcpFlags [2]uint8
 	ttl      [2]ttlRange
 }
 
-func (w *worker) record(f *flowEntry) FlowRecord {
-	r := FlowRecord{
+func (w *worker) record(r *FlowRecord, f *flowEntry) {
+	*r = FlowRecord{
 		Key: f.Key, ID: f.ID(), First: f.First, Last: f.Last,
 		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: f.Bytes,
 		State: flowState(f), App: f.State.app, Name: w.nameOf(f),
@@ -55,14 +57,13 @@ func (w *worker) record(f *flowEntry) FlowRecord {
 	}
 	switch f.State.decision {
 	case passed:
-		r.Action = "pass"
+		r.Action = detect.Pass
 	case dropped:
-		r.Action = "drop"
+		r.Action = detect.Drop
 	}
 	if f.Key.Proto == packet.ProtoTCP && !f.State.has(untracked) {
-		r.TCPState = f.State.tcp.String()
+		r.TCPState = f.State.tcp.State()
 	}
-	return r
 }
 
 // fill writes r as an EVE flow that ended for reason.
@@ -72,10 +73,16 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 			Time: now, FlowID: r.ID, Src: r.Key.Src, Dst: r.Key.Dst, Proto: r.Key.Proto,
 			VLAN: r.Key.VLAN,
 		},
-		Start: r.First, End: r.Last, State: r.State, Reason: eveReason(reason), OperationID: operation,
-		Alerted: r.Alerted, Action: r.Action, TCPState: r.TCPState, Midstream: r.Midstream,
+		Start: r.First, End: r.Last, State: r.State.String(), Reason: eveReason(reason), OperationID: operation,
+		Alerted: r.Alerted, Midstream: r.Midstream,
 		ToServer: eve.HalfFlow{Packets: r.Packets[0], Bytes: r.Bytes[0], MinTTL: r.ttl[0].min, MaxTTL: r.ttl[0].max, TCPFlags: r.tcpFlags[0]},
 		ToClient: eve.HalfFlow{Packets: r.Packets[1], Bytes: r.Bytes[1], MinTTL: r.ttl[1].min, MaxTTL: r.ttl[1].max, TCPFlags: r.tcpFlags[1]},
+	}
+	if r.Action != detect.None {
+		e.Action = r.Action.String()
+	}
+	if r.TCPState != stream.StateNone {
+		e.TCPState = r.TCPState.String()
 	}
 	for _, id := range r.Key.VLAN {
 		if id != 0 {

@@ -172,7 +172,7 @@ pass udp any any -> any 53 (sid:3;)`, dropDefault(detect.EstablishedApp)))
 		t.Errorf("alerts %+v", a)
 	}
 	for f := range r.w.table.All {
-		names[r.w.record(f).App.String()+" "+r.w.nameOf(f)] = true
+		names[f.State.app.String()+" "+r.w.nameOf(f)] = true
 	}
 	for _, want := range []string{"tls www.good.example", "http good.example", "http bad.example", "dns asked.example"} {
 		if !names[want] {

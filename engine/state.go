@@ -83,13 +83,26 @@ func established(f *flowEntry, dir packet.Dir) bool {
 	return f.Packets(packet.ToClient) > 0 || dir == packet.ToClient
 }
 
-// flowState is the flow's state in the words of EVE records.
-func flowState(f *flowEntry) string {
+// FlowState is how far a flow has come, in the words of EVE records.
+type FlowState uint8
+
+const (
+	FlowNew FlowState = iota
+	FlowEstablished
+	FlowClosed
+)
+
+var flowStateNames = [...]string{"new", "established", "closed"}
+
+// String returns the state's name in records, such as "established".
+func (s FlowState) String() string { return flowStateNames[s] }
+
+func flowState(f *flowEntry) FlowState {
 	switch {
 	case f.Key.Proto == packet.ProtoTCP && f.State.tcp.Closed():
-		return "closed"
+		return FlowClosed
 	case established(f, packet.ToServer):
-		return "established"
+		return FlowEstablished
 	}
-	return "new"
+	return FlowNew
 }

@@ -22,7 +22,7 @@ const (
 
 	// sweepStep bounds what is swept between two batches, so that a sweep adds
 	// at most a few hundred microseconds to a packet's way.
-	sweepStep = 2048
+	sweepStep = 4096
 
 	// sweepCircle is how long an ordinary sweep of the table takes, and so how
 	// late the record of an idle flow may come. The timeouts themselves are exact.
@@ -317,7 +317,8 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 		if op != nil {
 			id = w.flushID(op.Number)
 		}
-		r := w.record(f)
+		var r FlowRecord
+		w.record(&r, f)
 		r.fill(&w.flowRecord, reason, id, w.now)
 		w.records.Flow(&w.flowRecord)
 	}

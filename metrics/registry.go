@@ -27,7 +27,7 @@ type Build struct {
 }
 
 // New returns a registry with the metrics of the Go runtime and the process and
-// sluice_build_info. process ("control", "engine") becomes a label of these,
+// sluice_build_info. process ("serve", "engine") becomes a label of these,
 // because both processes have them and share one page.
 func New(process string, build Build) *Registry {
 	r := prometheus.NewRegistry()

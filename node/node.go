@@ -48,7 +48,7 @@ type Options struct {
 
 	FlowLimit   int      // per worker; 0 is the engine's default
 	ResultLimit int      // flows kept of one operation; 0 is 1,000,000
-	HomeNet     []string // HOME_NET where no policy sets it; nil is the private ranges
+	HomeNet     []string // HOME_NET where no policy sets it; empty is the private ranges
 	Logger      *slog.Logger
 }
 
@@ -85,7 +85,7 @@ func New(opt Options) (*Node, error) {
 	if opt.ResultLimit <= 0 {
 		opt.ResultLimit = 1_000_000
 	}
-	if opt.HomeNet == nil {
+	if len(opt.HomeNet) == 0 {
 		opt.HomeNet = DefaultHomeNet
 	}
 	if opt.Logger == nil {

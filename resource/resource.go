@@ -6,6 +6,8 @@
 package resource
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -18,19 +20,36 @@ func (s Scope) prefix() string { return "/sluice/v1/" + s.Account + "/" + s.Regi
 
 // Kinds of rule group, as they stand in keys and in ARNs before "-rulegroup".
 const (
-	Stateful  = "stateful"
-	Stateless = "stateless"
+	Stateful       = "stateful"
+	StatefulDomain = "stateful-domain" // domain lists only
+	Stateless      = "stateless"
 )
 
 // Prefixes end in a slash; the keys below them end in the record's own name.
 
-func (s Scope) RuleGroups(kind string) string      { return s.prefix() + "rule-groups/" + kind + "/" }
+// AllRuleGroups is the prefix of the groups of every kind.
+func (s Scope) AllRuleGroups() string              { return s.prefix() + "rule-groups/" }
+func (s Scope) RuleGroups(kind string) string      { return s.AllRuleGroups() + kind + "/" }
 func (s Scope) FirewallPolicies() string           { return s.prefix() + "firewall-policies/" }
 func (s Scope) Firewalls() string                  { return s.prefix() + "firewalls/" }
 func (s Scope) Config() string                     { return s.prefix() }
 func (s Scope) RuleGroup(kind, name string) string { return s.RuleGroups(kind) + name }
 func (s Scope) FirewallPolicy(name string) string  { return s.FirewallPolicies() + name }
 func (s Scope) Firewall(name string) string        { return s.Firewalls() + name }
+
+func (s Scope) TLSConfigurations() string            { return s.prefix() + "tls-configurations/" }
+func (s Scope) TLSConfiguration(name string) string  { return s.TLSConfigurations() + name }
+func (s Scope) EndpointAssociations() string         { return s.prefix() + "endpoint-associations/" }
+func (s Scope) EndpointAssociation(id string) string { return s.EndpointAssociations() + id }
+func (s Scope) ResourcePolicies() string             { return s.prefix() + "resource-policies/" }
+func (s Scope) ResourcePolicy(kind, name string) string {
+	return s.ResourcePolicies() + kind + "/" + name
+}
+
+// ReferenceSets is where the CIDRs behind rule groups' @NAMEs are:
+// .../reference-sets/<ARN>. ARNs have slashes; nothing splits these keys.
+func (s Scope) ReferenceSets() string          { return s.prefix() + "reference-sets/" }
+func (s Scope) ReferenceSet(arn string) string { return s.ReferenceSets() + arn }
 
 // Nodes and their reports live beside the configuration, outside of Config's
 // watch: they change far more often.
@@ -72,6 +91,19 @@ func (s Scope) FlowResults(id, node string) string {
 	return s.live() + "flow-results/" + id + "/" + node + "/"
 }
 
+// AllAnalysisReports is what nodes watch: .../analysis-reports/<firewall>/<id>.
+func (s Scope) AllAnalysisReports() string { return s.live() + "analysis-reports/" }
+func (s Scope) AnalysisReports(firewall string) string {
+	return s.AllAnalysisReports() + firewall + "/"
+}
+func (s Scope) AnalysisReport(firewall, id string) string {
+	return s.AnalysisReports(firewall) + id
+}
+
+// AnalysisResults is where nodes answer an analysis report: .../analysis-results/<id>/<node>.
+func (s Scope) AnalysisResults(id string) string      { return s.live() + "analysis-results/" + id + "/" }
+func (s Scope) AnalysisResult(id, node string) string { return s.AnalysisResults(id) + node }
+
 // Meta is what all named resources have.
 type Meta struct {
 	ID          string     `json:"id"` // lower-case UUID
@@ -112,34 +144,98 @@ type Subnet struct {
 	EndpointID    string `json:"endpoint_id"` // vpce-<17 hex digits>
 }
 
+// ZoneMapping is a zone that a firewall serves without a subnet there.
+type ZoneMapping struct {
+	Zone       string `json:"zone"`
+	EndpointID string `json:"endpoint_id"` // vpce-<17 hex digits>
+}
+
+// AnalysisSetting is a type of traffic analysis that a firewall has switched on:
+// its nodes keep, for AnalysisPeriod, which domains they saw.
+type AnalysisSetting struct {
+	Type  string    `json:"type"` // a wire.EnabledAnalysisType constant
+	Since time.Time `json:"since"`
+}
+
 // Firewall is a firewall with its logging configuration.
 type Firewall struct {
 	Meta
-	PolicyARN string   `json:"policy_arn"`
-	VpcID     string   `json:"vpc_id,omitempty"`
-	Subnets   []Subnet `json:"subnets,omitempty"`
+	PolicyARN    string        `json:"policy_arn"`
+	VpcID        string        `json:"vpc_id,omitempty"`
+	Subnets      []Subnet      `json:"subnets,omitempty"`
+	ZoneMappings []ZoneMapping `json:"zone_mappings,omitempty"`
 
 	DeleteProtection       bool `json:"delete_protection"`
 	SubnetChangeProtection bool `json:"subnet_change_protection"`
 	PolicyChangeProtection bool `json:"policy_change_protection"`
+	ZoneChangeProtection   bool `json:"zone_change_protection"`
 
 	Logging             []wire.LogDestinationConfig `json:"logging,omitempty"`
 	MonitoringDashboard *bool                       `json:"monitoring_dashboard,omitempty"`
+	Analysis            []AnalysisSetting           `json:"analysis,omitempty"`
 }
 
-// Zones returns the zones of the firewall's subnets, each once, in order of first mention.
+// Endpoint is where the packets of a zone meet a firewall.
+type Endpoint struct {
+	Zone, ID string
+	SubnetID string // "" for a zone without a subnet
+}
+
+// Endpoints returns the firewall's endpoints: those of its subnets, then those
+// of its other zones. Those of endpoint associations are not among them.
+func (f *Firewall) Endpoints() []Endpoint {
+	var all []Endpoint
+	for _, s := range f.Subnets {
+		all = append(all, Endpoint{Zone: s.Zone, ID: s.EndpointID, SubnetID: s.ID})
+	}
+	for _, m := range f.ZoneMappings {
+		all = append(all, Endpoint{Zone: m.Zone, ID: m.EndpointID})
+	}
+	return all
+}
+
+// Zones returns the zones of the firewall's endpoints, each once, in order of first mention.
 func (f *Firewall) Zones() []string {
 	var zones []string
-next:
-	for _, s := range f.Subnets {
-		for _, z := range zones {
-			if z == s.Zone {
-				continue next
-			}
+	for _, e := range f.Endpoints() {
+		if !slices.Contains(zones, e.Zone) {
+			zones = append(zones, e.Zone)
 		}
-		zones = append(zones, s.Zone)
 	}
 	return zones
+}
+
+// TLSConfiguration is a TLS inspection configuration. It is kept, and nothing
+// acts on it.
+type TLSConfiguration struct {
+	Meta
+	Doc *wire.TLSInspectionConfiguration `json:"doc"`
+}
+
+// EndpointAssociation is a further endpoint of a firewall, in a zone that the
+// firewall serves. Its name is its ID.
+type EndpointAssociation struct {
+	Meta
+	Firewall    string `json:"firewall"` // name
+	FirewallARN string `json:"firewall_arn"`
+	VpcID       string `json:"vpc_id"`
+	Subnet      Subnet `json:"subnet"`
+}
+
+// ResourcePolicy says which other accounts may do what with a resource. It
+// goes with the resource.
+type ResourcePolicy struct {
+	ARN  string `json:"arn"`  // of the resource
+	Text string `json:"text"` // a checked IAM policy document
+}
+
+// ReferenceSet is a list of CIDRs that rule groups refer to by its ARN. One
+// that is not there is empty.
+type ReferenceSet struct {
+	ARN         string         `json:"arn"`
+	UpdateToken string         `json:"update_token"` // lower-case UUID, new with every change
+	Modified    time.Time      `json:"modified"`
+	CIDRs       []netip.Prefix `json:"cidrs"` // masked, in order, each once
 }
 
 // Node is a registered engine node; the record lives as long as its lease.

@@ -103,6 +103,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // embedded one, the endpoints given to Dial otherwise.
 func (s *Store) Endpoint() string { return s.at }
 
+// SocketEndpoint is the Endpoint of a store that some process runs with Open on
+// dir, an absolute path, with its socket there.
+func SocketEndpoint(dir string) string { return "unix://" + filepath.Join(dir, socketName) }
+
 // lockDir makes the directory if need be and takes the lock that keeps a
 // second process off it. The kernel drops the lock when the process ends.
 func lockDir(dir string) (*os.File, error) {

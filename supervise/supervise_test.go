@@ -355,6 +355,11 @@ func TestReadySaysWhyTheEngineEnded(t *testing.T) {
 	if err := s.Ready(ctx); err == nil || err.Error() != "engine: CAP_NET_ADMIN is missing" {
 		t.Errorf("Ready: %v", err)
 	}
+	s.set(&engine{pid: 7}) // the next one, on its way
+	if err := s.Ready(t.Context()); err == nil || err.Error() != "engine: CAP_NET_ADMIN is missing" {
+		t.Errorf("Ready while the next one starts: %v", err)
+	}
+	s.set(nil)
 	if err := s.Stop(t.Context()); err != nil {
 		t.Errorf("Stop without an engine: %v", err)
 	}

@@ -48,7 +48,7 @@ type Supervisor struct {
 
 	mu     sync.Mutex
 	engine *engine // guarded by mu: nil while none runs
-	down   error   // guarded by mu: why none runs; nil before the first start
+	last   error   // guarded by mu: why the engine before ended; nil before the first
 }
 
 // engine is a running engine, adopted or started here.
@@ -80,7 +80,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 			e, err = s.start()
 		}
 		if err == nil {
-			s.set(e, nil)
+			s.set(e)
 			select {
 			case <-ctx.Done():
 				return
@@ -97,7 +97,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 			young = 0
 		}
 		delay := delayAfter(young)
-		s.set(nil, err)
+		s.ended(err)
 		s.o.Logger.Error("the engine is not running: packets meet no rules until it is", slog.Any("reason", err), slog.Duration("next_start_in", delay))
 		select {
 		case <-ctx.Done():
@@ -114,16 +114,22 @@ func delayAfter(young int) time.Duration {
 	return min(firstDelay<<min(young-2, 16), lastDelay)
 }
 
-func (s *Supervisor) set(e *engine, down error) {
+func (s *Supervisor) set(e *engine) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.engine, s.down = e, down
+	s.engine = e
 }
 
-func (s *Supervisor) current() (*engine, error) {
+func (s *Supervisor) ended(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.engine, s.down
+	s.engine, s.last = nil, why
+}
+
+func (s *Supervisor) current() (e *engine, last error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.engine, s.last
 }
 
 // adopt takes on the engine that answers on the socket.
@@ -205,14 +211,22 @@ func notStopped(pid int, cause error) error {
 }
 
 // Ready reports whether packets meet the rules that they should, and why not.
+// While an engine is starting, that is why the one before it ended.
 func (s *Supervisor) Ready(ctx context.Context) error {
-	if e, down := s.current(); e == nil {
-		if down == nil {
-			down = errors.New("it is being started")
+	e, last := s.current()
+	var err error
+	if e != nil {
+		if err = get(ctx, s.client, "/readyz"); !noneListens(err) {
+			return err
 		}
-		return fmt.Errorf("engine: %w", down)
 	}
-	return get(ctx, s.client, "/readyz")
+	switch {
+	case last != nil:
+		return fmt.Errorf("engine: %w", last)
+	case e != nil:
+		return fmt.Errorf("engine: process %d is starting: %w", e.pid, err)
+	}
+	return errors.New("engine: it is being started")
 }
 
 // Reopen makes the engine begin new log files.
@@ -223,7 +237,7 @@ func (s *Supervisor) Reopen(ctx context.Context) error { return post(ctx, s.clie
 func Stop(ctx context.Context, dir string) error {
 	client := Client(dir)
 	id, stream, err := watch(ctx, client)
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+	if noneListens(err) {
 		return nil
 	}
 	if err != nil {
@@ -238,6 +252,11 @@ func Stop(ctx context.Context, dir string) error {
 		return notStopped(id.PID, ctx.Err())
 	}
 	return nil
+}
+
+// noneListens reports whether a request failed because no engine has opened its socket.
+func noneListens(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // watch opens the stream that ends when the engine does, or ctx.

@@ -2,8 +2,8 @@
 // the Authorization header form, the whole body signed.
 //
 // Source: AWS, "Signature Version 4 signing process". Presigned URLs, chunked
-// and unsigned payloads and session tokens are refused. As with AWS, a signature
-// can be replayed while it is fresh; use TLS where that matters.
+// and unsigned payloads are refused. As with AWS, a signature can be replayed
+// while it is fresh; use TLS where that matters.
 package sigv4
 
 import (
@@ -37,6 +37,13 @@ const (
 type Keys interface {
 	// Secret returns the secret of an access key and the account it belongs to.
 	Secret(accessKeyID string) (secret, account string, ok bool)
+}
+
+// Sessions is implemented by Keys that know temporary access keys, too.
+type Sessions interface {
+	// Session returns the secret of a temporary access key, its account and when
+	// it expires. It is not ok if the session token does not belong to the key.
+	Session(accessKeyID, token string) (secret, account string, expires time.Time, ok bool)
 }
 
 // Verifier checks signatures for one service in one Region. It has no state and
@@ -77,18 +84,35 @@ func (v *Verifier) Open(r *http.Request, now time.Time) (*Signature, error) {
 	if auth.service != v.Service {
 		return nil, wire.InvalidSignatureException("Credential should be scoped to correct service: '%s'.", v.Service)
 	}
-	for _, name := range []string{"host", "x-amz-date", "x-amz-target"} {
+	for _, name := range []string{"host", "x-amz-date", "x-amz-target", "x-amz-security-token"} {
 		// Host is never in r.Header, and what the client did not send it need not sign.
 		if _, sent := r.Header[http.CanonicalHeaderKey(name)]; (sent || name == "host") && !slices.Contains(auth.signed, name) {
 			return nil, wire.InvalidSignatureException("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
 	}
-	secret, account, ok := v.Keys.Secret(auth.accessKeyID)
-	// No key of ours comes with a session token, so a token is never valid.
-	if _, token := r.Header["X-Amz-Security-Token"]; !ok || token {
-		return nil, wire.UnrecognizedClientException("The security token included in the request is invalid.")
+	secret, account, err := v.secret(r.Header.Values("X-Amz-Security-Token"), auth.accessKeyID, now)
+	if err != nil {
+		return nil, err
 	}
 	return &Signature{AccessKeyID: auth.accessKeyID, Account: account, request: r, auth: auth, date: date, secret: secret}, nil
+}
+
+// secret looks a permanent or, if there is a token, a temporary access key up.
+func (v *Verifier) secret(token []string, accessKeyID string, now time.Time) (secret, account string, err error) {
+	var expires time.Time
+	ok := false
+	if len(token) == 0 {
+		secret, account, ok = v.Keys.Secret(accessKeyID)
+	} else if sessions, has := v.Keys.(Sessions); has && len(token) == 1 {
+		secret, account, expires, ok = sessions.Session(accessKeyID, token[0])
+	}
+	if !ok {
+		return "", "", wire.UnrecognizedClientException("The security token included in the request is invalid.")
+	}
+	if len(token) > 0 && !now.Before(expires) {
+		return "", "", wire.ExpiredTokenException("The security token included in the request is expired")
+	}
+	return secret, account, nil
 }
 
 // Verify reports whether the signature covers the request with this body.

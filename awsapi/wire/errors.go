@@ -93,6 +93,11 @@ func UnrecognizedClientException(format string, args ...any) *Error {
 	return newError(http.StatusForbidden, "UnrecognizedClientException", format, args...)
 }
 
+// ExpiredTokenException says that a temporary access key has expired.
+func ExpiredTokenException(format string, args ...any) *Error {
+	return newError(http.StatusForbidden, "ExpiredTokenException", format, args...)
+}
+
 // RequestEntityTooLargeException says that a body exceeds the limit.
 func RequestEntityTooLargeException(format string, args ...any) *Error {
 	return newError(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", format, args...)

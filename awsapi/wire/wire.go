@@ -63,6 +63,7 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 type Caller struct {
 	Account     string // 12 digits
 	AccessKeyID string
+	UserARN     string // arn:aws:iam::<account>:user/<name>, or :root
 	SourceIP    string // peer address without port
 }
 

@@ -111,16 +111,14 @@ func (p *RuleSet) keepTail(r *Rule) {
 	if len(r.payload) == 0 {
 		return
 	}
-	reach := 0
-	for i := range r.payload {
-		reach += r.payload[i].reach()
-	}
+	r.reach = reachOf(r.payload)
 	p.needsStream = true
-	p.streamTail = max(p.streamTail, min(reach, maxStreamTail))
+	p.streamTail = max(p.streamTail, r.reach)
 }
 
-// maxStreamTail bounds what a stream keeps for patterns that span segments.
-const maxStreamTail = 4096
+// streamWindow is how far apart, in bytes, the contents of a rule may be in a
+// stream to be found however it is cut into segments. Suricata's figure.
+const streamWindow = 2560
 
 func (p *RuleSet) perClass(lists *[numClasses][]uint32, r *Rule, i uint32) {
 	var seen [numClasses]bool
@@ -237,9 +235,19 @@ func (c *compiler) rule(s Source) (Rule, error) {
 			return fail(o, "keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)
 		}
 	}
+	for i := range r.buffers {
+		if b := r.buffers[i].buffer; r.flow.ToClient && clientSends(b) {
+			return fail(nil, "%s is what the client sends, but flow:to_client asks for the server's packets: the rule could never match", b)
+		}
+	}
 	r.classify(plain && !negated, onlyStream)
 	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (plain || headerApp)
 	return r, nil
+}
+
+// clientSends says whether only packets to the server fill the buffer.
+func clientSends(b applayer.Buffer) bool {
+	return b.Hook() == applayer.TLSClientHello || b.Hook() == applayer.HTTPRequestHeaders || b.Hook() == applayer.DNSRequest
 }
 
 // classify decides when the rule is looked at.

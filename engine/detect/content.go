@@ -57,12 +57,21 @@ func newContent(c *rule.Content) content {
 	return out
 }
 
-// reach is how many bytes before the end of a match this content may begin.
-func (c *content) reach() int {
-	if c.within > 0 {
-		return c.within + max(c.distance, 0)
+// reachOf returns how many bytes before its last one a match of cs may begin, at
+// most streamWindow.
+func reachOf(cs []content) int {
+	reach := len(cs[0].pattern) - 1
+	for i := range cs {
+		c := &cs[i]
+		switch {
+		case i == 0:
+		case c.negated, !c.relative, c.within == 0:
+			return streamWindow
+		default:
+			reach += max(c.distance, 0) + c.within
+		}
 	}
-	return len(c.pattern) + max(c.distance, 0)
+	return min(reach, streamWindow)
 }
 
 // buffer is what contents are matched on: bytes, and where they stand in the
@@ -90,7 +99,7 @@ func matchFrom(cs []content, buf buffer, prev int, steps *int) bool {
 	if c.negated {
 		return c.find(buf, from, to) < 0 && matchFrom(cs[1:], buf, prev, steps)
 	}
-	again := len(cs) > 1 && cs[1].relative // only then can another occurrence change the outcome
+	again := dependent(cs[1:])
 	for {
 		at := c.find(buf, from, to)
 		if at < 0 {
@@ -107,6 +116,18 @@ func matchFrom(cs []content, buf buffer, prev int, steps *int) bool {
 		}
 		from = at + 1
 	}
+}
+
+// dependent says whether where the match before ended matters to cs: only then
+// can another occurrence change the outcome. Negated contents have no end of
+// their own, so what follows them counts from the same place.
+func dependent(cs []content) bool {
+	for i := range cs {
+		if cs[i].relative || !cs[i].negated {
+			return cs[i].relative
+		}
+	}
+	return false
 }
 
 // window returns the part of buf.data in which the content must lie.

@@ -17,6 +17,9 @@ func matchFlags(f *rule.TCPFlags, p *packet.Packet) bool {
 	case '*':
 		return have&f.Flags != 0
 	case '!':
+		if f.Flags == 0 { // !0 is any flag at all
+			return have != 0
+		}
 		return have&f.Flags != f.Flags
 	}
 	return have == f.Flags

@@ -21,10 +21,11 @@ type Input struct {
 	// Stream is called with, now or later.
 	InStream bool
 
-	// Stream holds the in-order bytes that this packet made available,
-	// preceded by the tail of those before; StreamBase is the offset of its
-	// first byte in the direction's stream.
+	// Stream holds the in-order bytes that this packet made available, after
+	// StreamOld bytes of those before, as NeedsStream asks. StreamBase is the
+	// offset of its first byte in the direction's stream.
 	Stream     []byte
+	StreamOld  int
 	StreamBase int
 }
 
@@ -81,8 +82,8 @@ func (p *RuleSet) Packet(in *Input, res *Result) {
 		if r.flags != nil && !matchFlags(r.flags, in.Packet) || !r.header(in) || !r.appMatches(in) {
 			continue
 		}
-		if len(r.payload) > 0 && !match(r.payload, buffer{data: in.Packet.Payload, ended: true}) {
-			continue
+		if len(r.payload) > 0 && (len(in.Packet.Payload) == 0 || !match(r.payload, buffer{data: in.Packet.Payload, ended: true})) {
+			continue // contents, negated ones too, ask for a payload to look into
 		}
 		res.hits = append(res.hits, Hit{i, false})
 	}
@@ -95,7 +96,7 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 		if !r.header(in) || !r.appMatches(in) || r.flags != nil && !matchFlags(r.flags, in.Packet) {
 			continue
 		}
-		if match(r.payload, buffer{data: in.Stream, base: in.StreamBase, ended: true}) {
+		if match(r.payload, r.streamPart(in)) {
 			res.hits = append(res.hits, Hit{i, true})
 		}
 	}
@@ -129,11 +130,18 @@ func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *
 	}
 }
 
+// streamPart is the part of the stream that the rule has to look at: the new
+// bytes, and before them those that a match could begin in.
+func (r *Rule) streamPart(in *Input) buffer {
+	skip := max(0, in.StreamOld-r.reach)
+	return buffer{data: in.Stream[skip:], base: in.StreamBase + skip, ended: true}
+}
+
 // matchPayload compares what a rule with buffers asks of the payload: it may
 // be in the stream or in the packet at hand.
 func (r *Rule) matchPayload(in *Input) bool {
 	return len(r.payload) == 0 ||
-		match(r.payload, buffer{data: in.Stream, base: in.StreamBase, ended: true}) ||
+		len(in.Stream) > 0 && match(r.payload, r.streamPart(in)) ||
 		match(r.payload, buffer{data: in.Packet.Payload, ended: true})
 }
 

@@ -99,6 +99,7 @@ type Rule struct {
 	alsoPkt   bool // of kindStream: looks at packets whose payload is in the stream, too
 
 	payload []content
+	reach   int // bytes before new ones of a stream in which a match of payload can begin
 	hook    applayer.Hook
 	buffers []bufferMatch
 }

@@ -52,6 +52,8 @@ type Table[S any] struct {
 	ops   []*Operation[S] // taken up and not yet swept, oldest first
 	hand  int             // next slot to sweep
 
+	warmth uint32 // keeps the loads of warm from being optimised away
+
 	graves graves
 }
 

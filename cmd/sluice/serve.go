@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/sluicefw/sluice/awsapi"
+	"github.com/sluicefw/sluice/awsapi/credentials"
+	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/cli"
+	"github.com/sluicefw/sluice/config"
+	"github.com/sluicefw/sluice/control"
+	"github.com/sluicefw/sluice/metrics"
+	"github.com/sluicefw/sluice/policy"
+	"github.com/sluicefw/sluice/resource"
+	"github.com/sluicefw/sluice/store"
+	"github.com/sluicefw/sluice/supervise"
+)
+
+const devFlag = "dev"
+
+// How long the parts have to stop.
+const (
+	drainTime  = 10 * time.Second // requests that are being answered
+	engineTime = 30 * time.Second // the engine, to log its flows
+)
+
+// newServe returns the command that serves the API and keeps an engine running.
+func newServe(env cli.Env, build cli.BuildInfo) *cobra.Command {
+	var noEngine bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API and keep a packet engine running",
+		Long: `Serve the AWS Network Firewall API, keep its resources in an embedded etcd, and
+keep one engine process running that packets go through.
+
+SIGTERM stops everything in order. A crash leaves the engine running, and the
+next serve adopts it. SIGHUP reopens the log files.`,
+		Example: `  sluice serve
+  eval "$(sluice keys)" && aws network-firewall list-firewalls`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), env, c, build, !noEngine)
+		},
+	}
+	addConfigFlags(cmd.Flags())
+	cmd.Flags().Bool(devFlag, false, "accept every access key, unverified (loopback addresses only)")
+	cmd.Flags().BoolVar(&noEngine, "no-engine", false, "serve the API only")
+	return cmd
+}
+
+// serve runs until ctx ends or a part fails for good.
+//
+// Start, each because the next needs it:
+//  1. listeners, so that a taken port is known before anything else is touched
+//  2. access keys
+//  3. store
+//  4. engine, which reads the store
+//  5. API and pages, which read the store and ask the engine
+//
+// Stop, when asked to:
+//  1. the API stops accepting and answers what it has: no new work
+//  2. the engine logs its flows and withdraws its reports, which takes the store
+//  3. the store, when nobody writes any more
+//
+// When a part fails the engine is left running: packets come first, and the
+// next serve adopts it.
+func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildInfo, withEngine bool) (err error) {
+	log := newLogger(env.Stderr, c.Log, "serve")
+	api, pages, err := listen(c)
+	if err != nil {
+		return err
+	}
+	defer closeAll(api, pages)
+	if err := makeDataDir(c.DataDir); err != nil {
+		return err
+	}
+	options := awsapi.Options{Region: c.Region, Account: c.Account, Dev: c.API.Dev, Logger: log}
+	if !c.API.Dev {
+		keys, created, err := credentials.Open(c.CredentialsFile(), c.Account)
+		if err != nil {
+			return err
+		}
+		if created {
+			log.Info("made an access key", slog.String("file", c.CredentialsFile()))
+		}
+		options.Keys = keys
+	}
+
+	st, err := openStore(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+
+	engine, err := startEngine(c, build, log, withEngine)
+	if err != nil {
+		return err
+	}
+	defer engine.release()
+
+	registry := metrics.New("serve", metricsBuild(build))
+	options.Observe = observer(registry)
+	options.Service = control.New(control.Options{
+		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
+		Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.CheckRule, Logger: log,
+	})
+	handler, err := awsapi.New(options)
+	if err != nil {
+		return err
+	}
+	ready := func(ctx context.Context) error { return errors.Join(st.Ping(ctx), engine.ready(ctx)) }
+	failed := make(chan error, 2)
+	var servers []*http.Server
+	if pages == nil {
+		handler = withPages(handler, registry.Handler(engine.metrics()...), ready)
+	} else {
+		page := withPages(http.NotFoundHandler(), registry.Handler(engine.metrics()...), ready)
+		servers = append(servers, start(page, pages, log, failed))
+	}
+	servers = append(servers, start(handler, api, log, failed))
+
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	log.Info("serving", slog.String("api", api.Addr().String()), slog.String("region", c.Region), slog.String("account", c.Account),
+		slog.String("zone", c.Zone), slog.String("data_dir", c.DataDir), slog.String("version", build.Version))
+	greet(env, c, api.Addr().String())
+
+	for {
+		select {
+		case <-ctx.Done():
+			log.Info("stopping")
+			drain(servers, log)
+			return engine.stop()
+		case <-st.Failed():
+			return fmt.Errorf("the store failed and the API with it; the engine goes on: %w", st.Err())
+		case err := <-failed:
+			return fmt.Errorf("the API failed; the engine goes on: %w", err)
+		case <-hangup:
+			if err := engine.reopen(ctx); err != nil {
+				log.Error("log files are not reopened", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// listen opens the API's listener and that of the pages, nil when they share it.
+func listen(c *config.Config) (api, pages net.Listener, err error) {
+	if api, err = net.Listen("tcp", c.API.Listen); err != nil {
+		return nil, nil, fmt.Errorf("listen for the API: %w: choose another address with --listen, or stop what uses it", err)
+	}
+	if c.Metrics.Listen != "" {
+		if pages, err = net.Listen("tcp", c.Metrics.Listen); err != nil {
+			api.Close()
+			return nil, nil, fmt.Errorf("listen for metrics: %w: choose another address with metrics.listen, or stop what uses it", err)
+		}
+	}
+	return api, pages, nil
+}
+
+func closeAll(listeners ...net.Listener) {
+	for _, l := range listeners {
+		if l != nil {
+			l.Close() // closed already when its server was drained
+		}
+	}
+}
+
+// openStore connects to the configured etcd, or starts one.
+func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (*store.Store, error) {
+	if len(c.Store.Endpoints) > 0 {
+		return store.Dial(ctx, store.DialOptions{Endpoints: c.Store.Endpoints, Logger: log})
+	}
+	return store.Open(ctx, store.Options{Dir: c.StoreDir(), Logger: log})
+}
+
+// observer counts requests.
+func observer(r *metrics.Registry) awsapi.Observer {
+	var names []string
+	for _, op := range wire.Operations() {
+		names = append(names, op.Name)
+	}
+	requests := metrics.NewRequests(r, names...)
+	return func(operation, code string, took time.Duration) {
+		if code == "" {
+			code = "OK"
+		}
+		requests.Observe(operation, code, took)
+	}
+}
+
+// withPages adds the pages that need no signature to a handler.
+func withPages(h, metrics http.Handler, ready func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /healthz", supervise.Probe(func(context.Context) error { return nil }))
+	mux.Handle("GET /readyz", supervise.Probe(ready))
+	mux.Handle("/", h)
+	return mux
+}
+
+// start serves h on l. What ends it other than Shutdown goes to failed.
+func start(h http.Handler, l net.Listener, log *slog.Logger, failed chan<- error) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute, // 16 MiB at 2 Mbit/s
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute, // longer than SDKs keep idle connections
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	}()
+	return s
+}
+
+// drain lets servers finish what they are answering.
+func drain(servers []*http.Server, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		wg.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				log.Warn("requests were cut off", slog.Any("error", err))
+				s.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// greet tells a person how to use what now runs.
+func greet(env cli.Env, c *config.Config, address string) {
+	fmt.Fprintf(env.Stdout, "The AWS Network Firewall API is served at %s. In another terminal:\n\n  %s\n  aws network-firewall list-firewalls\n\n",
+		clientURL(address), clientEnvironment(c, address))
+}
+
+// engineProcess is the supervised engine, or nothing with --no-engine.
+type engineProcess struct {
+	supervisor *supervise.Supervisor // nil: none
+	dir        string
+	release    func() // ends supervision and leaves the engine running
+}
+
+// startEngine begins to keep an engine running on c's data directory.
+func startEngine(c *config.Config, build cli.BuildInfo, log *slog.Logger, wanted bool) (*engineProcess, error) {
+	if !wanted {
+		return &engineProcess{release: func() {}}, nil
+	}
+	ec := engineConfig(c)
+	text, err := ec.YAML()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(c.DataDir, "engine.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return nil, fmt.Errorf("write the engine's configuration: %w", err)
+	}
+	id, err := digest(ec)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the program to start the engine with: %w", err)
+	}
+	s := supervise.New(supervise.Options{
+		Dir: c.DataDir, Version: build.Version, Config: id, Logger: log,
+		Command: func() *exec.Cmd {
+			cmd := exec.Command(self, "engine", "--config", file)
+			cmd.Stderr = os.Stderr
+			// The file has the outcome of the environment and of flags, which go before it.
+			cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SLUICE_") })
+			return cmd
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	return &engineProcess{supervisor: s, dir: c.DataDir, release: func() { cancel(); running.Wait() }}, nil
+}
+
+// stop ends supervision and the engine.
+func (e *engineProcess) stop() error {
+	e.release()
+	if e.supervisor == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), engineTime)
+	defer cancel()
+	return e.supervisor.Stop(ctx)
+}
+
+func (e *engineProcess) ready(ctx context.Context) error {
+	if e.supervisor == nil {
+		return nil
+	}
+	return e.supervisor.Ready(ctx)
+}
+
+func (e *engineProcess) reopen(ctx context.Context) error {
+	if e.supervisor == nil {
+		return nil
+	}
+	return e.supervisor.Reopen(ctx)
+}
+
+// metrics gathers the engine's page.
+func (e *engineProcess) metrics() []prometheus.Gatherer {
+	if e.supervisor == nil {
+		return nil
+	}
+	return []prometheus.Gatherer{metrics.NewRemote(supervise.Client(e.dir), supervise.URL("/metrics"), 0)}
+}

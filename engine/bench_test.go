@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sluicefw/sluice/engine/flow"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/internal/packettest"
+	"github.com/sluicefw/sluice/pktio"
+)
+
+// bare is a worker with n TCP flows, two thirds of them to port 443.
+func bare(t testing.TB, n int) *worker {
+	opt := options(&nobody{})
+	opt.FlowLimit, opt.VerifyChecksums = n, false
+	e := New(opt)
+	w := newWorker(&e.opt, newQueue(), &nobody{})
+	w.now = sec(1000)
+	w.setProgram(program(t, ""))
+	ip := packettest.TCP("10.0.0.1:1000", "192.0.2.1:443", syn, 1000, 0, nil)
+	batch := []pktio.Packet{{Data: ip, Link: packet.LinkRaw, Time: w.now}}
+	for i := range n {
+		binary.BigEndian.PutUint32(ip[12:], 10<<24|uint32(i/1000))
+		binary.BigEndian.PutUint16(ip[20:], uint16(1000+i%1000))
+		port := uint16(443)
+		if i%3 == 0 {
+			port = 80
+		}
+		binary.BigEndian.PutUint16(ip[22:], port)
+		w.judge(batch)
+	}
+	return w
+}
+
+// BenchmarkOperation is the work of an operation that chooses 667k of 1M flows,
+// without packets in between.
+func BenchmarkOperation(b *testing.B) {
+	const flows = 1_000_000
+	for _, flush := range []bool{false, true} {
+		b.Run(fmt.Sprintf("flush=%v", flush), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				w := bare(b, flows)
+				var limit atomic.Int64
+				limit.Store(flows)
+				s := &share{limit: &limit, done: make(chan struct{})}
+				s.op = flow.Operation[state]{Filters: []flow.Filter{filter(b, "", "", "", "443", "6")}, Number: 1}
+				b.StartTimer()
+				w.take(s, flush)
+				for w.table.Sweeping() {
+					w.sweep()
+				}
+				if want := flows - (flows+2)/3; s.flows != want {
+					b.Fatalf("%d flows, want %d", s.flows, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,251 @@
+package oracle
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicefw/sluice/cli"
+)
+
+// event is one alert or dropped packet.
+type event struct {
+	SID    int // 0 for a drop
+	Flow   string
+	Packet int
+}
+
+// judgement is what an engine made of a capture.
+type judgement struct {
+	refused map[int]string // lines of rules
+	events  []event
+}
+
+// required is how much of the flows the engines must judge alike, in percent.
+const required = 97
+
+// TestAgreement prints the share of flows for which both engines alert with the
+// same rules and drop the same packets. SLUICE_ORACLE=1 runs it; SLUICE_SEED
+// repeats a run, SLUICE_ROUNDS makes it longer.
+func TestAgreement(t *testing.T) {
+	if os.Getenv("SLUICE_ORACLE") == "" {
+		t.Skip("not asked for: set SLUICE_ORACLE=1, or run make test-oracle")
+	}
+	suricata, err := exec.LookPath("suricata")
+	if err != nil {
+		t.Skip("suricata 7 is not installed: on Debian, apt install suricata")
+	}
+	number := func(name string, otherwise int64) int64 {
+		if n, err := strconv.ParseInt(os.Getenv(name), 10, 64); err == nil {
+			return n
+		}
+		return otherwise
+	}
+	seed := number("SLUICE_SEED", time.Now().UnixNano())
+	t.Logf("SLUICE_SEED=%d", seed)
+	r := rand.New(rand.NewPCG(uint64(seed), 0))
+
+	same, flows, shown := 0, 0, 0
+	for round := range number("SLUICE_ROUNDS", 10) {
+		dir := t.TempDir()
+		frames := randomTraffic(r, 30)
+		var rules []string
+		mode := pick(r, []string{"ids", "ips", "ips"})
+		for i := range 40 {
+			action := "alert"
+			if mode == "ips" && round%2 == 1 && r.IntN(12) == 0 {
+				action = pick(r, []string{"drop", "pass", "reject"})
+			}
+			rules = append(rules, randomRule(r, action, i+1))
+		}
+		capture := filepath.Join(dir, "traffic.pcap")
+		writeCapture(t, capture, frames)
+
+		// Rules that one of them refuses are left out for both.
+		theirs := runSuricata(t, suricata, dir, mode, rules, capture)
+		ours := runSluice(t, dir, mode, rules, capture)
+		if len(theirs.refused)+len(ours.refused) > 0 {
+			for line, why := range theirs.refused {
+				if _, both := ours.refused[line]; !both {
+					t.Logf("only Suricata refuses: %s\n\t%s", rules[line-1], why)
+				}
+				rules[line-1] = ""
+			}
+			for line, why := range ours.refused {
+				if _, both := theirs.refused[line]; !both {
+					t.Logf("only Sluice refuses: %s\n\t%s", rules[line-1], why)
+				}
+				rules[line-1] = ""
+			}
+			theirs = runSuricata(t, suricata, dir, mode, rules, capture)
+			ours = runSluice(t, dir, mode, rules, capture)
+		}
+		a, b := byFlow(theirs.events), byFlow(ours.events)
+		all := maps.Clone(a)
+		maps.Copy(all, b)
+		for _, flow := range slices.Sorted(maps.Keys(all)) {
+			flows++
+			if slices.Equal(a[flow], b[flow]) {
+				same++
+				continue
+			}
+			if shown++; shown <= 30 {
+				t.Logf("round %d, %s, %s: %s", round, mode, flow, differ(a[flow], b[flow], rules))
+			}
+		}
+	}
+	share := 100 * float64(same) / float64(max(flows, 1))
+	t.Logf("%d of %d flows judged alike: %.1f%%", same, flows, share)
+	if share < required {
+		t.Errorf("agreement is below %d%%", required)
+	}
+}
+
+// byFlow lists, for each flow, the rules that alerted and the packets that were
+// dropped. How often, and at which packet, a rule alerted is left out: it depends
+// on how an engine cuts streams.
+func byFlow(events []event) map[string][]string {
+	flows := map[string][]string{}
+	for _, e := range events {
+		what := fmt.Sprintf("sid %d", e.SID)
+		if e.SID == 0 {
+			what = fmt.Sprintf("drop of packet %d", e.Packet)
+		}
+		flows[e.Flow] = append(flows[e.Flow], what)
+	}
+	for f := range flows {
+		slices.Sort(flows[f])
+		flows[f] = slices.Compact(flows[f])
+	}
+	return flows
+}
+
+func differ(theirs, ours []string, rules []string) string {
+	var b strings.Builder
+	list := func(title string, has, lacks []string) {
+		for _, what := range has {
+			if slices.Contains(lacks, what) {
+				continue
+			}
+			fmt.Fprintf(&b, "\n\tonly %s: %s", title, what)
+			var sid int
+			if n, _ := fmt.Sscanf(what, "sid %d", &sid); n == 1 {
+				b.WriteString(" " + rules[sid-1])
+			}
+		}
+	}
+	list("Suricata", theirs, ours)
+	list("Sluice", ours, theirs)
+	return b.String()
+}
+
+var refusal = map[string]*regexp.Regexp{
+	"suricata": regexp.MustCompile(`(?m)^.*error parsing signature .* at line (\d+)$`),
+	"sluice":   regexp.MustCompile(`(?m)^\S+?:(\d+):\d+: .*$`),
+}
+
+func refusals(engine, output string) map[int]string {
+	lines := map[int]string{}
+	for _, m := range refusal[engine].FindAllStringSubmatch(output, -1) {
+		line, _ := strconv.Atoi(m[1])
+		lines[line] = m[0]
+	}
+	return lines
+}
+
+func runSuricata(t *testing.T, binary, dir, mode string, rules []string, capture string) judgement {
+	t.Helper()
+	out := filepath.Join(dir, "suricata")
+	os.RemoveAll(out)
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(out, "rules")
+	writeFile(t, file, rules)
+	config, err := filepath.Abs("testdata/suricata.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-c", config, "-S", file, "-l", out, "-r", capture, "--runmode=single"}
+	if mode == "ips" {
+		args = append(args, "--simulate-ips")
+	}
+	output, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("suricata: %v\n%s", err, output)
+	}
+	return judgement{refusals("suricata", string(output)), readEvents(t, filepath.Join(out, "eve.json"))}
+}
+
+func runSluice(t *testing.T, dir, mode string, rules []string, capture string) judgement {
+	t.Helper()
+	file, eve := filepath.Join(dir, "rules"), filepath.Join(dir, "eve.json")
+	writeFile(t, file, rules)
+	os.Remove(eve)
+	var stdout, stderr bytes.Buffer
+	env := cli.Env{Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }, Now: time.Now}
+	code := cli.Execute(context.Background(), env, cli.NewRoot(env, cli.NewReplay(env)), []string{"replay", "--rules", file,
+		"--var", "HOME_NET=[10.0.0.0/8]", "--var", "EXTERNAL_NET=!$HOME_NET", "--mode", mode, "--eve", eve, capture})
+	if refused := refusals("sluice", stderr.String()); len(refused) > 0 {
+		return judgement{refused: refused}
+	}
+	if code != 0 {
+		t.Fatalf("sluice: exit code %d\n%s", code, stderr.String())
+	}
+	return judgement{events: readEvents(t, eve)}
+}
+
+func writeFile(t *testing.T, path string, lines []string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readEvents(t *testing.T, path string) []event {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []event
+	for line := range bytes.Lines(text) {
+		var e struct {
+			Type    string `json:"event_type"`
+			Packet  int    `json:"pcap_cnt"`
+			Proto   string `json:"proto"`
+			Src     string `json:"src_ip"`
+			Dst     string `json:"dest_ip"`
+			SrcPort int    `json:"src_port"`
+			DstPort int    `json:"dest_port"`
+			Alert   struct {
+				SID int `json:"signature_id"`
+			} `json:"alert"`
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		ends := []string{fmt.Sprintf("%s:%d", e.Src, e.SrcPort), fmt.Sprintf("%s:%d", e.Dst, e.DstPort)}
+		slices.Sort(ends)
+		flow := fmt.Sprintf("%s %s %s", e.Proto, ends[0], ends[1])
+		switch e.Type {
+		case "alert":
+			events = append(events, event{SID: e.Alert.SID, Flow: flow, Packet: e.Packet})
+		case "drop":
+			events = append(events, event{Flow: flow, Packet: e.Packet})
+		}
+	}
+	return events
+}
