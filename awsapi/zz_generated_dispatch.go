@@ -435,4 +435,39 @@ func bind(service any, add func(target string, h handler)) {
 	}); ok {
 		add("NetworkFirewall_20201112.UpdateTLSInspectionConfiguration", handle(s.UpdateTLSInspectionConfiguration))
 	}
+	if s, ok := service.(interface {
+		CancelFlowOperation(context.Context, wire.Caller, *wire.CancelFlowOperationRequest) (*wire.CancelFlowOperationResponse, error)
+	}); ok {
+		add("Sluice_20261101.CancelFlowOperation", handle(s.CancelFlowOperation))
+	}
+	if s, ok := service.(interface {
+		FlushFlows(context.Context, wire.Caller, *wire.FlushFlowsRequest) (*wire.FlushFlowsResponse, error)
+	}); ok {
+		add("Sluice_20261101.StartFlowFlush", handle(s.FlushFlows))
+	}
+	if s, ok := service.(interface {
+		FlushStaleFlows(context.Context, wire.Caller, *wire.FlushStaleFlowsRequest) (*wire.FlushStaleFlowsResponse, error)
+	}); ok {
+		add("Sluice_20261101.FlushStaleFlows", handle(s.FlushStaleFlows))
+	}
+	if s, ok := service.(interface {
+		GetStaleFlows(context.Context, wire.Caller, *wire.GetStaleFlowsRequest) (*wire.GetStaleFlowsResponse, error)
+	}); ok {
+		add("Sluice_20261101.GetStaleFlows", handle(s.GetStaleFlows))
+	}
+	if s, ok := service.(interface {
+		ListFlows(context.Context, wire.Caller, *wire.ListFlowsRequest) (*wire.ListFlowsResponse, error)
+	}); ok {
+		add("Sluice_20261101.ListFlows", handle(s.ListFlows))
+	}
+	if s, ok := service.(interface {
+		PreviewFlowFlush(context.Context, wire.Caller, *wire.PreviewFlowFlushRequest) (*wire.PreviewFlowFlushResponse, error)
+	}); ok {
+		add("Sluice_20261101.PreviewFlowFlush", handle(s.PreviewFlowFlush))
+	}
+	if s, ok := service.(interface {
+		UpdateFirewallRematch(context.Context, wire.Caller, *wire.UpdateFirewallRematchRequest) (*wire.UpdateFirewallRematchResponse, error)
+	}); ok {
+		add("Sluice_20261101.UpdateFirewallRematch", handle(s.UpdateFirewallRematch))
+	}
 }

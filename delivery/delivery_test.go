@@ -107,7 +107,10 @@ func TestS3Size(t *testing.T) {
 		f.set(false)
 		time.Sleep(2 * time.Minute) // the longest pause between attempts
 		if len(b.order) != 1 || len(b.objects[b.order[0]]) != s3Bytes {
-			t.Fatalf("%d objects before the slot is over", len(b.order))
+			t.Errorf("%d objects before the slot is over, %+v", len(b.order), d.Stats())
+			for _, o := range b.objects {
+				t.Errorf("of %d bytes", len(o))
+			}
 		}
 		if err := d.Close(t.Context()); err != nil {
 			t.Fatal(err)

@@ -138,7 +138,6 @@ func (s *spool) recover() error {
 		}
 		last.size = size
 		end = max(end, last.first+records)
-		s.durable = position{segment: last.first, offset: size}
 		if records == 0 {
 			// The next segment will have the same name.
 			if err := os.Remove(s.path(last.first)); err != nil {
@@ -147,16 +146,22 @@ func (s *spool) recover() error {
 			s.segments = s.segments[:n-1]
 		}
 	}
-	s.taken, s.durable.record = end, end
-	s.written = s.durable
 	for _, g := range s.segments {
 		s.size += g.size
 	}
 	if len(s.segments) > 0 && acked.record < s.segments[0].first {
 		acked = position{segment: s.segments[0].first, record: s.segments[0].first}
 	}
-	s.acked = acked
-	return s.free(true)
+	s.taken, s.acked = end, acked
+	s.written = position{record: end}
+	if err := s.free(true); err != nil {
+		return err
+	}
+	if n := len(s.segments); n > 0 {
+		s.written.segment, s.written.offset = s.segments[n-1].first, s.segments[n-1].size
+	}
+	s.durable = s.written
+	return nil
 }
 
 func (s *spool) path(first uint64) string { return filepath.Join(s.dir, segmentName(first)) }
@@ -426,7 +431,14 @@ func (s *spool) release() error {
 func (s *spool) backlog() (records uint64, bytes int64, progress <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.durable.record - min(s.acked.record, s.durable.record), s.size - s.acked.offset, s.progress
+	bytes = s.size - s.written.offset
+	if s.durable.segment == s.written.segment {
+		bytes += s.durable.offset
+	}
+	if len(s.segments) > 0 && s.segments[0].first == s.acked.segment {
+		bytes -= s.acked.offset
+	}
+	return s.durable.record - min(s.acked.record, s.durable.record), bytes, s.progress
 }
 
 // oldest is the time of the oldest record that waits to be delivered, in

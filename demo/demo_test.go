@@ -83,9 +83,11 @@ func TestScriptFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	if err := run(ctx, testEnv(&out, false), "--script"); err == nil {
-		t.Error("a script that was stopped did not fail")
-	}
+	leaves(t, func() {
+		if err := run(ctx, testEnv(&out, false), "--script"); err == nil {
+			t.Error("a script that was stopped did not fail")
+		}
+	})
 	if !strings.Contains(out.String(), "✗") {
 		t.Errorf("no step is marked as failed:\n%s", out.String())
 	}

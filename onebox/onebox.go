@@ -146,6 +146,9 @@ func (b *Box) serve(o Options, scope resource.Scope) error {
 	}
 	requests := metrics.NewRequests(registry, names...)
 
+	if !o.Dev && o.AccessKeyID == "" {
+		return errors.New("nobody may call the API: set an access key, or Dev")
+	}
 	api, err := awsapi.New(awsapi.Options{
 		Service: control.New(control.Options{
 			Store: b.store, Scope: scope, Zone: o.Zone, CheckRule: policy.CheckRule,
@@ -174,6 +177,9 @@ func (b *Box) serve(o Options, scope resource.Scope) error {
 	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w: choose another address or port", err)
+	}
+	if o.Dev && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		return errors.Join(fmt.Errorf("listen on %v: without access keys only loopback addresses are served", l.Addr()), l.Close())
 	}
 	b.url = "http://" + l.Addr().String()
 	server := &http.Server{

@@ -2,9 +2,9 @@ package onebox
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -15,6 +15,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/networkfirewall"
 	"github.com/aws/aws-sdk-go-v2/service/networkfirewall/types"
+
+	"github.com/sluicefw/sluice/node"
+	"github.com/sluicefw/sluice/pktio"
+	"github.com/sluicefw/sluice/resource"
+	"github.com/sluicefw/sluice/store"
 )
 
 const keyID, secret = "AKIDEXAMPLE", "secret"
@@ -152,17 +157,73 @@ func glob(t *testing.T, dir string) []string {
 }
 
 func TestStartUndoesWhatItDid(t *testing.T) {
-	temp := t.TempDir()
-	t.Setenv("TMPDIR", temp)
-	before := runtime.NumGoroutine()
-	if _, err := Start(t.Context(), Options{Dev: true, Listen: "not an address"}); err == nil {
-		t.Fatal("started on a bad address")
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		o    Options
+	}{
+		{"bad address", t.Context(), Options{Dev: true, Listen: "not an address"}},
+		{"nobody may call", t.Context(), Options{}},
+		{"everybody may call from anywhere", t.Context(), Options{Dev: true, Listen: "0.0.0.0:0"}},
+		{"driver that fails", t.Context(), Options{Dev: true, Attach: []node.Attachment{{Firewall: "f", Open: func() (pktio.Driver, error) {
+			return nil, errors.New("no such queue")
+		}}}}},
+		{"stopped", stopped, Options{Dev: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			temp := t.TempDir()
+			t.Setenv("TMPDIR", temp)
+			before := runtime.NumGoroutine()
+			if b, err := Start(c.ctx, c.o); err == nil {
+				b.Close()
+				t.Fatal("it started")
+			}
+			if left := glob(t, temp); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+			expectGoroutines(t, before)
+		})
 	}
-	if left := glob(t, temp); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+}
+
+// A box takes over the data of one before, and its node the place of one that
+// crashed and whose record is still there.
+func TestDataSurvives(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	start := func() *Box {
+		b, err := Start(ctx, Options{Dir: dir, Dev: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		return b
 	}
-	expectGoroutines(t, before)
-	if _, err := os.Stat(temp); err != nil {
-		t.Error(err)
+	first := start()
+	_, err := client(first.URL(), keyID, secret).CreateRuleGroup(ctx, &networkfirewall.CreateRuleGroupInput{
+		RuleGroupName: aws.String("g"), Type: types.RuleGroupTypeStateful, Capacity: aws.Int32(10),
+		Rules: aws.String(`pass tcp any any -> any any (sid:1;)`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := resource.Scope{Account: "123456789012", Region: "us-east-1"}.Node("us-east-1a", nodeID)
+	if _, err := first.Store().Put(ctx, record, resource.Node{ID: nodeID, Started: time.Unix(1, 0)}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	begun := time.Now()
+	second := start()
+	n, _, err := store.Get[resource.Node](ctx, second.Store(), record)
+	if err != nil || n.Started.Before(begun) {
+		t.Errorf("the node's record is %+v, %v", n, err)
+	}
+	list, err := client(second.URL(), keyID, secret).ListRuleGroups(ctx, &networkfirewall.ListRuleGroupsInput{})
+	if err != nil || len(list.RuleGroups) != 1 {
+		t.Errorf("rule groups are %v, %v", list, err)
 	}
 }

@@ -12,8 +12,9 @@ import (
 
 // Kinds of rule group.
 const (
-	KindStateful  = "stateful"
-	KindStateless = "stateless"
+	KindStateful       = "stateful"
+	KindStatefulDomain = "stateful-domain" // a domain list that is counted by its targets
+	KindStateless      = "stateless"
 )
 
 // Limits of the API. AWS: quotas page, and answers measured in 2026.
@@ -31,8 +32,8 @@ const (
 // *rule.Error tells where in the rule.
 type CompileCheck func(text string) error
 
-// CheckRuleGroup reports what of its capacity a rule group of the given kind
-// (KindStateful or KindStateless) uses, or why it must not be created, as a
+// CheckRuleGroup reports what of its capacity a rule group of the given kind (a
+// Kind constant) uses, or why it must not be created, as a
 // *wire.Error with AWS's text. doc has passed the model's own checks. compile
 // is asked about each stateful rule that passed everything else; nil asks
 // nobody.
@@ -59,6 +60,9 @@ func CheckRuleGroup(kind string, doc *wire.RuleGroup, capacity int, compile Comp
 			return 0, invalid("StatelessRules capacity exceeded", needed, "StatelessRulesAndCustomActions.StatelessRules")
 		}
 		return needed, nil
+	}
+	if kind == KindStatefulDomain {
+		return checkDomainGroup(doc, source, capacity)
 	}
 	if err := checkStatefulGroup(doc, source, compile); err != nil {
 		return 0, err
@@ -143,6 +147,28 @@ func checkReferenceSets(sets *wire.ReferenceSets) error {
 		seen[arn] = true
 	}
 	return nil
+}
+
+// checkDomainGroup checks a group that has nothing but a domain list, and
+// returns how many targets that has. AWS: those are what the capacity of this
+// kind counts, whatever the number of target types.
+func checkDomainGroup(doc *wire.RuleGroup, source *wire.RulesSource, capacity int) (targets int, err error) {
+	switch {
+	case source.RulesSourceList == nil:
+		return 0, invalid("RulesSourceList cannot be null", nil, "RulesSource.RulesSourceList")
+	case source.RulesString != nil || source.StatefulRules != nil || source.StatelessRulesAndCustomActions != nil:
+		return 0, invalid("RulesString, StatefulRules, StatelessRulesAndCustomActions cannot be provided", nil, "RulesSource")
+	}
+	if err := checkVariables(doc.RuleVariables); err != nil {
+		return 0, err
+	}
+	if err := checkDomainList(source.RulesSourceList); err != nil {
+		return 0, err
+	}
+	if targets = len(source.RulesSourceList.Targets); targets > capacity {
+		return 0, invalid("Targets capacity exceeded", targets, "RulesSource.RulesSourceList.Targets")
+	}
+	return targets, nil
 }
 
 // checkStatefulGroup checks everything of a stateful group but its capacity.

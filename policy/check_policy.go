@@ -12,9 +12,10 @@ import (
 // GroupFacts is what the checks of a policy need to know of a rule group that
 // it refers to.
 type GroupFacts struct {
-	Kind      string // KindStateful or KindStateless
-	RuleOrder string // of a stateful group: a wire.RuleOrder constant
+	Kind      string // a Kind constant
+	RuleOrder string // of a group that is not stateless: a wire.RuleOrder constant
 	Capacity  int    // as declared
+	Consumed  int    // what of it is used
 }
 
 // GroupLookup returns the facts of the rule group with the given ARN, or an
@@ -28,9 +29,22 @@ const (
 	DefaultTCPIdle = 350
 )
 
-// PolicyUse is the capacity that a policy reserves: the sum of the declared
-// capacities of its groups.
-type PolicyUse struct{ Stateless, Stateful int }
+// PolicyUse is the capacity that a policy reserves: the sums of the declared
+// capacities of its stateless and stateful groups. AWS: of groups of the kind
+// KindStatefulDomain it is the number of their targets instead.
+type PolicyUse struct{ Stateless, Stateful, Domains int }
+
+// Add counts a group.
+func (u *PolicyUse) Add(g GroupFacts) {
+	switch g.Kind {
+	case KindStateless:
+		u.Stateless += g.Capacity
+	case KindStatefulDomain:
+		u.Domains += g.Consumed
+	default:
+		u.Stateful += g.Capacity
+	}
+}
 
 // CheckFirewallPolicy reports the capacity that a policy reserves, or why it
 // must not be created, as a *wire.Error with AWS's text. doc has passed the
@@ -65,11 +79,10 @@ func CheckFirewallPolicy(doc *wire.FirewallPolicy, lookup GroupLookup) (PolicyUs
 	if err := checkTLS(doc); err != nil {
 		return use, err
 	}
-	if use.Stateless, err = checkStatelessReferences(doc.StatelessRuleGroupReferences, lookup); err != nil {
+	if err = checkStatelessReferences(doc.StatelessRuleGroupReferences, lookup, &use); err != nil {
 		return use, err
 	}
-	use.Stateful, err = checkStatefulReferences(doc.StatefulRuleGroupReferences, order, lookup)
-	return use, err
+	return use, checkStatefulReferences(doc.StatefulRuleGroupReferences, order, lookup, &use)
 }
 
 // PolicyRuleOrder returns the rule order of a policy; absent means
@@ -176,48 +189,48 @@ func checkPolicyVariables(v *wire.PolicyVariables) error {
 	return nil
 }
 
-// checkTLS: there is no TLS inspection here, so a configuration is refused
-// rather than ignored.
+// checkTLS: nothing here decrypts TLS, so a policy that asks for it is refused
+// rather than enforced on half of the traffic.
 func checkTLS(doc *wire.FirewallPolicy) error {
 	arn := wire.Val(doc.TLSInspectionConfigurationArn)
 	if wire.Val(doc.EnableTLSSessionHolding) && arn == "" {
 		return wire.InvalidRequestException("TLSInspectionConfigurationArn value is required when EnableTLSSessionHolding is true.")
 	}
 	if arn != "" {
-		return invalid("TLSInspectionConfigurationArn is unsupported", arn, "TLSInspectionConfigurationArn")
+		return invalid("TLSInspectionConfigurationArn is unsupported: the engine does not decrypt TLS yet", arn, "TLSInspectionConfigurationArn")
 	}
 	return nil
 }
 
-func checkStatelessReferences(refs []wire.StatelessRuleGroupReference, lookup GroupLookup) (capacity int, err error) {
+func checkStatelessReferences(refs []wire.StatelessRuleGroupReference, lookup GroupLookup, use *PolicyUse) error {
 	const field = "StatelessRuleGroupReferences"
 	if n := len(refs); n > MaxGroupReferences {
-		return 0, invalid(field+" limit exceeded", n, field)
+		return invalid(field+" limit exceeded", n, field)
 	}
 	priorities := map[int32]bool{}
 	arns := map[string]bool{}
 	for i, ref := range refs {
 		priority := wire.Val(ref.Priority)
 		if priorities[priority] {
-			return 0, invalid("Priority has duplicate values", int(priority), fmt.Sprintf("%s[Priority=%d]", field, priority))
+			return invalid("Priority has duplicate values", int(priority), fmt.Sprintf("%s[Priority=%d]", field, priority))
 		}
 		priorities[priority] = true
-		facts, err := checkReference(wire.Val(ref.ResourceArn), KindStateless, field+"["+strconv.Itoa(i)+"]", arns, lookup)
+		facts, err := checkReference(wire.Val(ref.ResourceArn), field+"["+strconv.Itoa(i)+"]", arns, lookup, KindStateless)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		capacity += facts.Capacity
+		use.Add(facts)
 	}
-	if capacity > MaxPolicyStatelessCapacity {
-		return 0, invalid(field+" capacity exceeded", capacity, field)
+	if use.Stateless > MaxPolicyStatelessCapacity {
+		return invalid(field+" capacity exceeded", use.Stateless, field)
 	}
-	return capacity, nil
+	return nil
 }
 
-func checkStatefulReferences(refs []wire.StatefulRuleGroupReference, order string, lookup GroupLookup) (capacity int, err error) {
+func checkStatefulReferences(refs []wire.StatefulRuleGroupReference, order string, lookup GroupLookup, use *PolicyUse) error {
 	const field = "StatefulRuleGroupReferences"
 	if n := len(refs); n > MaxGroupReferences {
-		return 0, invalid(field+" limit exceeded", n, field)
+		return invalid(field+" limit exceeded", n, field)
 	}
 	strict := order == wire.RuleOrderStrictOrder
 	priorities := map[int32]bool{}
@@ -226,36 +239,36 @@ func checkStatefulReferences(refs []wire.StatefulRuleGroupReference, order strin
 		at := field + "[" + strconv.Itoa(i) + "]"
 		switch {
 		case strict && ref.Priority == nil:
-			return 0, invalid("Priority cannot be null", nil, at)
+			return invalid("Priority cannot be null", nil, at)
 		case !strict && ref.Priority != nil:
-			return 0, invalid("Priority cannot be provided", nil, at)
+			return invalid("Priority cannot be provided", nil, at)
 		case strict && priorities[*ref.Priority]:
-			return 0, invalid("Priority has duplicate values", int(*ref.Priority), fmt.Sprintf("%s[Priority=%d]", field, *ref.Priority))
+			return invalid("Priority has duplicate values", int(*ref.Priority), fmt.Sprintf("%s[Priority=%d]", field, *ref.Priority))
 		case strict:
 			priorities[*ref.Priority] = true
 		}
 		arn := wire.Val(ref.ResourceArn)
-		facts, err := checkReference(arn, KindStateful, at, arns, lookup)
+		facts, err := checkReference(arn, at, arns, lookup, KindStateful, KindStatefulDomain)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if facts.RuleOrder != order {
-			return 0, invalid("ResourceArn has invalid rule order", arn, at+".ResourceArn")
+			return invalid("ResourceArn has invalid rule order", arn, at+".ResourceArn")
 		}
 		if ref.Override != nil && ref.Override.Action != nil {
-			return 0, wire.InvalidRequestException("rule group must be a managed resource")
+			return wire.InvalidRequestException("rule group must be a managed resource")
 		}
-		capacity += facts.Capacity
+		use.Add(facts)
 	}
-	if capacity > MaxPolicyStatefulCapacity {
-		return 0, invalid(field+" capacity exceeded", capacity, field)
+	if use.Stateful > MaxPolicyStatefulCapacity {
+		return invalid(field+" capacity exceeded", use.Stateful, field)
 	}
-	return capacity, nil
+	return nil
 }
 
-// checkReference looks a group up that must be of the given kind and must not
-// be among seen, to which it is added.
-func checkReference(arn, kind, context string, seen map[string]bool, lookup GroupLookup) (GroupFacts, error) {
+// checkReference looks a group up that must be of one of the kinds and must
+// not be among seen, to which it is added.
+func checkReference(arn, context string, seen map[string]bool, lookup GroupLookup, kinds ...string) (GroupFacts, error) {
 	if seen[arn] {
 		return GroupFacts{}, invalid("ResourceArn has duplicate values", arn, context+".ResourceArn")
 	}
@@ -264,7 +277,7 @@ func checkReference(arn, kind, context string, seen map[string]bool, lookup Grou
 	if err != nil {
 		return GroupFacts{}, err
 	}
-	if facts.Kind != kind {
+	if !slices.Contains(kinds, facts.Kind) {
 		return GroupFacts{}, invalid("rule group ARN is of incorrect entity type", arn, "")
 	}
 	return facts, nil

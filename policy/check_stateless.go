@@ -89,15 +89,11 @@ func checkStatelessRule(r wire.StatelessRule, custom map[string]bool, context st
 	if len(m.Sources) == 0 && len(m.Destinations) == 0 {
 		return invalid("Sources, Destinations cannot be null or empty", nil, context)
 	}
-	for _, f := range []struct {
-		name  string
-		addrs []wire.Address
-	}{{"Sources", m.Sources}, {"Destinations", m.Destinations}} {
-		for i, a := range f.addrs {
-			if text := wire.Val(a.AddressDefinition); !isPrefix(text) {
-				return invalid("AddressDefinition has invalid format", text, fmt.Sprintf("%s.%s[%d].AddressDefinition", context, f.name, i))
-			}
-		}
+	if err := checkAddresses("Sources", m.Sources, context); err != nil {
+		return err
+	}
+	if err := checkAddresses("Destinations", m.Destinations, context); err != nil {
+		return err
 	}
 	tcp := len(m.Protocols) == 0 || slices.Contains(m.Protocols, protoTCP)
 	ports := tcp || slices.Contains(m.Protocols, protoUDP)
@@ -108,10 +104,8 @@ func checkStatelessRule(r wire.StatelessRule, custom map[string]bool, context st
 		if len(f.ranges) > 0 && !ports {
 			return invalid(f.name+", Protocols cannot exist together", nil, context+"."+f.name)
 		}
-		for i, p := range f.ranges {
-			if from, to := wire.Val(p.FromPort), wire.Val(p.ToPort); from > to {
-				return invalid("FromPort, ToPort is not within the bound", fmt.Sprintf("%d, %d", from, to), fmt.Sprintf("%s.%s[%d]", context, f.name, i))
-			}
+		if err := checkPortRanges(f.name, f.ranges, context); err != nil {
+			return err
 		}
 	}
 	if len(m.TCPFlags) > 0 && !tcp {
@@ -122,6 +116,24 @@ func checkStatelessRule(r wire.StatelessRule, custom map[string]bool, context st
 			if len(f.Masks) > 0 && !slices.Contains(f.Masks, flag) {
 				return invalid("Flags is unmasked", flag, fmt.Sprintf("%s.TCPFlags[%d].Flags", context, i))
 			}
+		}
+	}
+	return nil
+}
+
+func checkAddresses(field string, addrs []wire.Address, context string) error {
+	for i, a := range addrs {
+		if text := wire.Val(a.AddressDefinition); !isPrefix(text) {
+			return invalid("AddressDefinition has invalid format", text, fmt.Sprintf("%s.%s[%d].AddressDefinition", context, field, i))
+		}
+	}
+	return nil
+}
+
+func checkPortRanges(field string, ranges []wire.PortRange, context string) error {
+	for i, p := range ranges {
+		if from, to := wire.Val(p.FromPort), wire.Val(p.ToPort); from > to {
+			return invalid("FromPort, ToPort is not within the bound", fmt.Sprintf("%d, %d", from, to), fmt.Sprintf("%s.%s[%d]", context, field, i))
 		}
 	}
 	return nil

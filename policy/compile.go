@@ -127,17 +127,10 @@ func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs) ([]detect.So
 	if err != nil {
 		return nil, err
 	}
-	var texts []string
-	switch src := doc.RulesSource; {
-	case src == nil:
+	if doc.RulesSource == nil {
 		return nil, fmt.Errorf("it has no rules source")
-	case src.RulesString != nil:
-		texts = RuleLines(*src.RulesString)
-	case src.RulesSourceList != nil:
-		texts = RulesFromDomainList(src.RulesSourceList, RuleOrderOf(doc))
-	default:
-		texts = RulesFromStateful(src.StatefulRules)
 	}
+	texts := ruleTexts(doc)
 	sources := make([]detect.Source, 0, len(texts))
 	for i, text := range texts {
 		r, err := rule.Parse(text)

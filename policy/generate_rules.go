@@ -44,6 +44,19 @@ func RulesFromStateful(rules []wire.StatefulRule) []string {
 	return texts
 }
 
+// ruleTexts returns the rules of a stateful group, whatever form they have,
+// one string each. doc has a rules source.
+func ruleTexts(doc *wire.RuleGroup) []string {
+	switch src := doc.RulesSource; {
+	case src.RulesString != nil:
+		return RuleLines(*src.RulesString)
+	case src.RulesSourceList != nil:
+		return RulesFromDomainList(src.RulesSourceList, RuleOrderOf(doc))
+	default:
+		return RulesFromStateful(src.StatefulRules)
+	}
+}
+
 // oneLine keeps a setting from smuggling a second rule in behind a line break.
 func oneLine(text string) string {
 	return strings.NewReplacer("\r", " ", "\n", " ").Replace(text)

@@ -40,10 +40,17 @@ const maxSocketPath = 107
 
 // embedded is an etcd server in this process.
 type embedded struct {
-	server  *embed.Etcd
-	lock    *os.File
-	socket  string
-	failure *failure
+	server   *embed.Etcd
+	starting <-chan started // of a server that was given up before it had started, else nil
+	lock     *os.File
+	socket   string
+	failure  *failure
+}
+
+// started is how a start went.
+type started struct {
+	server *embed.Etcd
+	err    error
 }
 
 // Open starts an etcd of one member in this process, on o.Dir, and connects to
@@ -198,23 +205,19 @@ func config(dir, socket string, quota int64, log *slog.Logger, f *failure) *embe
 func (e *embedded) start(ctx context.Context, c *embed.Config, limit time.Duration) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	type result struct {
-		server *embed.Etcd
-		err    error
-	}
-	started := make(chan result, 1)
+	starting := make(chan started, 1)
 	go func() {
-		r := result{err: errors.New("start was given up")}
+		r := started{err: errors.New("start was given up")}
 		defer func() { // also reached by Goexit, after a fatal log entry
 			if p := recover(); p != nil {
 				e.failure.set(fmt.Errorf("etcd: %v", p))
 			}
-			started <- r
+			starting <- r
 		}()
 		r.server, r.err = embed.StartEtcd(c)
 	}()
 	select {
-	case r := <-started:
+	case r := <-starting:
 		if err := e.failure.get(); err != nil {
 			return startFailed(c.Dir, err)
 		}
@@ -225,8 +228,10 @@ func (e *embedded) start(ctx context.Context, c *embed.Config, limit time.Durati
 	case <-e.failure.ch:
 		return startFailed(c.Dir, e.failure.get())
 	case <-timer.C:
+		e.starting = starting
 		return fmt.Errorf("etcd did not start within %v: look for a slow or hanging disk", limit)
 	case <-ctx.Done():
+		e.starting = starting
 		return ctx.Err()
 	}
 	select {
@@ -298,6 +303,9 @@ func (e *embedded) close() error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if e.starting != nil {
+			e.server = (<-e.starting).server
+		}
 		if e.server == nil {
 			return
 		}

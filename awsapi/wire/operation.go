@@ -25,12 +25,16 @@ type Operation struct {
 // Target is the operation's X-Amz-Target header.
 func (o *Operation) Target() string { return o.Prefix + "." + o.Name }
 
-// byTarget and byName index operations; names are unique among all prefixes.
+// byTarget and byName index operations. A name that two prefixes have is the
+// AWS operation's.
 var byTarget, byName = func() (target, name map[string]*Operation) {
 	target, name = make(map[string]*Operation), make(map[string]*Operation)
 	for i := range operations {
 		op := &operations[i]
-		target[op.Target()], name[op.Name] = op, op
+		target[op.Target()] = op
+		if name[op.Name] == nil {
+			name[op.Name] = op
+		}
 	}
 	return target, name
 }()

@@ -66,6 +66,21 @@ const (
 	FlowOperationTypeFlowCapture = "FLOW_CAPTURE"
 )
 
+// Values of FlowSortKey.
+const (
+	FlowSortKeyAge     = "AGE"
+	FlowSortKeyBytes   = "BYTES"
+	FlowSortKeyPackets = "PACKETS"
+	FlowSortKeyIdle    = "IDLE"
+)
+
+// Values of FlushExceptionPolicy.
+const (
+	FlushExceptionPolicyDrop     = "DROP"
+	FlushExceptionPolicyReject   = "REJECT"
+	FlushExceptionPolicyContinue = "CONTINUE"
+)
+
 // Values of GeneratedRulesType.
 const (
 	GeneratedRulesTypeAllowlist  = "ALLOWLIST"
@@ -91,6 +106,13 @@ const (
 const (
 	ListenerPropertyTypeHttp  = "HTTP"
 	ListenerPropertyTypeHttps = "HTTPS"
+)
+
+// Values of LiveFlowState.
+const (
+	LiveFlowStateNew         = "NEW"
+	LiveFlowStateEstablished = "ESTABLISHED"
+	LiveFlowStateClosed      = "CLOSED"
 )
 
 // Values of LogDestinationType.
@@ -154,6 +176,13 @@ const (
 	ProxyStateDetachFailed = "DETACH_FAILED"
 )
 
+// Values of RematchMode.
+const (
+	RematchModeOff     = "OFF"
+	RematchModeReport  = "REPORT"
+	RematchModeEnforce = "ENFORCE"
+)
+
 // Values of ResourceManagedStatus.
 const (
 	ResourceManagedStatusManaged = "MANAGED"
@@ -200,6 +229,12 @@ const (
 const (
 	RuleOrderDefaultActionOrder = "DEFAULT_ACTION_ORDER"
 	RuleOrderStrictOrder        = "STRICT_ORDER"
+)
+
+// Values of SortOrder.
+const (
+	SortOrderAscending  = "ASCENDING"
+	SortOrderDescending = "DESCENDING"
 )
 
 // Values of StatefulAction.

@@ -141,6 +141,22 @@ type CIDRSummary struct {
 	UtilizedCIDRCount  *int32                   `json:",omitzero"` // CIDRCount
 }
 
+// CancelFlowOperationRequest is the input of CancelFlowOperation.
+type CancelFlowOperationRequest struct {
+	AvailabilityZone          *string `json:",omitzero"` // AvailabilityZone
+	FirewallArn               *string `json:",omitzero"` // ResourceArn, required
+	FlowOperationId           *string `json:",omitzero"` // FlowOperationId, required
+	VpcEndpointAssociationArn *string `json:",omitzero"` // ResourceArn
+	VpcEndpointId             *string `json:",omitzero"` // VpcEndpointId
+}
+
+// CancelFlowOperationResponse is the output of CancelFlowOperation.
+type CancelFlowOperationResponse struct {
+	FirewallArn         *string `json:",omitzero"` // ResourceArn
+	FlowOperationId     *string `json:",omitzero"` // FlowOperationId
+	FlowOperationStatus *string `json:",omitzero"` // FlowOperationStatus
+}
+
 // CapacityUsageSummary is a structure of the API model.
 type CapacityUsageSummary struct {
 	CIDRs *CIDRSummary `json:",omitzero"` // CIDRSummary
@@ -936,6 +952,42 @@ type FlowTimeouts struct {
 	TcpIdleTimeoutSeconds *int32 `json:",omitzero"` // TcpIdleTimeoutRangeBound
 }
 
+// FlushFlowsRequest is the input of FlushFlows.
+type FlushFlowsRequest struct {
+	AvailabilityZone          *string      `json:",omitzero"` // AvailabilityZone
+	FirewallArn               *string      `json:",omitzero"` // ResourceArn, required
+	FlowFilters               []FlowFilter `json:",omitzero"` // FlowFilters, required
+	MatchEitherDirection      *bool        `json:",omitzero"` // Boolean
+	MinimumFlowAgeInSeconds   *int32       `json:",omitzero"` // Age
+	ProtectedFlowFilters      []FlowFilter `json:",omitzero"` // FlowFilters
+	StreamExceptionPolicy     *string      `json:",omitzero"` // FlushExceptionPolicy
+	VpcEndpointAssociationArn *string      `json:",omitzero"` // ResourceArn
+	VpcEndpointId             *string      `json:",omitzero"` // VpcEndpointId
+}
+
+// FlushFlowsResponse is the output of FlushFlows.
+type FlushFlowsResponse struct {
+	FirewallArn         *string `json:",omitzero"` // ResourceArn
+	FlowOperationId     *string `json:",omitzero"` // FlowOperationId
+	FlowOperationStatus *string `json:",omitzero"` // FlowOperationStatus
+}
+
+// FlushStaleFlowsRequest is the input of FlushStaleFlows.
+type FlushStaleFlowsRequest struct {
+	AvailabilityZone          *string `json:",omitzero"` // AvailabilityZone
+	FirewallArn               *string `json:",omitzero"` // ResourceArn, required
+	StreamExceptionPolicy     *string `json:",omitzero"` // FlushExceptionPolicy
+	VpcEndpointAssociationArn *string `json:",omitzero"` // ResourceArn
+	VpcEndpointId             *string `json:",omitzero"` // VpcEndpointId
+}
+
+// FlushStaleFlowsResponse is the output of FlushStaleFlows.
+type FlushStaleFlowsResponse struct {
+	FirewallArn         *string `json:",omitzero"` // ResourceArn
+	FlowOperationId     *string `json:",omitzero"` // FlowOperationId
+	FlowOperationStatus *string `json:",omitzero"` // FlowOperationStatus
+}
+
 // GetAnalysisReportResultsRequest is the input of GetAnalysisReportResults.
 type GetAnalysisReportResultsRequest struct {
 	AnalysisReportId *string `json:",omitzero"` // AnalysisReportId, required
@@ -954,6 +1006,25 @@ type GetAnalysisReportResultsResponse struct {
 	ReportTime            *Time                      `json:",omitzero"` // ReportTime
 	StartTime             *Time                      `json:",omitzero"` // StartTime
 	Status                *string                    `json:",omitzero"` // Status
+}
+
+// GetStaleFlowsRequest is the input of GetStaleFlows.
+type GetStaleFlowsRequest struct {
+	AvailabilityZone          *string `json:",omitzero"` // AvailabilityZone
+	FirewallArn               *string `json:",omitzero"` // ResourceArn, required
+	MaxResults                *int32  `json:",omitzero"` // PaginationMaxResults
+	NextToken                 *string `json:",omitzero"` // PaginationToken
+	VpcEndpointAssociationArn *string `json:",omitzero"` // ResourceArn
+	VpcEndpointId             *string `json:",omitzero"` // VpcEndpointId
+}
+
+// GetStaleFlowsResponse is the output of GetStaleFlows.
+type GetStaleFlowsResponse struct {
+	AvailabilityZone *string    `json:",omitzero"` // AvailabilityZone
+	FirewallArn      *string    `json:",omitzero"` // ResourceArn
+	FlowCount        *int64     `json:",omitzero"` // FlowCount
+	Flows            []LiveFlow `json:",omitzero"` // LiveFlows
+	NextToken        *string    `json:",omitzero"` // PaginationToken
 }
 
 // Header is a structure of the API model.
@@ -1079,6 +1150,31 @@ type ListFlowOperationsResponse struct {
 	NextToken      *string                 `json:",omitzero"` // PaginationToken
 }
 
+// ListFlowsRequest is the input of ListFlows.
+type ListFlowsRequest struct {
+	AvailabilityZone          *string      `json:",omitzero"` // AvailabilityZone
+	FirewallArn               *string      `json:",omitzero"` // ResourceArn, required
+	FlowFilters               []FlowFilter `json:",omitzero"` // FlowFilters
+	MatchEitherDirection      *bool        `json:",omitzero"` // Boolean
+	MaxResults                *int32       `json:",omitzero"` // PaginationMaxResults
+	MinimumFlowAgeInSeconds   *int32       `json:",omitzero"` // Age
+	NextToken                 *string      `json:",omitzero"` // PaginationToken
+	ProtectedFlowFilters      []FlowFilter `json:",omitzero"` // FlowFilters
+	SortBy                    *string      `json:",omitzero"` // FlowSortKey
+	SortOrder                 *string      `json:",omitzero"` // SortOrder
+	VpcEndpointAssociationArn *string      `json:",omitzero"` // ResourceArn
+	VpcEndpointId             *string      `json:",omitzero"` // VpcEndpointId
+}
+
+// ListFlowsResponse is the output of ListFlows.
+type ListFlowsResponse struct {
+	AvailabilityZone *string    `json:",omitzero"` // AvailabilityZone
+	FirewallArn      *string    `json:",omitzero"` // ResourceArn
+	FlowCount        *int64     `json:",omitzero"` // FlowCount
+	Flows            []LiveFlow `json:",omitzero"` // LiveFlows
+	NextToken        *string    `json:",omitzero"` // PaginationToken
+}
+
 // ListProxiesRequest is the input of ListProxies.
 type ListProxiesRequest struct {
 	MaxResults *int32  `json:",omitzero"` // PaginationMaxResults
@@ -1181,6 +1277,30 @@ type ListenerPropertyRequest struct {
 	Type *string `json:",omitzero"` // ListenerPropertyType, required
 }
 
+// LiveFlow is a structure of the API model.
+type LiveFlow struct {
+	Age                 *int32   `json:",omitzero"` // Age
+	ApplicationProtocol *string  `json:",omitzero"` // FlowText
+	ByteCount           *int64   `json:",omitzero"` // ByteCount
+	BytesToClient       *int64   `json:",omitzero"` // FlowCount
+	BytesToServer       *int64   `json:",omitzero"` // FlowCount
+	DestinationAddress  *Address `json:",omitzero"` // Address
+	DestinationPort     *string  `json:",omitzero"` // Port
+	Generation          *int64   `json:",omitzero"` // FlowCount
+	IdleSeconds         *int32   `json:",omitzero"` // Age
+	Midstream           *bool    `json:",omitzero"` // Boolean
+	Name                *string  `json:",omitzero"` // FlowText
+	PacketCount         *int32   `json:",omitzero"` // PacketCount
+	PacketsToClient     *int64   `json:",omitzero"` // FlowCount
+	PacketsToServer     *int64   `json:",omitzero"` // FlowCount
+	Protocol            *string  `json:",omitzero"` // ProtocolString
+	SourceAddress       *Address `json:",omitzero"` // Address
+	SourcePort          *string  `json:",omitzero"` // Port
+	StaleReason         *string  `json:",omitzero"` // FlowText
+	State               *string  `json:",omitzero"` // LiveFlowState
+	TcpState            *string  `json:",omitzero"` // FlowText
+}
+
 // LogDestinationConfig is a structure of the API model.
 type LogDestinationConfig struct {
 	LogDestination     map[string]string `json:",omitzero"` // LogDestinationMap, required
@@ -1236,6 +1356,27 @@ type PortRange struct {
 // PortSet is a structure of the API model.
 type PortSet struct {
 	Definition []string `json:",omitzero"` // VariableDefinitionList
+}
+
+// PreviewFlowFlushRequest is the input of PreviewFlowFlush.
+type PreviewFlowFlushRequest struct {
+	AvailabilityZone          *string      `json:",omitzero"` // AvailabilityZone
+	FirewallArn               *string      `json:",omitzero"` // ResourceArn, required
+	FlowFilters               []FlowFilter `json:",omitzero"` // FlowFilters, required
+	MatchEitherDirection      *bool        `json:",omitzero"` // Boolean
+	MinimumFlowAgeInSeconds   *int32       `json:",omitzero"` // Age
+	ProtectedFlowFilters      []FlowFilter `json:",omitzero"` // FlowFilters
+	VpcEndpointAssociationArn *string      `json:",omitzero"` // ResourceArn
+	VpcEndpointId             *string      `json:",omitzero"` // VpcEndpointId
+}
+
+// PreviewFlowFlushResponse is the output of PreviewFlowFlush.
+type PreviewFlowFlushResponse struct {
+	AvailabilityZone *string    `json:",omitzero"` // AvailabilityZone
+	ByteCount        *int64     `json:",omitzero"` // FlowCount
+	FirewallArn      *string    `json:",omitzero"` // ResourceArn
+	FlowCount        *int64     `json:",omitzero"` // FlowCount
+	Sample           []LiveFlow `json:",omitzero"` // LiveFlows
 }
 
 // Proxy is a structure of the API model.
@@ -1841,6 +1982,22 @@ type UpdateFirewallPolicyRequest struct {
 type UpdateFirewallPolicyResponse struct {
 	FirewallPolicyResponse *FirewallPolicyResponse `json:",omitzero"` // FirewallPolicyResponse, required
 	UpdateToken            *string                 `json:",omitzero"` // UpdateToken, required
+}
+
+// UpdateFirewallRematchRequest is the input of UpdateFirewallRematch.
+type UpdateFirewallRematchRequest struct {
+	FirewallArn  *string `json:",omitzero"` // ResourceArn
+	FirewallName *string `json:",omitzero"` // ResourceName
+	Rematch      *string `json:",omitzero"` // RematchMode, required
+	UpdateToken  *string `json:",omitzero"` // UpdateToken
+}
+
+// UpdateFirewallRematchResponse is the output of UpdateFirewallRematch.
+type UpdateFirewallRematchResponse struct {
+	FirewallArn  *string `json:",omitzero"` // ResourceArn
+	FirewallName *string `json:",omitzero"` // ResourceName
+	Rematch      *string `json:",omitzero"` // RematchMode
+	UpdateToken  *string `json:",omitzero"` // UpdateToken
 }
 
 // UpdateLoggingConfigurationRequest is the input of UpdateLoggingConfiguration.

@@ -31,7 +31,7 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 			return nil, err
 		}
 		all = append(all, ordered{r, r.Meta.Severity})
-		if s.Rule.Both {
+		if in := s.Rule; in.Both && (in.Src.String() != in.Dst.String() || in.SrcPort.String() != in.DstPort.String()) {
 			back := r
 			back.src, back.dst = r.dst, r.src
 			back.srcPort, back.dstPort = r.dstPort, r.srcPort
@@ -391,13 +391,7 @@ func (r *Rule) addContent(c *rule.Content) error {
 			return fmt.Errorf("variable %q: byte_extract and byte_math are not supported by this version; use a number", n.Var)
 		}
 	}
-	dotprefix := false
-	for _, t := range c.Transforms {
-		if t.Name != "dotprefix" {
-			return fmt.Errorf("transformation %q is not supported by this version; remove it from the rule", t.Name)
-		}
-		dotprefix = true
-	}
+	dotprefix := len(c.Transforms) > 0 // other transformations were refused as keywords
 	if c.Buffer == "" || c.Buffer == "pkt_data" {
 		if dotprefix {
 			return fmt.Errorf("dotprefix works on a sticky buffer such as tls.sni; put one before it")

@@ -92,6 +92,7 @@ func packetRate(rules string, d time.Duration) (float64, error) {
 		return 0, err
 	}
 	<-q.filled
+	q.mixing.Store(true)
 	time.Sleep(d / 10) // caches and branch predictors warm up
 	before, begin := q.packets.Load(), time.Now()
 	time.Sleep(d)
@@ -109,7 +110,7 @@ func operation(out *tabwriter.Writer, flows int, flush bool) error {
 	before := heap()
 	q := newQueue(flows)
 	packets := heap() - before
-	e, err := start(q, "", flows)
+	e, err := start(q, "", flows+active) // the mix has datagrams, too
 	if err != nil {
 		return err
 	}
@@ -120,6 +121,7 @@ func operation(out *tabwriter.Writer, flows int, flush bool) error {
 		return err
 	}
 	perFlow := float64(heap()-before-packets) / float64(flows)
+	q.mixing.Store(true)
 	q.probing.Store(flush)
 	time.Sleep(100 * time.Millisecond)
 	q.worst.Store(0)
@@ -133,6 +135,9 @@ func operation(out *tabwriter.Writer, flows int, flush bool) error {
 	e.Wait()
 	if err != nil {
 		return err
+	}
+	if n := q.dropped.Load(); n > 0 {
+		return fmt.Errorf("%d packets of the mix were dropped", n)
 	}
 	if want := flows - (flows+2)/3; res.Flows != want || res.Stored != want {
 		return fmt.Errorf("%d flows were chosen and %d stored, want %d", res.Flows, res.Stored, want)
@@ -222,9 +227,11 @@ type queue struct {
 	mix       []sample
 	next      int
 	probe     []byte
+	first     bool // the probe leads the batch
 	read      time.Time
 
 	filled  chan struct{}
+	mixing  atomic.Bool
 	closed  atomic.Bool
 	packets atomic.Int64
 	dropped atomic.Int64
@@ -306,8 +313,16 @@ func (q *queue) ReadBatch(batch []pktio.Packet, _ time.Duration) (int, error) {
 		if q.step += 3; q.step >= 3*q.flows {
 			close(q.filled)
 		}
+	} else if !q.mixing.Load() {
+		n = 0
+		time.Sleep(time.Millisecond)
 	} else {
-		for i := range batch {
+		first := 0
+		if q.probing.Load() {
+			batch[0] = pktio.Packet{Data: q.probe, Link: packet.LinkRaw, Offload: true}
+			first = 1
+		}
+		for i := first; i < len(batch); i++ {
 			s := &q.mix[q.next]
 			if q.next++; q.next == len(q.mix) {
 				q.next = 0
@@ -315,10 +330,8 @@ func (q *queue) ReadBatch(batch []pktio.Packet, _ time.Duration) (int, error) {
 			s.advance(1)
 			batch[i] = pktio.Packet{Data: s.ip, Link: packet.LinkRaw, Offload: true}
 		}
-		if q.probing.Load() {
-			batch[0].Data = q.probe
-		}
 	}
+	q.first = n > 0 && &batch[0].Data[0] == &q.probe[0]
 	q.read = time.Now()
 	return n, nil
 }
@@ -329,7 +342,7 @@ func (q *queue) Verdicts(batch []pktio.Packet) error {
 		if batch[i].Verdict == pktio.Accept {
 			continue
 		}
-		if i == 0 && q.probing.Load() {
+		if i == 0 && q.first {
 			q.hit.CompareAndSwap(0, time.Now().UnixNano())
 			continue
 		}

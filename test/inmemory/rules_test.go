@@ -41,8 +41,8 @@ func TestDomainLists(t *testing.T) {
 		passing, blocked []string // host names
 	}{
 		{
-			"DENYLIST", types.GeneratedRulesTypeDenylist, []string{".example.com", "exact.example.Net"}, nil,
-			[]string{"notexample.com", "not.exact.example.Net"}, []string{"example.com", "WWW.Example.COM", "exact.example.Net"},
+			"DENYLIST", types.GeneratedRulesTypeDenylist, []string{".example.com", "exact.example.net"}, nil,
+			[]string{"notexample.com", "not.exact.example.net"}, []string{"example.com", "WWW.Example.COM", "exact.example.net"},
 		},
 		{"ALLOWLIST", types.GeneratedRulesTypeAllowlist, []string{".example.com"}, nil, []string{"example.com", "a.b.example.com"}, []string{"example.org"}},
 		{"ALLOWLIST in strict order", types.GeneratedRulesTypeAllowlist, []string{".example.com"}, appLayer, []string{"www.example.com"}, []string{"example.org"}},
@@ -96,7 +96,7 @@ const page = "hello"
 func serveHello(r *rig.Rig, addresses ...string) hello {
 	r.Helper()
 	names := []string{"notexample.com"}
-	for _, d := range []string{"example.com", "example.org", "example.Net"} {
+	for _, d := range []string{"example.com", "example.org", "example.net"} {
 		names = append(names, d, "*."+d, "*.b."+d, "*.exact."+d)
 	}
 	certificate, roots := certify(r.T, names...)

@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/format"
 	"maps"
@@ -35,7 +36,10 @@ type exception struct {
 	HTTPStatus int `json:"httpStatus"`
 }
 
+// operation is one operation. Its key in the model is its name in Go, unique in
+// all models; WireName is what requests call it, where that differs.
 type operation struct {
+	WireName string `json:"wireName"`
 	Input  string   `json:"input"`
 	Output string   `json:"output"`
 	Errors []string `json:"errors"`
@@ -316,7 +320,7 @@ func operations(models []model) string {
 	for _, m := range models {
 		for _, name := range slices.Sorted(maps.Keys(m.Operations)) {
 			op := m.Operations[name]
-			fmt.Fprintf(&b, "{Prefix: %q, Name: %q, Result: %q,\nErrors: []string{", m.Metadata.TargetPrefix, name, m.Paginators[name].ResultKey)
+			fmt.Fprintf(&b, "{Prefix: %q, Name: %q, Result: %q,\nErrors: []string{", m.Metadata.TargetPrefix, cmp.Or(op.WireName, name), m.Paginators[name].ResultKey)
 			for _, e := range op.Errors {
 				fmt.Fprintf(&b, "%q, ", e)
 			}
@@ -408,7 +412,7 @@ func dispatch(models []model) string {
 	for _, m := range models {
 		for _, name := range slices.Sorted(maps.Keys(m.Operations)) {
 			fmt.Fprintf(&b, "if s, ok := service.(interface{ %[1]s(context.Context, wire.Caller, *wire.%[1]sRequest) (*wire.%[1]sResponse, error) }); ok {\n", name)
-			fmt.Fprintf(&b, "add(%q, handle(s.%s))\n}\n", m.Metadata.TargetPrefix+"."+name, name)
+			fmt.Fprintf(&b, "add(%q, handle(s.%s))\n}\n", m.Metadata.TargetPrefix+"."+cmp.Or(m.Operations[name].WireName, name), name)
 		}
 	}
 	b.WriteString("}\n")
