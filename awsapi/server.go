@@ -1,32 +1,26 @@
 // Package awsapi serves the AWS Network Firewall API: AWS JSON 1.0 over HTTP with
 // Signature Version 4. It only translates: authenticate, decode and check,
-// call the method that is named like the operation, encode.
+// authorize, call the method that is named like the operation, encode, log.
 package awsapi
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
-	"reflect"
 	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/sluicefw/sluice/audit"
 	"github.com/sluicefw/sluice/awsapi/sigv4"
 	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/iam"
 )
-
-// maxBody bounds request bodies, in bytes. The largest that AWS accepts carry
-// 2,000,000 bytes of rules, which JSON escapes make longer, or stateless rules
-// worth a capacity of 30,000, at some 300 bytes of JSON each.
-const maxBody = 16 << 20
 
 const (
 	contentType = "application/x-amz-json-1.0"
@@ -42,15 +36,30 @@ type Options struct {
 	// Operations that it lacks are answered with UnknownOperationException. Errors
 	// that are a *wire.Error go to the client; others are logged and the
 	// client learns of an InternalServerError only.
+	//
+	// A method ListTagsForResource also tells what tags a resource has when a
+	// policy asks for them.
 	Service any
 
-	Region string     // as in the signatures' credential scope
-	Keys   sigv4.Keys // who may call; required unless Dev
+	// ServiceFor returns the service of an account, for installations with several.
+	// It is called once for each account, at its first call. Without it Service
+	// is that of Account, and callers of other accounts are refused.
+	ServiceFor func(account string) (any, error)
 
-	// Dev accepts every access key without checking its signature and lets it act
-	// for Account. It is for listeners on the loopback interface only.
-	Dev     bool
-	Account string // 12 digits; used with Dev only
+	Region  string // as in the signatures' credential scope
+	Account string // 12 digits; of Service
+
+	// Users says who may call and what they may do. Keys says who may call and do
+	// anything, as the root of the key's account. One of them is required, unless Dev.
+	Users *iam.View
+	Keys  sigv4.Keys
+
+	// Dev accepts every access key without checking its signature and lets it do
+	// anything as the root of Account. It is for listeners on the loopback
+	// interface only.
+	Dev bool
+
+	Audit *audit.Log // told of every call; nil means none
 
 	Now     func() time.Time // nil means time.Now
 	Logger  *slog.Logger     // nil means slog.Default()
@@ -61,41 +70,26 @@ type Options struct {
 // of ours), the error code ("" when it succeeded), and how long the answer took.
 type Observer func(operation, code string, took time.Duration)
 
-// handler runs an operation; in is what its NewRequest allocated.
-type handler func(ctx context.Context, caller wire.Caller, in any) (out any, err error)
-
-// handle makes a handler of a method of the service.
-func handle[In, Out any](method func(context.Context, wire.Caller, *In) (*Out, error)) handler {
-	return func(ctx context.Context, caller wire.Caller, in any) (any, error) {
-		out, err := method(ctx, caller, in.(*In))
-		if out == nil {
-			out = new(Out)
-		}
-		return out, err
-	}
-}
-
 type server struct {
 	Options
-	verifier sigv4.Verifier
-	handlers map[string]handler // by target
+	services services
 }
 
 // New returns the handler of the API, to be mounted at "/". It fails when the
 // options are contradictory or a method of the service has an operation's name
 // but not its types.
 func New(o Options) (http.Handler, error) {
-	if o.Keys == nil && !o.Dev {
+	switch {
+	case o.Keys == nil && o.Users == nil && !o.Dev:
 		return nil, errors.New("awsapi: no access keys: configure some, or use dev mode on a loopback listener")
-	}
-	if o.Service == nil {
+	case o.Keys != nil && o.Users != nil:
+		return nil, errors.New("awsapi: both users and keys without users: whose keys are they?")
+	case o.Service == nil && o.ServiceFor == nil:
 		return nil, errors.New("awsapi: no service to call")
+	case o.Users != nil && o.ServiceFor == nil && o.Account == "":
+		return nil, errors.New("awsapi: users of any account, but one service: whose is it?")
 	}
-	s := &server{
-		Options:  o,
-		verifier: sigv4.Verifier{Region: o.Region, Service: signingName, Keys: o.Keys},
-		handlers: make(map[string]handler),
-	}
+	s := &server{Options: o}
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -105,44 +99,53 @@ func New(o Options) (http.Handler, error) {
 	if s.Observe == nil {
 		s.Observe = func(string, string, time.Duration) {}
 	}
-	bind(o.Service, func(target string, h handler) { s.handlers[target] = h })
-	for _, op := range wire.Operations() {
-		if m, ok := reflect.TypeOf(o.Service).MethodByName(op.Name); ok && s.handlers[op.Target()] == nil {
-			return nil, fmt.Errorf("awsapi: %T.%s has type %s, want func(context.Context, wire.Caller, *wire.%[2]sRequest) (*wire.%[2]sResponse, error)", o.Service, op.Name, m.Type)
-		}
+	if o.ServiceFor != nil {
+		s.services.make = o.ServiceFor
+		return s, nil
 	}
+	only, err := newService(o.Service)
+	if err != nil {
+		return nil, err
+	}
+	s.services.only = only
 	return s, nil
 }
 
 // exchange is one request on its way through the server.
 type exchange struct {
 	id        string
+	start     time.Time
 	operation string
 	caller    wire.Caller
+	user      *iam.Caller // who called, if users are known
+	proven    bool        // caller is who it claims to be
+	refused   bool        // caller is not who it claims to be, or must not do this
+	in, out   any         // request and answer, as far as it got
 }
 
 // ServeHTTP answers one request, logs it and reports it to the observer.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := s.Now()
-	x := &exchange{id: uuid.NewString(), operation: "Unknown"}
+	x := &exchange{id: uuid.NewString(), start: s.Now(), operation: "Unknown"}
 	x.caller.SourceIP, _, _ = net.SplitHostPort(r.RemoteAddr)
 
-	status, code := http.StatusOK, ""
+	status, code, message := http.StatusOK, "", ""
 	body, err := s.answer(w, r, x)
 	if err != nil {
 		e := s.public(err, x)
-		status, code, body = e.Status, e.Code, e.Body()
+		status, code, message, body = e.Status, e.Code, e.Message, e.Body()
 	}
+	// Before the answer, so that whoever has it finds the record on its way.
+	s.audit(r, x, code, message)
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Amzn-RequestId", x.id)
 	w.WriteHeader(status)
 	_, err = w.Write(body)
 
-	took := s.Now().Sub(start)
+	took := s.Now().Sub(x.start)
 	s.Observe(x.operation, code, took)
 	attrs := []slog.Attr{
 		slog.String("operation", x.operation), slog.String("account", x.caller.Account),
-		slog.String("access_key", x.caller.AccessKeyID), slog.String("source", x.caller.SourceIP),
+		slog.String("access_key", x.caller.AccessKeyID), slog.String("user", x.caller.UserARN), slog.String("source", x.caller.SourceIP),
 		slog.Int("status", status), slog.String("code", code),
 		slog.Duration("took", took), slog.String("request_id", x.id),
 	}
@@ -154,7 +157,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer returns the body of a successful answer, and turns panics into errors.
 // It learns who calls before it reads a byte of the body, and whether that is
-// true before it parses one.
+// true before it parses one. What the caller may do depends on what the body says.
 func (s *server) answer(w http.ResponseWriter, r *http.Request, x *exchange) (body []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -174,72 +177,28 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, x *exchange) (bo
 		return nil, wire.UnknownOperationException("X-Amz-Target names no operation of this API; it must be <prefix>.<operation>.")
 	}
 	x.operation = op.Name
-	h := s.handlers[target]
+	service, err := s.services.of(x.caller.Account)
+	if err != nil {
+		return nil, err
+	}
+	h := service.handlers[target]
 	if h == nil {
 		return nil, wire.UnknownOperationException("%s is not supported.", op.Name)
 	}
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != contentType && media != "application/x-amz-json-1.1" {
 		return nil, wire.SerializationException("Content-Type must be %s.", contentType)
 	}
-	in, err := op.DecodeRequest(text)
-	if err != nil {
+	if x.in, err = op.DecodeRequest(text); err != nil {
 		return nil, err
 	}
-	out, err := h(wire.WithRequestID(r.Context(), x.id), x.caller, in)
-	if err != nil {
+	ctx := wire.WithRequestID(r.Context(), x.id)
+	if err := s.authorize(ctx, r, x, service); err != nil {
 		return nil, err
 	}
-	return wire.Encode(out)
-}
-
-// authenticate fills in the caller and returns the request's body.
-func (s *server) authenticate(w http.ResponseWriter, r *http.Request, x *exchange) ([]byte, error) {
-	if s.Dev {
-		// A web page may have its own name resolve to this host and then call here;
-		// without secrets, the name is what gives it away.
-		if !isLocal(r.Host) {
-			return nil, wire.AccessDeniedException("In dev mode the API is reached by IP address or as localhost only.")
-		}
-		id, err := sigv4.AccessKeyID(r)
-		if err != nil {
-			return nil, err
-		}
-		x.caller.Account, x.caller.AccessKeyID = s.Account, id
-		return readBody(w, r)
-	}
-	sig, err := s.verifier.Open(r, s.Now())
-	if err != nil {
+	if x.out, err = h(ctx, x.caller, x.in); err != nil {
 		return nil, err
 	}
-	text, err := readBody(w, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := sig.Verify(text); err != nil {
-		return nil, err
-	}
-	x.caller.Account, x.caller.AccessKeyID = sig.Account, sig.AccessKeyID
-	return text, nil
-}
-
-// isLocal reports whether a Host header is localhost or an IP address.
-func isLocal(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	_, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil
-}
-
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, wire.RequestEntityTooLargeException("The request's body exceeds %d bytes.", maxBody)
-	}
-	if err != nil {
-		return nil, wire.SerializationException("The request's body could not be read to its end.")
-	}
-	return text, nil
+	return wire.Encode(x.out)
 }
 
 // public returns what the client may know of err, and logs the rest.

@@ -15,7 +15,7 @@ func lookupGroup(arn string) (GroupFacts, error) {
 	if _, err := fmt.Sscanf(arn, "%s %s %d %d", &kind, &order, &capacity, &n); err != nil {
 		return GroupFacts{}, wire.InvalidRequestException("rule group ARN does not exist")
 	}
-	return GroupFacts{Kind: kind, RuleOrder: order, Capacity: capacity}, nil
+	return GroupFacts{Kind: kind, RuleOrder: order, Capacity: capacity, Consumed: n}, nil
 }
 
 func reference(kind, order string, capacity, n int, more string) string {
@@ -86,6 +86,7 @@ func TestFirewallPolicyRefused(t *testing.T) {
 		{"missing group", `"StatefulRuleGroupReferences":[{"ResourceArn":"gone"}]`, "rule group ARN does not exist"},
 		{"group twice", `"StatefulRuleGroupReferences":` + many(2, func(int) string { return reference(KindStateful, actionOrder, 1, 1, "") }),
 			"ResourceArn has duplicate values, parameter: [stateful DEFAULT_ACTION_ORDER 1 1], context: StatefulRuleGroupReferences[1].ResourceArn"},
+		{"TLS inspection", `"TLSInspectionConfigurationArn":"arn:aws:x"`, "TLSInspectionConfigurationArn is unsupported: the engine does not decrypt TLS yet, parameter: [arn:aws:x], context: TLSInspectionConfigurationArn"},
 		{"session holding alone", `"EnableTLSSessionHolding":true`, "TLSInspectionConfigurationArn value is required when EnableTLSSessionHolding is true."},
 		{"idle timeout", `"StatefulEngineOptions":{"FlowTimeouts":{"TcpIdleTimeoutSeconds":59}}`, "TcpIdleTimeoutSeconds is not within the bound, parameter: [59], context: StatefulEngineOptions.FlowTimeouts.TcpIdleTimeoutSeconds"},
 		{"eleven custom actions", `"StatelessCustomActions":[` + customActions(11) + `]`, "ActionDefinition limit exceeded, parameter: [11], context: StatelessCustomActions"},
@@ -104,9 +105,9 @@ func TestFirewallPolicyAccepted(t *testing.T) {
 		"StatefulDefaultActions":["aws:drop_strict","aws:alert_strict","aws:alert_established"],
 		"PolicyVariables":{"RuleVariables":{"HOME_NET":{"Definition":["10.0.0.0/8","2001:db8::/32"]}}},
 		"StatelessRuleGroupReferences":[`+reference(KindStateless, "-", 50, 1, `,"Priority":1`)+`],
-		"StatefulRuleGroupReferences":[`+reference(KindStateful, strictOrder, 200, 1, `,"Priority":1`)+`,`+reference(KindStateful, strictOrder, 100, 2, `,"Priority":2`)+`]`)
+		"StatefulRuleGroupReferences":[`+reference(KindStateful, strictOrder, 200, 1, `,"Priority":1`)+`,`+reference(KindStateful, strictOrder, 100, 2, `,"Priority":2`)+`,`+reference(KindStatefulDomain, strictOrder, 100, 7, `,"Priority":3`)+`]`)
 	use, err := CheckFirewallPolicy(doc, lookupGroup)
-	if err != nil || use != (PolicyUse{Stateless: 50, Stateful: 300}) {
+	if err != nil || use != (PolicyUse{Stateless: 50, Stateful: 300, Domains: 7}) {
 		t.Errorf("%+v, %v", use, err)
 	}
 }

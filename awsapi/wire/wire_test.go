@@ -201,9 +201,11 @@ func TestShapesFitTypes(t *testing.T) {
 		if strings.HasPrefix(op.Target(), prefix) {
 			count++
 		}
-		walk(reflect.TypeOf(op.NewRequest()), op.Name+"Request")
-		if got := reflect.TypeOf(op.NewResponse()).Elem().Name(); got != op.Name+"Response" {
-			t.Errorf("%s answers %s", op.Name, got)
+		// Named after the request and not the operation: two prefixes may use one name.
+		request := reflect.TypeOf(op.NewRequest()).Elem().Name()
+		walk(reflect.TypeOf(op.NewRequest()), request)
+		if got, want := reflect.TypeOf(op.NewResponse()).Elem().Name(), strings.TrimSuffix(request, "Request")+"Response"; got != want {
+			t.Errorf("%s answers %s", op.Target(), got)
 		}
 		if op.Result != "" {
 			if f, ok := reflect.TypeOf(op.NewResponse()).Elem().FieldByName(op.Result); !ok || f.Type.Kind() != reflect.Slice {

@@ -85,7 +85,7 @@ func (t *Table[S]) judge(f *Flow[S]) *Operation[S] {
 func (t *Table[S]) Sweeping() bool { return len(t.ops) > 0 }
 
 // warmSlots is how many flows Sweep loads ahead during an operation.
-const warmSlots = 16
+const warmSlots = 64
 
 // warm touches what ending the next flows will need. Their bucket, its first
 // entry and their grave lie anywhere in memory: asked for one after the other, as

@@ -39,10 +39,10 @@ type exception struct {
 // operation is one operation. Its key in the model is its name in Go, unique in
 // all models; WireName is what requests call it, where that differs.
 type operation struct {
-	WireName string `json:"wireName"`
-	Input  string   `json:"input"`
-	Output string   `json:"output"`
-	Errors []string `json:"errors"`
+	WireName string   `json:"wireName"`
+	Input    string   `json:"input"`
+	Output   string   `json:"output"`
+	Errors   []string `json:"errors"`
 }
 
 type paginator struct {
