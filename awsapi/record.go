@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluicefw/sluice/audit"
+	"github.com/sluicefw/sluice/awsapi/wire"
 )
 
 // eventSource names the service in audit records.
@@ -15,10 +16,14 @@ func (s *server) audit(r *http.Request, x *exchange, code, message string) {
 	if s.Audit == nil {
 		return
 	}
+	operation := x.operation
+	if op := wire.Lookup(r.Header.Get("X-Amz-Target")); op != nil {
+		operation = op.Name // what a caller who was not let in wanted
+	}
 	c := audit.Call{
-		Time: x.start, Source: eventSource, Operation: x.operation, Region: s.Region,
+		Time: x.start, Source: eventSource, Operation: operation, Region: s.Region,
 		SourceIP: x.caller.SourceIP, UserAgent: r.UserAgent(), Request: x.in, Response: x.out,
-		ErrorCode: code, Error: message, RequestID: x.id, ReadOnly: readOnly(x.operation), Refused: x.refused,
+		ErrorCode: code, Error: message, RequestID: x.id, ReadOnly: readOnly(operation), Refused: x.refused || !x.proven,
 		Identity: audit.Identity{Type: "Unknown", AccessKeyID: x.caller.AccessKeyID},
 	}
 	switch {

@@ -4,7 +4,6 @@
 package awsapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"

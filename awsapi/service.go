@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -40,8 +41,10 @@ func newService(v any) (*service, error) {
 	s := &service{handlers: make(map[string]handler)}
 	bind(v, func(target string, h handler) { s.handlers[target] = h })
 	for _, op := range wire.Operations() {
-		if m, ok := reflect.TypeOf(v).MethodByName(op.Name); ok && s.handlers[op.Target()] == nil {
-			return nil, fmt.Errorf("awsapi: %T.%s has type %s, want func(context.Context, wire.Caller, *wire.%[2]sRequest) (*wire.%[2]sResponse, error)", v, op.Name, m.Type)
+		// Two prefixes may share an operation's name; its Go name is its request's.
+		name := strings.TrimSuffix(reflect.TypeOf(op.NewRequest()).Elem().Name(), "Request")
+		if m, ok := reflect.TypeOf(v).MethodByName(name); ok && s.handlers[op.Target()] == nil {
+			return nil, fmt.Errorf("awsapi: %T.%s has type %s, want func(context.Context, wire.Caller, *wire.%[2]sRequest) (*wire.%[2]sResponse, error)", v, name, m.Type)
 		}
 	}
 	s.tags, _ = v.(tagLister)

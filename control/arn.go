@@ -10,11 +10,35 @@ import (
 
 // Resource types as they stand in ARNs.
 const (
-	typeFirewall  = "firewall"
-	typePolicy    = "firewall-policy"
-	typeStateful  = resource.Stateful + "-rulegroup"
-	typeStateless = resource.Stateless + "-rulegroup"
+	typeFirewall       = "firewall"
+	typePolicy         = "firewall-policy"
+	typeStateful       = resource.Stateful + groupSuffix
+	typeStatefulDomain = resource.StatefulDomain + groupSuffix
+	typeStateless      = resource.Stateless + groupSuffix
+	typeTLS            = "tls-configuration"
+	typeEndpoint       = "vpc-endpoint-association"
 )
+
+// groupSuffix makes the ARN type of a rule group of its kind.
+const groupSuffix = "-rulegroup"
+
+// groupTypes are the ARN types of rule groups.
+var groupTypes = []string{typeStateful, typeStatefulDomain, typeStateless}
+
+// key returns where the resource of an ARN type and name is kept.
+func (c *Control) key(kind, name string) string {
+	switch kind {
+	case typeFirewall:
+		return c.scope.Firewall(name)
+	case typePolicy:
+		return c.scope.FirewallPolicy(name)
+	case typeTLS:
+		return c.scope.TLSConfiguration(name)
+	case typeEndpoint:
+		return c.scope.EndpointAssociation(name)
+	}
+	return c.scope.RuleGroup(strings.TrimSuffix(kind, groupSuffix), name)
+}
 
 // arn is a parsed ARN: arn:<partition>:network-firewall:<region>:<account>:<type>/<name>.
 type arn struct{ region, account, kind, name string }

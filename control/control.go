@@ -51,8 +51,11 @@ type Options struct {
 type Limits struct {
 	Firewalls       int // default 1000 (AWS: 5)
 	Policies        int // default 1000 (AWS: 20)
-	StatefulGroups  int // default 2000 (AWS: 50)
+	StatefulGroups  int // default 2000 (AWS: 50); as many of the kind that is for domains only
 	StatelessGroups int // default 2000 (AWS: 50)
+
+	TLSConfigurations    int // default 1000 (AWS: 20)
+	EndpointAssociations int // default 3000 (AWS: 300)
 }
 
 // Control carries out operations. It is safe for concurrent use, and any
@@ -83,6 +86,7 @@ func New(o Options) *Control {
 		or    int
 	}{
 		{&o.Limits.Firewalls, 1000}, {&o.Limits.Policies, 1000}, {&o.Limits.StatefulGroups, 2000}, {&o.Limits.StatelessGroups, 2000},
+		{&o.Limits.TLSConfigurations, 1000}, {&o.Limits.EndpointAssociations, 3000},
 	} {
 		if *l.limit <= 0 {
 			*l.limit = l.or
@@ -185,6 +189,9 @@ func (c *Control) newMeta(kind, name string, description *string, tags []wire.Ta
 	if err := checkTags(tags); err != nil {
 		return resource.Meta{}, err
 	}
+	if err := checkEncryption(encryption); err != nil {
+		return resource.Meta{}, err
+	}
 	return resource.Meta{
 		ID: c.o.NewID(), ARN: c.arn(kind, name), Name: name, UpdateToken: c.o.NewID(),
 		Description: description, Modified: c.o.Clock(), Tags: tags, Encryption: encryption,
@@ -227,11 +234,33 @@ func (c *Control) audit(ctx context.Context, caller wire.Caller, operation, arn 
 // encryption is how a resource says what encrypts it. Nothing here does; the
 // member is kept because clients compare it with what they sent.
 func encryption(m *resource.Meta) *wire.EncryptionConfiguration {
-	if m.Encryption != nil {
+	if m.Encryption != nil && wire.Val(m.Encryption.Type) == wire.EncryptionTypeCustomerKms {
 		return m.Encryption
 	}
 	const aws = wire.EncryptionTypeAwsOwnedKmsKey
 	return &wire.EncryptionConfiguration{KeyId: wire.Ptr(aws), Type: wire.Ptr(aws)}
+}
+
+// checkEncryption: a customer's key has to be named, and AWS's own has one name.
+func checkEncryption(e *wire.EncryptionConfiguration) error {
+	const owned = wire.EncryptionTypeAwsOwnedKmsKey
+	switch {
+	case e == nil:
+	case wire.Val(e.Type) == wire.EncryptionTypeCustomerKms && wire.Val(e.KeyId) == "":
+		return invalid("KeyId cannot be null or empty, context: EncryptionConfiguration.KeyId")
+	case wire.Val(e.Type) == owned && e.KeyId != nil && *e.KeyId != owned:
+		return invalid("%s", quoted("KeyId is invalid", *e.KeyId, "EncryptionConfiguration.KeyId"))
+	}
+	return nil
+}
+
+// setEncryption changes what encrypts a resource, if a request says so.
+func setEncryption(m *resource.Meta, e *wire.EncryptionConfiguration) error {
+	if e == nil {
+		return nil
+	}
+	m.Encryption = e
+	return checkEncryption(e)
 }
 
 // tagsOf is how describe and delete show tags: AWS writes an empty list.
@@ -243,6 +272,14 @@ func tagsOf(m *resource.Meta) []wire.Tag {
 }
 
 func modified(m *resource.Meta) *wire.Time { return &wire.Time{Time: m.Modified} }
+
+// orNil leaves a member out that is empty.
+func orNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
 
 func count(n int) *int32 { return wire.Ptr(int32(n)) }
 

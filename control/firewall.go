@@ -26,8 +26,13 @@ func (c *Control) CreateFirewall(ctx context.Context, caller wire.Caller, in *wi
 		DeleteProtection:       wire.Val(in.DeleteProtection),
 		SubnetChangeProtection: wire.Val(in.SubnetChangeProtection),
 		PolicyChangeProtection: wire.Val(in.FirewallPolicyChangeProtection),
+		ZoneChangeProtection:   wire.Val(in.AvailabilityZoneChangeProtection),
+		Analysis:               c.analysisSettings(nil, in.EnabledAnalysisTypes),
 	}
 	if f.Subnets, err = c.addSubnets(nil, in.SubnetMappings); err != nil {
+		return nil, err
+	}
+	if err = c.addZones(&f, in.AvailabilityZoneMappings); err != nil {
 		return nil, err
 	}
 	err = c.change(ctx, func(t *store.Txn) error {
@@ -60,27 +65,27 @@ func (c *Control) CreateFirewall(ctx context.Context, caller wire.Caller, in *wi
 }
 
 // checkNewFirewall refuses what this product has not got, rather than to
-// create something else.
+// create something else. A firewall needs subnets of a VPC or, unlike on AWS
+// without a transit gateway, just zones.
 func checkNewFirewall(in *wire.CreateFirewallRequest) error {
 	for _, m := range []struct {
 		name  string
 		given bool
 	}{
 		{"TransitGatewayId", in.TransitGatewayId != nil},
-		{"AvailabilityZoneMappings", len(in.AvailabilityZoneMappings) > 0},
 		{"NatGatewayMappings", len(in.NatGatewayMappings) > 0},
 		{"ProxySettings", in.ProxySettings != nil},
 		{"NoSourcePreservation", wire.Val(in.NoSourcePreservation)},
-		{"EnabledAnalysisTypes", len(in.EnabledAnalysisTypes) > 0},
+		{"VpcEndpoint", in.VpcEndpoint != nil},
 	} {
 		if m.given {
 			return invalid("%s is unsupported, context: %s", m.name, m.name)
 		}
 	}
-	if in.VpcId == nil {
+	switch subnets, zones := len(in.SubnetMappings) > 0, len(in.AvailabilityZoneMappings) > 0; {
+	case subnets && in.VpcId == nil, !zones && in.VpcId == nil:
 		return invalid("VpcId cannot be null, context: VpcId")
-	}
-	if len(in.SubnetMappings) == 0 {
+	case !subnets && in.VpcId != nil, !zones && !subnets:
 		return invalid("SubnetMappings cannot be null or empty, context: SubnetMappings")
 	}
 	return nil
@@ -148,10 +153,11 @@ func subnetMappings(f *resource.Firewall) []wire.SubnetMapping {
 
 func firewallResponse(f *resource.Firewall) *wire.Firewall {
 	return &wire.Firewall{
-		FirewallName: &f.Name, FirewallArn: &f.ARN, FirewallId: &f.ID, FirewallPolicyArn: &f.PolicyARN, VpcId: &f.VpcID,
-		SubnetMappings: subnetMappings(f), Description: f.Description, Tags: tagsOf(&f.Meta),
+		FirewallName: &f.Name, FirewallArn: &f.ARN, FirewallId: &f.ID, FirewallPolicyArn: &f.PolicyARN, VpcId: orNil(f.VpcID),
+		SubnetMappings: subnetMappings(f), AvailabilityZoneMappings: zoneMappings(f), Description: f.Description, Tags: tagsOf(&f.Meta),
 		DeleteProtection: &f.DeleteProtection, SubnetChangeProtection: &f.SubnetChangeProtection,
-		FirewallPolicyChangeProtection: &f.PolicyChangeProtection, EncryptionConfiguration: encryption(&f.Meta),
+		FirewallPolicyChangeProtection: &f.PolicyChangeProtection, AvailabilityZoneChangeProtection: &f.ZoneChangeProtection,
+		EncryptionConfiguration: encryption(&f.Meta), EnabledAnalysisTypes: analysisTypes(f),
 	}
 }
 
@@ -168,6 +174,31 @@ func (c *Control) firewall(ctx context.Context, arnText, name *string) (record[r
 	return r, err
 }
 
+// DescribeFirewallMetadata returns what others may know of a firewall that is
+// shared with them, such as the zones in which endpoint associations can be made.
+func (c *Control) DescribeFirewallMetadata(ctx context.Context, _ wire.Caller, in *wire.DescribeFirewallMetadataRequest) (*wire.DescribeFirewallMetadataResponse, error) {
+	r, err := c.firewall(ctx, in.FirewallArn, nil)
+	if err != nil {
+		return nil, err
+	}
+	f := &r.value
+	status, err := c.status(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	zones := map[string]wire.AvailabilityZoneMetadata{}
+	for _, zone := range f.Zones() {
+		family := wire.IPAddressTypeDualstack // of a zone without a subnet: the engine takes both
+		if i := slices.IndexFunc(f.Subnets, func(s resource.Subnet) bool { return s.Zone == zone }); i >= 0 {
+			family = f.Subnets[i].IPAddressType
+		}
+		zones[zone] = wire.AvailabilityZoneMetadata{IPAddressType: &family}
+	}
+	return &wire.DescribeFirewallMetadataResponse{
+		FirewallArn: &f.ARN, FirewallPolicyArn: &f.PolicyARN, Description: f.Description, Status: status.Status, SupportedAvailabilityZones: zones,
+	}, nil
+}
+
 // DescribeFirewall returns a firewall and what its nodes do with it.
 func (c *Control) DescribeFirewall(ctx context.Context, _ wire.Caller, in *wire.DescribeFirewallRequest) (*wire.DescribeFirewallResponse, error) {
 	r, err := c.firewall(ctx, in.FirewallArn, in.FirewallName)
@@ -179,13 +210,17 @@ func (c *Control) DescribeFirewall(ctx context.Context, _ wire.Caller, in *wire.
 	if err != nil {
 		return nil, err
 	}
+	associations, _, err := c.associationsOf(ctx, f.Name)
+	if err != nil {
+		return nil, err
+	}
 	out := firewallResponse(f)
-	out.NumberOfAssociations = count(0)
+	out.NumberOfAssociations = count(len(associations))
 	return &wire.DescribeFirewallResponse{Firewall: out, FirewallStatus: status, UpdateToken: &f.UpdateToken}, nil
 }
 
-// DeleteFirewall deletes a firewall with its flow operations. AWS: refused
-// while it is protected or logs.
+// DeleteFirewall deletes a firewall with its flow operations and analysis
+// reports. AWS: refused while it is protected, logs or has endpoint associations.
 func (c *Control) DeleteFirewall(ctx context.Context, caller wire.Caller, in *wire.DeleteFirewallRequest) (*wire.DeleteFirewallResponse, error) {
 	var f *resource.Firewall
 	var status *wire.FirewallStatus
@@ -201,11 +236,21 @@ func (c *Control) DeleteFirewall(ctx context.Context, caller wire.Caller, in *wi
 		if len(f.Logging) > 0 {
 			return wire.InvalidOperationException("Unable to delete the firewall because logging is configured: remove it with UpdateLoggingConfiguration")
 		}
+		associations, rev, err := c.associationsOf(ctx, f.Name)
+		if err != nil {
+			return err
+		}
+		if len(associations) > 0 {
+			return wire.InvalidOperationException("Unable to delete the firewall because %s is associated with it: delete it with DeleteVpcEndpointAssociation", associations[0].ARN)
+		}
 		if status, err = c.status(ctx, f); err != nil {
 			return err
 		}
 		t.IfRev(r.key, r.rev)
+		t.IfNoneSince(c.scope.EndpointAssociations(), rev)
 		t.Delete(r.key)
+		t.Delete(c.scope.ResourcePolicy(typeFirewall, f.Name))
+		t.DeleteBelow(c.scope.AnalysisReports(f.Name))
 		t.DeleteBelow(c.flowOperations(f.Name))
 		t.DeleteBelow(c.scope.ActiveFlowOperation(f.Name, ""))
 		return nil
@@ -242,13 +287,10 @@ func (c *Control) namesInVPCs(ctx context.Context, in *wire.ListFirewallsRequest
 	}
 	firewalls, _, err := list[resource.Firewall](ctx, c, c.scope.Firewalls())
 	for _, f := range firewalls {
-		if f.Value.Name <= p.after || !slices.Contains(in.VpcIds, f.Value.VpcID) {
-			continue
+		if slices.Contains(in.VpcIds, f.Value.VpcID) {
+			names = append(names, f.Value.Name)
 		}
-		if len(names) == p.size {
-			return names, p.next(names[len(names)-1]), nil
-		}
-		names = append(names, f.Value.Name)
 	}
-	return names, nil, err
+	names, next = pageOf(p, names, func(name *string) string { return *name })
+	return names, next, err
 }

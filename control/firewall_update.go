@@ -74,9 +74,10 @@ func (c *Control) AssociateSubnets(ctx context.Context, caller wire.Caller, in *
 	return &wire.AssociateSubnetsResponse{FirewallArn: &f.ARN, FirewallName: &f.Name, SubnetMappings: subnetMappings(f), UpdateToken: &f.UpdateToken}, nil
 }
 
-// DisassociateSubnets takes subnets from a firewall, which keeps at least one.
+// DisassociateSubnets takes subnets from a firewall, which keeps at least one
+// subnet or zone.
 func (c *Control) DisassociateSubnets(ctx context.Context, caller wire.Caller, in *wire.DisassociateSubnetsRequest) (*wire.DisassociateSubnetsResponse, error) {
-	f, err := c.updateFirewall(ctx, caller, "DisassociateSubnets", in.FirewallArn, in.FirewallName, in.UpdateToken, func(f *resource.Firewall, _ *store.Txn) error {
+	f, err := c.updateFirewall(ctx, caller, "DisassociateSubnets", in.FirewallArn, in.FirewallName, in.UpdateToken, func(f *resource.Firewall, t *store.Txn) error {
 		if f.SubnetChangeProtection {
 			return errProtected("subnets", "SubnetChangeProtection", "UpdateSubnetChangeProtection")
 		}
@@ -87,10 +88,7 @@ func (c *Control) DisassociateSubnets(ctx context.Context, caller wire.Caller, i
 			}
 			f.Subnets = slices.Delete(f.Subnets, n, n+1)
 		}
-		if len(f.Subnets) == 0 {
-			return invalid("SubnetIds is invalid: a firewall must keep at least one subnet, context: SubnetIds")
-		}
-		return nil
+		return c.keepsZones(ctx, t, f, "SubnetIds")
 	})
 	if err != nil {
 		return nil, err
@@ -145,4 +143,17 @@ func (c *Control) UpdateFirewallPolicyChangeProtection(ctx context.Context, call
 		return nil, err
 	}
 	return &wire.UpdateFirewallPolicyChangeProtectionResponse{FirewallArn: &f.ARN, FirewallName: &f.Name, FirewallPolicyChangeProtection: &f.PolicyChangeProtection, UpdateToken: &f.UpdateToken}, nil
+}
+
+// UpdateFirewallEncryptionConfiguration says what encrypts the firewall, or
+// nothing of the customer's when none is given. It is kept only.
+func (c *Control) UpdateFirewallEncryptionConfiguration(ctx context.Context, caller wire.Caller, in *wire.UpdateFirewallEncryptionConfigurationRequest) (*wire.UpdateFirewallEncryptionConfigurationResponse, error) {
+	f, err := c.updateFirewall(ctx, caller, "UpdateFirewallEncryptionConfiguration", in.FirewallArn, in.FirewallName, in.UpdateToken, func(f *resource.Firewall, _ *store.Txn) error {
+		f.Encryption = in.EncryptionConfiguration
+		return checkEncryption(f.Encryption)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.UpdateFirewallEncryptionConfigurationResponse{FirewallArn: &f.ARN, FirewallName: &f.Name, EncryptionConfiguration: encryption(&f.Meta), UpdateToken: &f.UpdateToken}, nil
 }

@@ -66,7 +66,7 @@ func (c *Control) startFlow(ctx context.Context, caller wire.Caller, in flowRequ
 		if err != nil {
 			return err
 		}
-		zone, err := in.scope.zone(&f.value)
+		zone, err := c.zoneOf(ctx, t, in.scope, &f.value)
 		if err != nil {
 			return err
 		}
@@ -251,23 +251,32 @@ func (s flowScope) check() error {
 	return nil
 }
 
-// zone returns the zone of the firewall that the scope means. AWS: a zone is
+// zoneOf returns the zone of the firewall that a scope means. AWS: a zone is
 // given by its name or its id. Nothing given means the zone of a firewall that
-// has but one.
-func (s flowScope) zone(f *resource.Firewall) (string, error) {
+// has but one. An association is still there when t is committed.
+func (c *Control) zoneOf(ctx context.Context, t *store.Txn, s flowScope, f *resource.Firewall) (string, error) {
 	if err := s.check(); err != nil {
 		return "", err
 	}
 	zones := f.Zones()
 	switch {
 	case s.association != nil:
-		return "", notFound(*s.association)
+		a, err := c.association(ctx, s.association)
+		if err != nil {
+			return "", err
+		}
+		if a.value.FirewallARN != f.ARN {
+			return "", invalid("%s", quoted("VpcEndpointAssociationArn is invalid", *s.association, "VpcEndpointAssociationArn"))
+		}
+		t.IfRev(a.key, a.rev)
+		return a.value.Subnet.Zone, nil
 	case s.endpoint != nil:
-		i := slices.IndexFunc(f.Subnets, func(n resource.Subnet) bool { return n.EndpointID == *s.endpoint })
+		endpoints := f.Endpoints()
+		i := slices.IndexFunc(endpoints, func(e resource.Endpoint) bool { return e.ID == *s.endpoint })
 		if i < 0 {
 			return "", invalid("%s", quoted("VpcEndpointId is invalid", *s.endpoint, "VpcEndpointId"))
 		}
-		return f.Subnets[i].Zone, nil
+		return endpoints[i].Zone, nil
 	case s.zoneName != nil:
 		i := slices.IndexFunc(zones, func(z string) bool { return isZone(z, *s.zoneName) })
 		if i < 0 {
@@ -381,15 +390,8 @@ func (c *Control) DescribeFlowOperation(ctx context.Context, _ wire.Caller, in *
 	return &wire.DescribeFlowOperationResponse{
 		FirewallArn: &op.ARN, AvailabilityZone: &op.Zone, VpcEndpointId: op.VpcEndpointID, VpcEndpointAssociationArn: op.VpcEndpointAssociationARN,
 		FlowOperationId: &op.ID, FlowOperationType: &op.Type, FlowOperation: asked,
-		FlowOperationStatus: &state.status, StatusMessage: state.messageOrNil(), FlowRequestTimestamp: &wire.Time{Time: state.pickedAt},
+		FlowOperationStatus: &state.status, StatusMessage: orNil(state.message), FlowRequestTimestamp: &wire.Time{Time: state.pickedAt},
 	}, nil
-}
-
-func (p *flowProgress) messageOrNil() *string {
-	if p.message == "" {
-		return nil
-	}
-	return &p.message
 }
 
 // ListFlowOperations returns the operations of the last 12 hours, the newest first.

@@ -64,7 +64,7 @@ func (c *Control) ListFlowOperationResults(ctx context.Context, _ wire.Caller, i
 	}
 	out := &wire.ListFlowOperationResultsResponse{
 		FirewallArn: &op.ARN, AvailabilityZone: &op.Zone, VpcEndpointId: op.VpcEndpointID, VpcEndpointAssociationArn: op.VpcEndpointAssociationARN,
-		FlowOperationId: &op.ID, FlowOperationStatus: &state.status, StatusMessage: state.messageOrNil(),
+		FlowOperationId: &op.ID, FlowOperationStatus: &state.status, StatusMessage: orNil(state.message),
 		FlowRequestTimestamp: &wire.Time{Time: state.pickedAt}, Flows: []wire.Flow{},
 	}
 	if state.status == wire.FlowOperationStatusInProgress || state.status == wire.FlowOperationStatusFailed {

@@ -55,3 +55,18 @@ func (p pager) next(last string) *string {
 	}
 	return wire.Ptr(base64.StdEncoding.EncodeToString(text))
 }
+
+// pageOf returns the items of a page and the token of the next one. all is in
+// growing order of place, and what differs has different places.
+func pageOf[T any](p pager, all []T, place func(*T) string) (page []T, next *string) {
+	for i := range all {
+		if place(&all[i]) <= p.after {
+			continue
+		}
+		if len(page) == p.size {
+			return page, p.next(place(&page[len(page)-1]))
+		}
+		page = append(page, all[i])
+	}
+	return page, nil
+}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -30,7 +31,7 @@ func (c *Control) checkPolicy(ctx context.Context, t *store.Txn, doc *wire.Firew
 		switch {
 		case !ok:
 			return policy.GroupFacts{}, invalid("Resource ARN has an invalid format, parameter: [%s]", text)
-		case a.kind != typeStateful && a.kind != typeStateless:
+		case !slices.Contains(groupTypes, a.kind):
 			return policy.GroupFacts{}, invalid("rule group ARN is of incorrect entity type, parameter: [%s]", text)
 		case !c.mine(a):
 			return policy.GroupFacts{}, invalid("rule group ARN is invalid, parameter: [%s]", text)
@@ -43,14 +44,19 @@ func (c *Control) checkPolicy(ctx context.Context, t *store.Txn, doc *wire.Firew
 			return policy.GroupFacts{}, invalid("rule group ARN does not exist, parameter: [%s]", text)
 		}
 		t.IfRev(r.key, r.rev)
-		return policy.GroupFacts{Kind: r.value.Kind, RuleOrder: policy.RuleOrderOf(r.value.Doc), Capacity: r.value.Capacity}, nil
+		return factsOf(&r.value), nil
 	})
+}
+
+// factsOf is what a policy that refers to g has to know of it.
+func factsOf(g *resource.RuleGroup) policy.GroupFacts {
+	return policy.GroupFacts{Kind: g.Kind, RuleOrder: policy.RuleOrderOf(g.Doc), Capacity: g.Capacity, Consumed: g.Consumed}
 }
 
 // groupByARN reads a rule group that a policy refers to.
 func (c *Control) groupByARN(ctx context.Context, text string) (record[resource.RuleGroup], bool, error) {
 	a, _ := parseARN(text)
-	return read[resource.RuleGroup](ctx, c, c.scope.RuleGroup(strings.TrimSuffix(a.kind, "-rulegroup"), a.name))
+	return read[resource.RuleGroup](ctx, c, c.key(a.kind, a.name))
 }
 
 // CreateFirewallPolicy creates a firewall policy, or with DryRun only says what
@@ -99,23 +105,21 @@ func policyResponse(p *resource.FirewallPolicy, use policy.PolicyUse, uses int) 
 	return &wire.FirewallPolicyResponse{
 		FirewallPolicyArn: &p.ARN, FirewallPolicyName: &p.Name, FirewallPolicyId: &p.ID, Description: p.Description,
 		FirewallPolicyStatus: wire.Ptr(wire.ResourceStatusActive), Tags: tagsOf(&p.Meta), NumberOfAssociations: count(uses),
-		ConsumedStatelessRuleCapacity: count(use.Stateless), ConsumedStatefulRuleCapacity: count(use.Stateful),
+		ConsumedStatelessRuleCapacity: count(use.Stateless), ConsumedStatefulRuleCapacity: count(use.Stateful), ConsumedStatefulDomainCapacity: count(use.Domains),
 		EncryptionConfiguration: encryption(&p.Meta), LastModifiedTime: modified(&p.Meta),
 	}
 }
 
-// capacityOf sums the declared capacities of the groups of a stored policy.
+// capacityOf returns what the groups of a stored policy reserve.
 func (c *Control) capacityOf(ctx context.Context, doc *wire.FirewallPolicy) (policy.PolicyUse, error) {
 	var use policy.PolicyUse
 	for _, text := range groupsOf(doc) {
-		r, _, err := c.groupByARN(ctx, text)
+		r, found, err := c.groupByARN(ctx, text)
 		if err != nil {
 			return use, err
 		}
-		if r.value.Kind == resource.Stateless {
-			use.Stateless += r.value.Capacity
-		} else {
-			use.Stateful += r.value.Capacity
+		if found {
+			use.Add(factsOf(&r.value))
 		}
 	}
 	return use, nil
@@ -132,6 +136,18 @@ func (c *Control) firewallPolicy(ctx context.Context, arnText, name *string) (re
 		err = notFound(c.arn(typePolicy, found))
 	}
 	return r, err
+}
+
+// countPolicies counts the policies whose documents are such, as of the
+// revision that it returns.
+func (c *Control) countPolicies(ctx context.Context, such func(*wire.FirewallPolicy) bool) (n int, rev int64, err error) {
+	policies, rev, err := list[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicies())
+	for _, p := range policies {
+		if such(p.Value.Doc) {
+			n++
+		}
+	}
+	return n, rev, err
 }
 
 // policyUses counts the firewalls that have the policy, as of the revision
@@ -192,8 +208,8 @@ func (c *Control) UpdateFirewallPolicy(ctx context.Context, caller wire.Caller, 
 			return invalid("%s", quoted("StatefulEngineOptions has invalid rule order", now, "StatefulEngineOptions.RuleOrder"))
 		}
 		p.Doc, p.Description = in.FirewallPolicy, in.Description
-		if in.EncryptionConfiguration != nil {
-			p.Encryption = in.EncryptionConfiguration
+		if err := setEncryption(&p.Meta, in.EncryptionConfiguration); err != nil {
+			return err
 		}
 		if wire.Val(in.DryRun) {
 			return nil
@@ -234,6 +250,7 @@ func (c *Control) DeleteFirewallPolicy(ctx context.Context, caller wire.Caller, 
 		t.IfRev(r.key, r.rev)
 		t.IfNoneSince(c.scope.Firewalls(), rev)
 		t.Delete(r.key)
+		t.Delete(c.scope.ResourcePolicy(typePolicy, p.Name))
 		return nil
 	})
 	if err != nil {
@@ -242,7 +259,7 @@ func (c *Control) DeleteFirewallPolicy(ctx context.Context, caller wire.Caller, 
 	c.audit(ctx, caller, "DeleteFirewallPolicy", p.ARN)
 	response := policyResponse(p, policy.PolicyUse{}, 0)
 	response.FirewallPolicyStatus = wire.Ptr(wire.ResourceStatusDeleting)
-	response.ConsumedStatelessRuleCapacity, response.ConsumedStatefulRuleCapacity = nil, nil
+	response.ConsumedStatelessRuleCapacity, response.ConsumedStatefulRuleCapacity, response.ConsumedStatefulDomainCapacity = nil, nil, nil
 	return &wire.DeleteFirewallPolicyResponse{FirewallPolicyResponse: response}, nil
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -10,20 +11,24 @@ import (
 	"github.com/sluicefw/sluice/store"
 )
 
+// groupKinds are the kinds of rule group in the order of their keys.
+var groupKinds = []string{resource.StatefulDomain, resource.Stateful, resource.Stateless}
+
 // kindOf maps a rule group's type in the API to its kind.
 func kindOf(t *string) (string, error) {
-	switch wire.Val(t) {
-	case wire.RuleGroupTypeStateful:
-		return resource.Stateful, nil
-	case wire.RuleGroupTypeStateless:
-		return resource.Stateless, nil
-	case "":
+	if t == nil {
 		return "", invalid("Type cannot be null, context: Type")
+	}
+	for _, kind := range groupKinds {
+		if typeOf(kind) == *t {
+			return kind, nil
+		}
 	}
 	return "", invalid("Type is unsupported, parameter: [%s], context: Type", *t)
 }
 
-func typeOf(kind string) string { return strings.ToUpper(kind) }
+// typeOf is a kind of rule group as the API writes it.
+func typeOf(kind string) string { return strings.ToUpper(strings.ReplaceAll(kind, "-", "_")) }
 
 // ruleGroupDoc returns the document of a request that gives it as RuleGroup or
 // as Rules. AWS: Rules always means a rules string in action order.
@@ -53,7 +58,10 @@ func (c *Control) CreateRuleGroup(ctx context.Context, caller wire.Caller, in *w
 	if err != nil {
 		return nil, err
 	}
-	meta, err := c.newMeta(kind+"-rulegroup", wire.Val(in.RuleGroupName), in.Description, in.Tags, in.EncryptionConfiguration)
+	if err := checkSummary(kind, in.SummaryConfiguration); err != nil {
+		return nil, err
+	}
+	meta, err := c.newMeta(kind+groupSuffix, wire.Val(in.RuleGroupName), in.Description, in.Tags, in.EncryptionConfiguration)
 	if err != nil {
 		return nil, err
 	}
@@ -115,16 +123,16 @@ func (c *Control) ruleGroup(ctx context.Context, arnText, name, groupType *strin
 		if err != nil {
 			return record[resource.RuleGroup]{}, err
 		}
-		byName = kind + "-rulegroup"
+		byName = kind + groupSuffix
 	}
-	arnKind, found, err := c.nameOf("RuleGroup", arnText, name, byName, typeStateful, typeStateless)
+	arnKind, found, err := c.nameOf("RuleGroup", arnText, name, byName, groupTypes...)
 	if err != nil {
 		return record[resource.RuleGroup]{}, err
 	}
 	if byName != "" && arnKind != byName {
 		return record[resource.RuleGroup]{}, invalid("RuleGroupArn, Type are not of the same resource, parameter: [%s, %s]", *arnText, *groupType)
 	}
-	r, ok, err := read[resource.RuleGroup](ctx, c, c.scope.RuleGroup(strings.TrimSuffix(arnKind, "-rulegroup"), found))
+	r, ok, err := read[resource.RuleGroup](ctx, c, c.key(arnKind, found))
 	if err == nil && !ok {
 		err = notFound(c.arn(arnKind, found))
 	}
@@ -134,19 +142,7 @@ func (c *Control) ruleGroup(ctx context.Context, arnText, name, groupType *strin
 // groupUses counts the policies that refer to the group, as of the revision
 // that it returns.
 func (c *Control) groupUses(ctx context.Context, groupARN string) (uses int, rev int64, err error) {
-	policies, rev, err := list[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicies())
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, p := range policies {
-		for _, ref := range groupsOf(p.Value.Doc) {
-			if ref == groupARN {
-				uses++
-				break
-			}
-		}
-	}
-	return uses, rev, nil
+	return c.countPolicies(ctx, func(doc *wire.FirewallPolicy) bool { return slices.Contains(groupsOf(doc), groupARN) })
 }
 
 // DescribeRuleGroup returns a rule group.
@@ -176,7 +172,7 @@ func (c *Control) DescribeRuleGroupMetadata(ctx context.Context, _ wire.Caller, 
 		RuleGroupArn: &g.ARN, RuleGroupName: &g.Name, Description: g.Description, Type: wire.Ptr(typeOf(g.Kind)),
 		Capacity: count(g.Capacity), LastModifiedTime: modified(&g.Meta),
 	}
-	if g.Kind == resource.Stateful {
+	if g.Kind != resource.Stateless {
 		out.StatefulRuleOptions = &wire.StatefulRuleOptions{RuleOrder: wire.Ptr(policy.RuleOrderOf(g.Doc))}
 	}
 	return out, nil
@@ -207,7 +203,10 @@ func (c *Control) UpdateRuleGroup(ctx context.Context, caller wire.Caller, in *w
 		if err != nil {
 			return err
 		}
-		if now := policy.RuleOrderOf(doc); g.Kind == resource.Stateful && now != order {
+		if err := checkSummary(g.Kind, in.SummaryConfiguration); err != nil {
+			return err
+		}
+		if now := policy.RuleOrderOf(doc); g.Kind != resource.Stateless && now != order {
 			return invalid("%s", quoted("StatefulRuleOptions has invalid rule order", now, "StatefulRuleOptions.RuleOrder"))
 		}
 		g.Doc, g.Consumed, g.Description = doc, consumed, in.Description
@@ -217,8 +216,8 @@ func (c *Control) UpdateRuleGroup(ctx context.Context, caller wire.Caller, in *w
 		if in.SummaryConfiguration != nil {
 			g.Summary = in.SummaryConfiguration
 		}
-		if in.EncryptionConfiguration != nil {
-			g.Encryption = in.EncryptionConfiguration
+		if err := setEncryption(&g.Meta, in.EncryptionConfiguration); err != nil {
+			return err
 		}
 		if wire.Val(in.DryRun) {
 			return nil
@@ -261,6 +260,7 @@ func (c *Control) DeleteRuleGroup(ctx context.Context, caller wire.Caller, in *w
 		t.IfRev(r.key, r.rev)
 		t.IfNoneSince(c.scope.FirewallPolicies(), rev)
 		t.Delete(r.key)
+		t.Delete(c.scope.ResourcePolicy(g.Kind+groupSuffix, g.Name))
 		return nil
 	})
 	if err != nil {
@@ -276,7 +276,7 @@ func (c *Control) DeleteRuleGroup(ctx context.Context, caller wire.Caller, in *w
 // ListRuleGroups returns the rule groups in order of kind and name. There are
 // no managed ones.
 func (c *Control) ListRuleGroups(ctx context.Context, _ wire.Caller, in *wire.ListRuleGroupsRequest) (*wire.ListRuleGroupsResponse, error) {
-	kinds := []string{resource.Stateful, resource.Stateless}
+	kinds := groupKinds
 	if in.Type != nil {
 		kind, err := kindOf(in.Type)
 		if err != nil {
@@ -306,7 +306,7 @@ func (c *Control) ListRuleGroups(ctx context.Context, _ wire.Caller, in *wire.Li
 				return out, nil
 			}
 			name := strings.TrimPrefix(kv.Key, prefix)
-			out.RuleGroups = append(out.RuleGroups, wire.RuleGroupMetadata{Name: &name, Arn: wire.Ptr(c.arn(kind+"-rulegroup", name))})
+			out.RuleGroups = append(out.RuleGroups, wire.RuleGroupMetadata{Name: &name, Arn: wire.Ptr(c.arn(kind+groupSuffix, name))})
 			last = kv.Key
 		}
 	}

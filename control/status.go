@@ -21,22 +21,26 @@ type zoneState struct {
 // when all of them run the current policy and rule groups. A zone that no node
 // serves, or not every one yet, stays CREATING and says why.
 func (c *Control) status(ctx context.Context, f *resource.Firewall) (*wire.FirewallStatus, error) {
-	wanted, err := c.tokens(ctx, f)
+	wanted, references, err := c.configuration(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	zones, err := c.zoneStates(ctx, f)
+	usage, err := c.capacityUsage(ctx, references)
+	if err != nil {
+		return nil, err
+	}
+	zones, err := c.zoneStates(ctx, f.Name)
 	if err != nil {
 		return nil, err
 	}
 	ready, inSync := true, true
 	states := map[string]wire.SyncState{}
-	for _, s := range f.Subnets {
-		if _, done := states[s.Zone]; done {
-			continue // a second subnet in the zone is served by the same endpoint
+	for _, e := range f.Endpoints() {
+		if _, done := states[e.Zone]; done {
+			continue // the API shows one endpoint of a zone
 		}
-		z := zones[s.Zone]
-		attachment := z.attachment(s)
+		z := zones[e.Zone]
+		attachment := z.attachment(e)
 		ready = ready && *attachment.Status == wire.AttachmentStatusReady
 		config := map[string]wire.PerObjectStatus{}
 		for arn, token := range wanted {
@@ -46,11 +50,11 @@ func (c *Control) status(ctx context.Context, f *resource.Firewall) (*wire.Firew
 			}
 			config[arn] = wire.PerObjectStatus{SyncStatus: &sync, UpdateToken: wire.Ptr(token)}
 		}
-		states[s.Zone] = wire.SyncState{Attachment: attachment, Config: config}
+		states[e.Zone] = wire.SyncState{Attachment: attachment, Config: config}
 	}
 	out := &wire.FirewallStatus{
 		Status: wire.Ptr(wire.FirewallStatusValueProvisioning), ConfigurationSyncStateSummary: wire.Ptr(wire.ConfigurationSyncStatePending),
-		SyncStates: states,
+		SyncStates: states, CapacityUsageSummary: usage,
 	}
 	if inSync {
 		out.ConfigurationSyncStateSummary = wire.Ptr(wire.ConfigurationSyncStateInSync)
@@ -61,32 +65,34 @@ func (c *Control) status(ctx context.Context, f *resource.Firewall) (*wire.Firew
 	return out, nil
 }
 
-// tokens returns the current update tokens of the firewall's policy and of the
-// policy's rule groups, by ARN. They are read one after the other: an object
-// that was replaced and deleted in between has no token, so it is not in sync.
-func (c *Control) tokens(ctx context.Context, f *resource.Firewall) (map[string]string, error) {
+// configuration returns the current update tokens of the firewall's policy and
+// of the policy's rule groups, by ARN, and the ARNs of the reference sets that
+// these use. They are read one after the other: an object that was replaced and
+// deleted in between has no token, so it is not in sync.
+func (c *Control) configuration(ctx context.Context, f *resource.Firewall) (tokens map[string]string, references []string, err error) {
 	a, _ := parseARN(f.PolicyARN)
 	p, found, err := read[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicy(a.name))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	tokens := map[string]string{f.PolicyARN: p.value.UpdateToken}
+	tokens = map[string]string{f.PolicyARN: p.value.UpdateToken}
 	if !found {
-		return tokens, nil
+		return tokens, nil, nil
 	}
 	for _, text := range groupsOf(p.value.Doc) {
 		g, _, err := c.groupByARN(ctx, text)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		tokens[text] = g.value.UpdateToken
+		references = append(references, referencesOf(g.value.Doc)...)
 	}
-	return tokens, nil
+	return tokens, references, nil
 }
 
-// zoneStates gathers the nodes and their reports by zone. A report whose node
+// zoneStates gathers the nodes and their reports on a firewall by zone. A report whose node
 // has gone does not count.
-func (c *Control) zoneStates(ctx context.Context, f *resource.Firewall) (map[string]zoneState, error) {
+func (c *Control) zoneStates(ctx context.Context, firewall string) (map[string]zoneState, error) {
 	nodes, err := c.store.Keys(ctx, c.scope.Nodes(), "", 0)
 	if err != nil {
 		return nil, storeError(err)
@@ -101,12 +107,12 @@ func (c *Control) zoneStates(ctx context.Context, f *resource.Firewall) (map[str
 		zones[zone] = z
 		alive[place] = true
 	}
-	syncs, _, err := list[resource.Sync](ctx, c, c.scope.Syncs(f.Name))
+	syncs, _, err := list[resource.Sync](ctx, c, c.scope.Syncs(firewall))
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range syncs {
-		place := strings.TrimPrefix(s.Key, c.scope.Syncs(f.Name))
+		place := strings.TrimPrefix(s.Key, c.scope.Syncs(firewall))
 		if !alive[place] {
 			continue
 		}
@@ -128,16 +134,16 @@ func (z zoneState) runs(arn, token string) bool {
 	return z.nodes > 0 && len(z.syncs) == z.nodes
 }
 
-// attachment describes the endpoint of a subnet.
-func (z zoneState) attachment(s resource.Subnet) *wire.Attachment {
-	a := &wire.Attachment{SubnetId: wire.Ptr(s.ID), EndpointId: wire.Ptr(s.EndpointID), Status: wire.Ptr(wire.AttachmentStatusReady)}
+// attachment describes an endpoint in the zone.
+func (z zoneState) attachment(e resource.Endpoint) *wire.Attachment {
+	a := &wire.Attachment{EndpointId: &e.ID, SubnetId: orNil(e.SubnetID), Status: wire.Ptr(wire.AttachmentStatusReady)}
 	switch {
 	case z.nodes == 0:
 		a.Status = wire.Ptr(wire.AttachmentStatusCreating)
-		a.StatusMessage = wire.Ptr(fmt.Sprintf("No engine node serves Availability Zone %s: start one, or map the subnet to another zone", s.Zone))
+		a.StatusMessage = wire.Ptr(fmt.Sprintf("No engine node serves Availability Zone %s: start one, or map the subnet to another zone", e.Zone))
 	case len(z.syncs) < z.nodes:
 		a.Status = wire.Ptr(wire.AttachmentStatusCreating)
-		a.StatusMessage = wire.Ptr(fmt.Sprintf("%d of %d engine nodes of Availability Zone %s serve this firewall so far", len(z.syncs), z.nodes, s.Zone))
+		a.StatusMessage = wire.Ptr(fmt.Sprintf("%d of %d engine nodes of Availability Zone %s serve this firewall so far", len(z.syncs), z.nodes, e.Zone))
 	}
 	for _, sync := range z.syncs {
 		if sync.Error == "" {

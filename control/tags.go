@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
-	"github.com/sluicefw/sluice/resource"
 	"github.com/sluicefw/sluice/store"
 )
 
@@ -96,19 +95,11 @@ func indexTag(tags []wire.Tag, key string) int {
 
 // keyOf returns where the resource with the ARN is kept.
 func (c *Control) keyOf(arnText *string) (string, error) {
-	kind, name, err := c.nameOf("Resource", arnText, nil, "", typeFirewall, typePolicy, typeStateful, typeStateless)
+	kind, name, err := c.nameOf("Resource", arnText, nil, "", append([]string{typeFirewall, typePolicy, typeTLS, typeEndpoint}, groupTypes...)...)
 	if err != nil {
 		return "", err
 	}
-	switch kind {
-	case typeFirewall:
-		return c.scope.Firewall(name), nil
-	case typePolicy:
-		return c.scope.FirewallPolicy(name), nil
-	case typeStateful:
-		return c.scope.RuleGroup(resource.Stateful, name), nil
-	}
-	return c.scope.RuleGroup(resource.Stateless, name), nil
+	return c.key(kind, name), nil
 }
 
 // tagged is a record of any type, of which only the tags are understood: the

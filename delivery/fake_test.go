@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 )
@@ -66,12 +67,14 @@ func (f *fake) options(dir, kind string, target map[string]string) Options {
 	}
 }
 
+// isolate keeps the AWS settings of who runs the tests away.
 func isolate(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	for _, name := range []string{"AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"} {
-		t.Setenv(name, "")
+		t.Setenv(name, "") // so that it is restored
+		os.Unsetenv(name)
 	}
 }
 

@@ -113,14 +113,29 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 	return res, err
 }
 
+// Flusher is offered by Records whose log has a buffer: Flush waits until what
+// was recorded is written, or ctx ends.
+type Flusher interface {
+	Flush(ctx context.Context) error
+}
+
+// logPatience bounds how long a flush waits for its log. The flows are gone
+// already, and who asked waits for the answer; a log that is stuck (a full disk)
+// counts what it has no room for.
+const logPatience = 5 * time.Second
+
 // logFlushed writes the flow records of flushed flows when all workers are done,
 // outside of the workers: hundreds of thousands of them must not hold a packet
-// up. Those that the result has no room for were written by the workers.
+// up, nor overrun the log. Those that the result has no room for were written by
+// the workers.
 func (e *Engine) logFlushed(shares []*share, id string) {
 	if !e.opt.Wants.WantsFlows() {
 		return
 	}
 	records := e.opt.NewRecords()
+	log, buffered := records.(Flusher)
+	ctx, cancel := context.WithTimeout(context.Background(), logPatience)
+	defer cancel()
 	var rec eve.Flow
 	for _, s := range shares {
 		<-s.done
@@ -129,6 +144,9 @@ func (e *Engine) logFlushed(shares []*share, id string) {
 			for i := range c {
 				c[i].fill(&rec, flow.Flushed, id, now)
 				records.Flow(&rec)
+			}
+			if buffered && log.Flush(ctx) != nil {
+				buffered = false // it is stuck; go on at once
 			}
 		}
 	}

@@ -303,12 +303,10 @@ func TestEngineWithoutWorkers(t *testing.T) {
 func TestOperationMeetsTheEnd(t *testing.T) {
 	rec := &recorder{}
 	opt := options(rec)
-	opt.FlowLimit = 10_000
 	e := New(opt)
-	q := newQueue()
-	w := newWorker(&e.opt, q, rec) // not running yet: what it gets waits
+	w := newWorker(&e.opt, newQueue(), rec) // not running yet: what it gets waits
 	w.setProgram(program(t, ""))
-	for i := range 2 * sweepStep {
+	for i := range 10 {
 		batch := []pktio.Packet{offloaded(packettest.UDP("10.0.0.1:1", "10.0.0.2:"+strconv.Itoa(1+i), nil))}
 		w.judge(batch)
 	}
@@ -321,12 +319,11 @@ func TestOperationMeetsTheEnd(t *testing.T) {
 	for len(w.mail) == 0 {
 		time.Sleep(time.Millisecond) // nothing tells that the mail has come
 	}
-	q.Close()
-	w.run()
+	w.finish()
 	if err := <-done; err == nil {
 		t.Error("the operation is reported complete")
 	}
-	if len(rec.flows) != 2*sweepStep {
+	if len(rec.flows) != 10 {
 		t.Errorf("%d flow records", len(rec.flows))
 	}
 

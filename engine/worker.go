@@ -20,9 +20,11 @@ import (
 const (
 	batchSize = 256
 
-	// sweepStep bounds what is swept between two batches, so that a sweep adds
-	// at most a few hundred microseconds to a packet's way.
-	sweepStep = 4096
+	// sweepTime bounds how long a worker carries operations on between two
+	// batches, and so what they add to a packet's way; the clock is read every
+	// sweepStep slots.
+	sweepTime = 500 * time.Microsecond
+	sweepStep = 256
 
 	// sweepCircle is how long an ordinary sweep of the table takes, and so how
 	// late the record of an idle flow may come. The timeouts themselves are exact.
@@ -201,22 +203,19 @@ func (w *worker) takeMail() {
 	}
 }
 
-// sweep carries operations on, and visits so much of the table that the whole
-// circle takes sweepCircle.
+// sweep carries operations on for sweepTime. Without any, it visits so much of
+// the table that the whole circle takes sweepCircle.
 func (w *worker) sweep() {
-	n := sweepStep
-	if !w.table.Sweeping() {
-		elapsed := min(w.now-w.swept, int64(sweepCircle))
-		n = min(idleStep, 1+int(int64(w.table.Slots())*elapsed/int64(sweepCircle)))
-	}
+	elapsed := min(w.now-w.swept, int64(sweepCircle))
 	w.swept = w.now
-	for {
-		op := w.table.Sweep(n, w.now)
-		if op == nil {
-			return
+	if !w.table.Sweeping() {
+		w.table.Sweep(min(idleStep, 1+int(int64(w.table.Slots())*elapsed/int64(sweepCircle))), w.now)
+		return
+	}
+	for begin := time.Now(); w.table.Sweeping() && time.Since(begin) < sweepTime; {
+		for op := w.table.Sweep(sweepStep, w.now); op != nil; op = w.table.Sweep(0, w.now) {
+			w.completed(op)
 		}
-		w.completed(op)
-		n = 0
 	}
 }
 

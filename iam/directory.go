@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sluicefw/sluice/store"
@@ -410,39 +409,4 @@ func newSecret() string {
 	b := make([]byte, 30)
 	rand.Read(b)
 	return base64.StdEncoding.EncodeToString(b)
-}
-
-// Bootstrap makes a user named admin in the account, who may do everything and
-// has the given access key, if the directory has no user at all. It reports
-// whether it did.
-func (d *Directory) Bootstrap(ctx context.Context, account, accessKeyID, secret string) (bool, error) {
-	if err := checkAccount(account); err != nil {
-		return false, err
-	}
-	if !accessKeyFormat.MatchString(accessKeyID) || secret == "" || strings.HasPrefix(accessKeyID, "ASIA") {
-		return false, fmt.Errorf("iam: the access key %q cannot be taken over: its id must be 4 to 128 letters, digits and _, not begin with ASIA, and it must have a secret", clip(accessKeyID))
-	}
-	page, err := d.store.Keys(ctx, rootPrefix, "", 0)
-	if err != nil {
-		return false, fmt.Errorf("iam: look for users: %w", err)
-	}
-	for _, kv := range page.KVs {
-		if kv.Key != checkKey {
-			return false, nil
-		}
-	}
-	u := User{Account: account, Name: "admin", ID: newID("AIDA"), Created: d.now().UTC(),
-		Policies: map[string]string{AdministratorName: Administrator}}
-	k := AccessKey{Account: account, ID: accessKeyID, User: u.Name, Enabled: true, Created: u.Created}
-	var t store.Txn
-	t.IfNoneSince(rootPrefix, page.Rev)
-	t.Put(userKey(account, u.Name), &u, 0)
-	t.Put(keyKey(account, k.ID), &storedKey{k, d.records.seal([]byte(secret), keyKey(account, k.ID))}, 0)
-	if _, err := d.store.Commit(ctx, &t); err != nil {
-		if errors.Is(err, store.ErrConflict) {
-			return false, nil // another process was faster
-		}
-		return false, fmt.Errorf("iam: make the first user: %w", err)
-	}
-	return true, nil
 }

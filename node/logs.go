@@ -229,8 +229,7 @@ func (r *records) Flow(f *eve.Flow) {
 
 func (r *records) Drop(*eve.Drop) {}
 
-// Flush waits until the flow records so far are written, so that a flush of a
-// whole table does not overrun the log's buffer.
+// Flush implements engine.Flusher for flow records.
 func (r *records) Flush(ctx context.Context) error {
 	if s := r.sinks.Load().flow; s != nil {
 		return s.Flush(ctx)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -130,7 +131,7 @@ func TestFlowsAreLoggedAtTheEnd(t *testing.T) {
 	var r *rig
 	logDir := t.TempDir()
 	t.Run("node", func(t *testing.T) {
-		r = startIn(t, logDir)
+		r = start(t, func(o *Options) { o.LogDir = logDir })
 		r.putAll(passAll, logTo(wire.LogTypeFlow, "flows"))
 		r.connect(echo)
 	})
@@ -194,5 +195,22 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 	}
 	if err := r.configure(ctx, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestDestinations(t *testing.T) {
+	config := func(logType, kind string, at map[string]string) wire.LogDestinationConfig {
+		return wire.LogDestinationConfig{LogType: &logType, LogDestinationType: &kind, LogDestination: at}
+	}
+	got := destinationsOf([]wire.LogDestinationConfig{
+		config("ALERT", "S3", map[string]string{"bucketName": "b", "prefix": "p/q"}),
+		config("FLOW", "KinesisDataFirehose", map[string]string{"deliveryStream": "d"}),
+		config("TLS", "CloudWatchLogs", map[string]string{"logGroup": "g"}),
+		config("OTHER", "S3", nil),
+		{},
+	})
+	want := destinations{"ALERT": "b/p/q", "FLOW": "d", "TLS": "g"}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

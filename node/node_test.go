@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/pktio"
 	"github.com/sluicefw/sluice/pktio/netstack"
@@ -55,13 +58,10 @@ type rig struct {
 
 // start starts a node that serves firewall "f", which has no policy yet.
 // Stopping it is part of the test.
-func start(t testing.TB) *rig { return startIn(t, t.TempDir()) }
-
-// startIn is start with a directory for logs.
-func startIn(t testing.TB, logDir string) *rig {
+func start(t testing.TB, change ...func(*Options)) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{TB: t, ctx: ctx, dir: t.TempDir(), logDir: logDir}
+	r := &rig{TB: t, ctx: ctx, dir: t.TempDir(), logDir: t.TempDir()}
 	r.openStore()
 	var err error
 	if r.store, err = store.Dial(ctx, store.DialOptions{Endpoints: []string{r.server.Endpoint()}}); err != nil {
@@ -81,11 +81,15 @@ func startIn(t testing.TB, logDir string) *rig {
 	if testing.Verbose() {
 		logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	r.node, err = New(Options{
+	opt := Options{
 		ID: nodeID, Zone: zone, Version: "test", Store: r.store, Scope: scope, LogDir: r.logDir, Logger: logger,
 		Attach: []Attachment{{Firewall: "f", Open: func() (pktio.Driver, error) { return r.net, nil }}},
-	})
-	if err != nil {
+	}
+	for _, f := range change {
+		f(&opt)
+	}
+	r.logDir = opt.LogDir
+	if r.node, err = New(opt); err != nil {
 		t.Fatal(err)
 	}
 	stopped := make(chan error, 1)
@@ -437,5 +441,66 @@ func TestStoreAway(t *testing.T) {
 	id := r.startOperation(resource.FlowCapture, wire.FlowFilter{})
 	if report := r.awaitReport(id); report.Error != "" {
 		t.Errorf("an operation after the store came back: %s", report.Error)
+	}
+}
+
+// Until there is a policy packets are dropped, or pass if the attachment says so.
+func TestWithoutPolicy(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		r := start(t, func(o *Options) { o.Attach[0].FailOpen = open })
+		ctx, cancel := context.WithTimeout(r.ctx, 300*time.Millisecond)
+		c, err := r.net.Inside().Dial(ctx, "tcp", client, echo)
+		cancel()
+		if (err == nil) != open {
+			t.Errorf("fail open %v: a connection without a policy: %v", open, err)
+		}
+		if err == nil {
+			c.Close()
+		}
+	}
+}
+
+// A driver that cannot be opened stops the node, and those that were are closed.
+func TestAttachFails(t *testing.T) {
+	network, err := netstack.New(netstack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := errors.New("no such queue")
+	_, err = New(Options{Attach: []Attachment{
+		{Firewall: "a", Open: func() (pktio.Driver, error) { return network, nil }},
+		{Firewall: "b", Open: func() (pktio.Driver, error) { return nil, wrong }},
+	}})
+	if !errors.Is(err, wrong) || !strings.Contains(err.Error(), `"b"`) {
+		t.Errorf("the error is %v", err)
+	}
+	if _, err := network.Queues()[0].ReadBatch(make([]pktio.Packet, 1), 0); !errors.Is(err, pktio.ErrClosed) {
+		t.Errorf("the driver that was opened first is not closed: %v", err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	r := start(t)
+	r.putAll(passAll)
+	r.connect(echo)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(r.node.Collectors()...)
+	want := map[string]float64{"sluice_flows_created_total": 1, "sluice_generation": float64(r.awaitTokens("p1", "g1").Generation)}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems, err := promlint.NewWithMetricFamilies(families).Lint(); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+	for _, f := range families {
+		v, ok := want[f.GetName()]
+		if m := f.Metric[0]; ok && m.GetCounter().GetValue()+m.GetGauge().GetValue() != v {
+			t.Errorf("%s is %v, want %v", f.GetName(), m, v)
+		}
+		delete(want, f.GetName())
+	}
+	if len(want) > 0 {
+		t.Errorf("missing are %v", want)
 	}
 }

@@ -213,3 +213,23 @@ func TestOperationsAreForgotten(t *testing.T) {
 		t.Errorf("remembered are %v, want %s only", r.node.ops, second)
 	}
 }
+
+// Flows beyond the limit are flushed and counted, and the report tells that the
+// results lack them.
+func TestResultLimit(t *testing.T) {
+	r := start(t, func(o *Options) { o.ResultLimit = 2 })
+	r.putAll(passAll)
+	conns := []*conn{r.connect(echo), r.connect(echo), r.connect(echo)}
+	id := r.startOperation(resource.FlowFlush, wire.FlowFilter{})
+	if report := r.awaitReport(id); report.Flows != 3 || report.Stored != 2 {
+		t.Errorf("the report is %+v", report)
+	}
+	if flows := r.results(id); len(flows) != 2 {
+		t.Errorf("%d results", len(flows))
+	}
+	for _, c := range conns {
+		if err := c.exchange(); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("a flushed connection: %v, want it reset", err)
+		}
+	}
+}

@@ -207,6 +207,7 @@ func TestRuleGroupAccepted(t *testing.T) {
 		{"pcre with company, priority in action order", KindStateful, rulesString(`alert http any any -> any any (http.uri; content:"/x"; pcre:"/x/"; priority:2; sid:1;)`, false), 1},
 		{"5-tuple rules", KindStateful, `{"RulesSource":{"StatefulRules":[{"Action":"PASS","Header":{"Protocol":"SSH","Source":"10.20.0.0/16","SourcePort":"ANY","Direction":"FORWARD","Destination":"10.30.0.0/16","DestinationPort":"22"},"RuleOptions":[{"Keyword":"sid","Settings":["920001"]},{"Keyword":"flow","Settings":["to_server"]}]}]}}`, 1},
 		{"domain list", KindStateful, `{"RulesSource":{"RulesSourceList":{"Targets":[".example.com","api.example.org"],"TargetTypes":["TLS_SNI","HTTP_HOST"],"GeneratedRulesType":"ALLOWLIST"}}}`, 7},
+		{"domain group", KindStatefulDomain, `{"RuleVariables":{"IPSets":{"HOME_NET":{"Definition":["10.0.0.0/8"]}}},"RulesSource":{"RulesSourceList":{"Targets":[".example.com","api.example.org"],"TargetTypes":["TLS_SNI","HTTP_HOST"],"GeneratedRulesType":"ALLOWLIST"}}}`, 2},
 		{"stateless", KindStateless, statelessGroup(`{"Sources":[{"AddressDefinition":"198.51.100.0/24"},{"AddressDefinition":"2001:db8::1"}],"Protocols":[6,17],"TCPFlags":[{"Flags":["SYN"],"Masks":["SYN","ACK"]}]}`, `["aws:drop"]`), 4},
 	}
 	for _, c := range cases {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +46,10 @@ type embedded struct {
 	lock     *os.File
 	socket   string
 	failure  *failure
+
+	// inService is false while the server starts and stops: etcd then warns of
+	// what is as it should be.
+	inService atomic.Bool
 }
 
 // started is how a start went.
@@ -88,7 +93,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := checkDatabase(dir); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
-	if err := e.start(ctx, config(dir, socket, o.Quota, log, e.failure), o.StartTimeout); err != nil {
+	if err := e.start(ctx, e.config(dir, o.Quota, log), o.StartTimeout); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open %s: %w", dir, err), e.close())
 	}
 	if err := os.Chmod(socket, 0o600); err != nil {
@@ -181,7 +186,7 @@ func damaged(dir string, cause error) error {
 // config is that of one member that talks to nobody but its clients. Ticks
 // are short because there is no network between members to wait for: it
 // elects itself within 100 ms.
-func config(dir, socket string, quota int64, log *slog.Logger, f *failure) *embed.Config {
+func (e *embedded) config(dir string, quota int64, log *slog.Logger) *embed.Config {
 	c := embed.NewConfig()
 	c.Name = "sluice"
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
@@ -189,7 +194,7 @@ func config(dir, socket string, quota int64, log *slog.Logger, f *failure) *embe
 	c.Dir = dir
 	c.TickMs, c.ElectionMs = 10, 100
 	c.ListenPeerUrls = nil
-	c.ListenClientUrls = []url.URL{{Scheme: "unix", Path: socket}}
+	c.ListenClientUrls = []url.URL{{Scheme: "unix", Path: e.socket}}
 	c.AdvertiseClientUrls = c.ListenClientUrls
 	c.EnableGRPCGateway = false
 	c.MaxRequestBytes = maxRequest
@@ -197,7 +202,7 @@ func config(dir, socket string, quota int64, log *slog.Logger, f *failure) *embe
 	c.AutoCompactionMode = embed.CompactorModePeriodic
 	c.AutoCompactionRetention = "10m" // a watch that is further behind starts over with a snapshot
 	c.MaxWalFiles, c.MaxSnapFiles = 2, 2
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(log, f.set))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(log, func() bool { return !e.inService.Load() }, e.failure.set))
 	return c
 }
 
@@ -236,6 +241,7 @@ func (e *embedded) start(ctx context.Context, c *embed.Config, limit time.Durati
 	}
 	select {
 	case <-e.server.Server.ReadyNotify():
+		e.inService.Store(true)
 		return nil
 	case <-e.failure.ch:
 		return startFailed(c.Dir, e.failure.get())
@@ -300,6 +306,7 @@ func (s *Store) reclaim(ctx context.Context) error {
 // close stops the server. One that has failed may never stop; it is left
 // behind after a while, because the process is about to end anyway.
 func (e *embedded) close() error {
+	e.inService.Store(false)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -13,14 +13,16 @@ import (
 // zapLogger passes etcd's warnings and errors on to log. etcd ends the process
 // (Fatal) or panics when its disk fails or its data is broken; with onFatal
 // given, such an event calls it and ends only the goroutine, so that the
-// process lives on with a store that is out of service.
-func zapLogger(log *slog.Logger, onFatal func(error)) *zap.Logger {
+// process lives on with a store that is out of service. While quiet says so,
+// the messages tell nothing that an error does not tell better, and are
+// logged for debugging only.
+func zapLogger(log *slog.Logger, quiet func() bool, onFatal func(error)) *zap.Logger {
 	hook := fatalHook(func(err error) {
 		if onFatal != nil {
 			onFatal(err)
 		}
 	})
-	return zap.New(slogCore{log: log}, zap.WithFatalHook(hook), zap.WithPanicHook(hook))
+	return zap.New(slogCore{log: log, quiet: quiet}, zap.WithFatalHook(hook), zap.WithPanicHook(hook))
 }
 
 type fatalHook func(error)
@@ -40,8 +42,9 @@ func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 
 // slogCore is a zapcore.Core that writes to slog, from Warn up.
 type slogCore struct {
-	log  *slog.Logger
-	with []zapcore.Field
+	log   *slog.Logger
+	quiet func() bool
+	with  []zapcore.Field
 }
 
 func (slogCore) Enabled(l zapcore.Level) bool { return l >= zapcore.WarnLevel }
@@ -63,6 +66,9 @@ func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelWarn
 	if e.Level >= zapcore.ErrorLevel {
 		level = slog.LevelError
+	}
+	if c.quiet() {
+		level = slog.LevelDebug
 	}
 	if !c.log.Enabled(context.Background(), level) {
 		return nil

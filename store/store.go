@@ -21,6 +21,8 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -47,6 +49,9 @@ var (
 const maxRequest = 8 << 20
 
 const defaultTimeout = 5 * time.Second
+
+// reconnectDelay is the longest time between two tries to reach an etcd that is away.
+const reconnectDelay = 2 * time.Second
 
 // Lease is the id of a lease; 0 is none.
 type Lease int64
@@ -104,7 +109,13 @@ func Dial(ctx context.Context, o DialOptions) (*Store, error) {
 		DialKeepAliveTimeout: timeout,
 		MaxCallSendMsgSize:   maxRequest,
 		Context:              ended,
-		Logger:               zapLogger(log, nil),
+		// gRPC's own bound is 120 s, which a store that came back would not be noticed for.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectDelay},
+			MinConnectTimeout: timeout,
+		})},
+		// What the client logs comes back as the error of a call as well.
+		Logger: zapLogger(log, func() bool { return true }, nil),
 	})
 	if err != nil {
 		end()

@@ -203,7 +203,7 @@ func TestRefusals(t *testing.T) {
 		{"no date", func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "IncompleteSignatureException", 400},
 		{"bad date", func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261101") }, "IncompleteSignatureException", 400},
 		{"other key", replace("AKIDEXAMPLE", "AKIDOTHER"), "UnrecognizedClientException", 403},
-		{"session token", func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "t") }, "UnrecognizedClientException", 403},
+		{"session token not signed", func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "t") }, "InvalidSignatureException", 403},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRequest(t, "http://127.0.0.1/", nil)
@@ -213,6 +213,54 @@ func TestRefusals(t *testing.T) {
 			wantCode(t, err, c.code)
 			if e, ok := errors.AsType[*wire.Error](err); ok && e.Status != c.status {
 				t.Errorf("status %d, want %d", e.Status, c.status)
+			}
+		})
+	}
+}
+
+// sessionKeys knows one temporary key beside the permanent one.
+type sessionKeys struct{ oneKey }
+
+func (sessionKeys) Session(id, token string) (secret, account string, expires time.Time, ok bool) {
+	secret, account, _ = oneKey{}.Secret("")
+	return secret, account, now.Add(time.Hour), id == "ASIAEXAMPLE" && token == "token"
+}
+
+func TestSession(t *testing.T) {
+	const unknown = "UnrecognizedClientException: The security token included in the request is invalid."
+	for _, c := range []struct {
+		name, id, token string
+		keys            Keys
+		at              time.Duration // after now
+		want            string
+	}{
+		{"temporary key with its token", "ASIAEXAMPLE", "token", sessionKeys{}, 0, ""},
+		{"in the last second", "ASIAEXAMPLE", "token", sessionKeys{}, time.Hour - time.Second, ""},
+		{"expired", "ASIAEXAMPLE", "token", sessionKeys{}, time.Hour, "ExpiredTokenException: The security token included in the request is expired"},
+		{"another token", "ASIAEXAMPLE", "tokem", sessionKeys{}, 0, unknown},
+		{"temporary key alone", "ASIAEXAMPLE", "", sessionKeys{}, 0, unknown},
+		{"permanent key with a token", "AKIDEXAMPLE", "token", sessionKeys{}, 0, unknown},
+		{"keys without sessions", "AKIDEXAMPLE", "token", oneKey{}, 0, unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			secret, _, _ := oneKey{}.Secret("")
+			r := newRequest(t, "http://127.0.0.1/", nil)
+			creds := aws.Credentials{AccessKeyID: c.id, SecretAccessKey: secret, SessionToken: c.token}
+			if err := v4.NewSigner().SignHTTP(t.Context(), creds, r, hexSHA256(""), "network-firewall", "us-east-1", now.Add(c.at)); err != nil {
+				t.Fatal(err)
+			}
+			v := verifier
+			v.Keys = c.keys
+			s, err := v.Open(r, now.Add(c.at))
+			if err == nil {
+				err = s.Verify(nil)
+			}
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}

@@ -175,7 +175,7 @@ func (c *compiler) rule(s Source) (Rule, error) {
 	}
 
 	onlyStream := s.Rule.Proto == "tcp-stream"
-	plain := !r.onlyPkt && !onlyStream // nothing but the header and app-layer-protocol
+	plain := true // nothing but the header and app-layer-protocol
 	headerApp := r.appGiven
 	for i := range in.Options {
 		o := &in.Options[i]

@@ -145,6 +145,7 @@ func TestWholeFlow(t *testing.T) {
 		want bool
 	}{
 		{`drop tcp any any -> any any (sid:1;)`, in, true},
+		{`drop tcp-pkt any any -> any any (sid:1;)`, in, true},
 		{`drop tcp !10.9.9.9 any -> any any (sid:1;)`, in, true},
 		{`drop tcp any any -> any 80 (flow:established; sid:1;)`, in, false},
 		{`drop http any any -> any any (flow:to_server; sid:1;)`, in, true},
@@ -214,6 +215,21 @@ func TestDecide(t *testing.T) {
 				t.Errorf("alerts %v, want %v", got, test.alerts)
 			}
 		})
+	}
+}
+
+func TestLaterDropDecidesTheFlow(t *testing.T) {
+	p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.PSH|packet.ACK, 1, 1, []byte("hello")))
+	in := Input{Packet: p, Established: true, InStream: true, Stream: p.Payload}
+	for second, whole := range map[string]bool{
+		`reject tcp any any -> any any (content:"hello"; sid:2;)`: true,
+		`alert tcp any any -> any any (content:"hello"; sid:2;)`:  false,
+		`pass tcp any any -> any any (content:"hello"; sid:2;)`:   false,
+	} {
+		set := compile(t, Options{Strict: true}, "drop tcp any any -> any any (flow:established; sid:1;)\n"+second)
+		if res := run(set, &in); res.Action != Drop || res.Rule.Meta.SID != 1 || res.Whole != whole {
+			t.Errorf("%s: %v by %d, whole %v", second, res.Action, res.Rule.Meta.SID, res.Whole)
+		}
 	}
 }
 

@@ -189,7 +189,8 @@ func (r *Rule) appMatches(in *Input) bool {
 
 // Decide puts the hits in the program's order and finds the outcome: pass stops
 // at once, the first drop or reject holds, and what matches after it is logged
-// but changes nothing, as in Suricata.
+// but changes nothing, except that a later drop or reject can extend the first
+// from the packet to its flow. This is as in Suricata.
 func (p *RuleSet) Decide(res *Result) {
 	slices.SortFunc(res.hits, func(a, b Hit) int {
 		if a.Rule != b.Rule {
@@ -219,6 +220,9 @@ func (p *RuleSet) Decide(res *Result) {
 		if r.Action != Alert && res.Action == None {
 			res.Action, res.Rule, res.Index = r.Action, r, h.Rule
 			res.Whole = h.Whole || p.flowVerdicts
+		}
+		if r.Action.Drops() && res.Action.Drops() {
+			res.Whole = res.Whole || h.Whole
 		}
 		if r.Action == Pass {
 			return

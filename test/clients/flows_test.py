@@ -143,8 +143,10 @@ class Flows(Case):
             self.nfw.describe_flow_operation(FirewallArn=FIREWALL, FlowOperationId="0af3c3a8-0000-4000-8000-0123456789ab")
         with self.assertRaises(self.nfw.exceptions.InvalidRequestException):
             self.nfw.start_flow_flush(FirewallArn=FIREWALL, FlowFilters=EVERYTHING * 21)
-        with self.refused("ValidationException", "flowFilters.1.member.protocols.1.member"):
+        with self.refused("InvalidRequestException", "Protocols has invalid format, parameter: [tcp], context: FlowFilters[0].Protocols"):
             self.nfw.start_flow_flush(FirewallArn=FIREWALL, FlowFilters=[{"Protocols": ["tcp"]}])
+        with self.refused("ValidationException", "flowFilters.1.member.sourceAddress.addressDefinition"):
+            self.nfw.start_flow_flush(FirewallArn=FIREWALL, FlowFilters=[{"SourceAddress": {"AddressDefinition": "everywhere"}}])
 
     def test_z_flush(self):
         """Last, for it ends the download: the flush of one flow."""

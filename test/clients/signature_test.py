@@ -1,6 +1,7 @@
 """Signature Version 4 as botocore makes it, and what becomes of requests that are not signed so."""
 
 import datetime
+import os
 import unittest
 from unittest import mock
 
@@ -8,6 +9,8 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from common import Case, client
+
+KEY_ID, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 
 
 class Signatures(Case):
@@ -19,7 +22,7 @@ class Signatures(Case):
 
     def test_wrong_secret(self):
         with self.refused("InvalidSignatureException", "does not match the signature you provided", 403):
-            self.list(aws_secret_access_key="wrong")
+            self.list(aws_access_key_id=KEY_ID, aws_secret_access_key="wrong")
 
     def test_unknown_key(self):
         with self.refused("UnrecognizedClientException", "security token", 403):
@@ -27,7 +30,7 @@ class Signatures(Case):
 
     def test_session_token(self):
         with self.refused("UnrecognizedClientException", "security token", 403):
-            self.list(aws_session_token="none of ours")
+            self.list(aws_access_key_id=KEY_ID, aws_secret_access_key=SECRET, aws_session_token="none of ours")
 
     def test_other_region(self):
         with self.refused("InvalidSignatureException", "valid region", 403):
