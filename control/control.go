@@ -127,6 +127,28 @@ func (c *Control) change(ctx context.Context, decide func(t *store.Txn) error) e
 	return wire.ThrottlingException("The resource is being changed by many requests at once: try again")
 }
 
+// changeLeased is change for records that expire after ttl. decide gets the
+// lease for them, which is granted when it is first asked for and given back if
+// nothing was written.
+func (c *Control) changeLeased(ctx context.Context, ttl time.Duration, decide func(t *store.Txn, lease func() (store.Lease, error)) error) error {
+	var lease store.Lease
+	grant := func() (store.Lease, error) {
+		if lease != 0 {
+			return lease, nil
+		}
+		var err error
+		lease, err = c.store.Grant(ctx, ttl)
+		return lease, storeError(err)
+	}
+	err := c.change(ctx, func(t *store.Txn) error { return decide(t, grant) })
+	if err != nil && lease != 0 {
+		if err := c.store.Revoke(context.WithoutCancel(ctx), lease); err != nil {
+			c.log.DebugContext(ctx, "lease left to expire", "error", err)
+		}
+	}
+	return err
+}
+
 // storeError turns an error of the store into one of the API.
 func storeError(err error) error {
 	switch {

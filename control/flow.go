@@ -51,17 +51,7 @@ func (c *Control) startFlow(ctx context.Context, caller wire.Caller, in flowRequ
 	if err := checkFlowRequest(in); err != nil {
 		return op, "", err
 	}
-	// The lease outlives this call, so it is granted once and given back if
-	// nothing was written under it.
-	var lease store.Lease
-	defer func() {
-		if err != nil && lease != 0 {
-			if err := c.store.Revoke(context.WithoutCancel(ctx), lease); err != nil {
-				c.log.DebugContext(ctx, "lease left to expire", "error", err)
-			}
-		}
-	}()
-	err = c.change(ctx, func(t *store.Txn) error {
+	err = c.changeLeased(ctx, flowHistory, func(t *store.Txn, grant func() (store.Lease, error)) error {
 		f, err := c.firewall(ctx, in.arn, nil)
 		if err != nil {
 			return err
@@ -78,10 +68,9 @@ func (c *Control) startFlow(ctx context.Context, caller wire.Caller, in flowRequ
 		if err != nil {
 			return err
 		}
-		if lease == 0 {
-			if lease, err = c.store.Grant(ctx, flowHistory); err != nil {
-				return storeError(err)
-			}
+		lease, err := grant()
+		if err != nil {
+			return err
 		}
 		now := c.o.Clock()
 		op = resource.FlowOperation{
@@ -364,12 +353,7 @@ func (c *Control) flowOperationsOf(ctx context.Context, arnText *string, scope f
 			ops = append(ops, r.Value)
 		}
 	}
-	slices.SortFunc(ops, func(a, b resource.FlowOperation) int {
-		if n := b.Started.Compare(a.Started); n != 0 {
-			return n
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+	slices.SortFunc(ops, func(a, b resource.FlowOperation) int { return strings.Compare(flowPlace(&a), flowPlace(&b)) })
 	return ops, nil
 }
 
@@ -405,18 +389,13 @@ func (c *Control) ListFlowOperations(ctx context.Context, _ wire.Caller, in *wir
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.ListFlowOperationsResponse{FlowOperations: []wire.FlowOperationMetadata{}}
-	last := ""
-	for i := range ops {
-		op := &ops[i]
-		place := flowPlace(op)
-		if place <= p.after || in.FlowOperationType != nil && op.Type != *in.FlowOperationType {
-			continue
-		}
-		if len(out.FlowOperations) == p.size {
-			out.NextToken = p.next(last)
-			break
-		}
+	ops = slices.DeleteFunc(ops, func(op resource.FlowOperation) bool {
+		return in.FlowOperationType != nil && op.Type != *in.FlowOperationType
+	})
+	page, next := pageOf(p, ops, flowPlace)
+	out := &wire.ListFlowOperationsResponse{FlowOperations: []wire.FlowOperationMetadata{}, NextToken: next}
+	for i := range page {
+		op := &page[i]
 		state, err := c.flowState(ctx, op)
 		if err != nil {
 			return nil, err
@@ -425,7 +404,6 @@ func (c *Control) ListFlowOperations(ctx context.Context, _ wire.Caller, in *wir
 			FlowOperationId: &op.ID, FlowOperationType: &op.Type, FlowOperationStatus: wire.Ptr(state.status),
 			FlowRequestTimestamp: &wire.Time{Time: state.pickedAt},
 		})
-		last = place
 	}
 	return out, nil
 }

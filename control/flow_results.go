@@ -13,11 +13,7 @@ import (
 	"github.com/sluicefw/sluice/store"
 )
 
-// flowPlace orders operations as they are listed: it grows from the newest to
-// the oldest.
-func flowPlace(op *resource.FlowOperation) string {
-	return fmt.Sprintf("%020d %s", uint64(math.MaxInt64)-uint64(op.Started.UnixNano()), op.ID)
-}
+func flowPlace(op *resource.FlowOperation) string { return newestFirst(op.Started, op.ID) }
 
 // flowCursor is a place in the results of an operation: the flow with this
 // index in a chunk of a report's node. It stands in page tokens as "1.0.100".

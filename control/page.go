@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 )
@@ -69,4 +71,9 @@ func pageOf[T any](p pager, all []T, place func(*T) string) (page []T, next *str
 		page = append(page, all[i])
 	}
 	return page, nil
+}
+
+// newestFirst is the place of something in a list that begins with the newest.
+func newestFirst(made time.Time, id string) string {
+	return fmt.Sprintf("%020d %s", math.MaxInt64-made.UnixNano(), id)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -62,6 +63,7 @@ func child(options string) error {
 	if err := json.Unmarshal([]byte(options), &in); err != nil {
 		return err
 	}
+	in.Logger = slog.New(slog.DiscardHandler)
 	d, err := New(context.Background(), in.Options)
 	if err != nil {
 		return err
@@ -174,8 +176,8 @@ func TestNothingIsLost(t *testing.T) {
 			if doubled > 0 && !c.twice {
 				t.Errorf("%d records arrived more than once", doubled)
 			}
-			if network.cut.Load() == 0 || network.refused.Load() == 0 {
-				t.Error("the network was never bad: this shows nothing")
+			if total == 0 || network.cut.Load() == 0 || network.refused.Load() == 0 {
+				t.Error("no records, or the network was never bad: this shows nothing")
 			}
 		})
 	}
@@ -226,8 +228,8 @@ func runChild(t *testing.T, o Options, life int, requests <-chan struct{}) (spoo
 	}
 	<-killed
 	cmd.Wait()
-	if spooled == 0 || errs.Len() > 0 {
-		t.Errorf("child told of %d records: %s", spooled, errs.String())
+	if errs.Len() > 0 {
+		t.Errorf("child: %s", errs.String())
 	}
 	return spooled
 }

@@ -273,6 +273,6 @@ func (d *Destination) failed(err error) {
 	}
 	d.mu.Unlock()
 	if !quiet {
-		d.logger.Warn("log records cannot be delivered; they wait in the spool", slog.Any("error", err))
+		d.logger.Warn("log delivery fails and is tried again; records wait in the spool", slog.Any("error", err))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -374,17 +375,21 @@ func TestPutDoesNotAllocate(t *testing.T) {
 	s := openTest(t, t.TempDir(), 64<<20)
 	defer closeTest(t, s)
 	line := []byte(strings.Repeat("x", 500))
-	s.mu.Lock()
-	s.pending = make([]byte, 0, 4<<20)
-	s.mu.Unlock()
-	s.mu.Lock() // keep the goroutine from taking the buffer
-	defer s.mu.Unlock()
-	if n := testing.AllocsPerRun(1000, func() {
-		s.pending = appendRecord(s.pending, 1, line)
+	const runs = 1000
+	for range 4 { // both buffers grow
+		s.mu.Lock()
+		s.pending = slices.Grow(s.pending, 2*runs*len(line))
+		s.mu.Unlock()
+		putTest(t, s, "grown")
+		flushTest(t, s)
+	}
+	if n := testing.AllocsPerRun(runs, func() {
+		if !s.put(line, 1) {
+			t.Fatal("refused")
+		}
 	}); n != 0 {
 		t.Errorf("%v allocations a record", n)
 	}
-	s.pending = s.pending[:0]
 }
 
 // A segment from anywhere is read without panic, within its bounds, and a spool

@@ -43,10 +43,10 @@ func (r Reason) String() string { return reasonNames[r] }
 type Flow[S any] struct {
 	Key Key
 
-	packetsHi [2]uint8 // packets are 40-bit counters, to keep the entry small
-	next      uint32   // slot+1 of the next entry in the bucket, or in the free list
-	epoch     uint32   // the newest flush that this flow has met; 0 marks a free slot
-	packetsLo [2]uint32
+	packetsHi [2]uint8  // packets are 40-bit counters, to keep the entry small
+	next      uint32    // slot+1 of the next entry in the bucket
+	epoch     uint32    // the newest flush that this flow has met; 0 marks a free slot
+	packetsLo [2]uint32 // of a vacant slot, the first is slot+1 of the next one
 
 	State S // the owner's
 

@@ -84,45 +84,11 @@ func (t *Table[S]) judge(f *Flow[S]) *Operation[S] {
 // Sweeping reports whether an operation still has flows to visit.
 func (t *Table[S]) Sweeping() bool { return len(t.ops) > 0 }
 
-// warmSlots is how many flows Sweep loads ahead during an operation.
-const warmSlots = 16
-
-// warm touches what ending the next flows will need. Their bucket, its first
-// entry and their grave lie anywhere in memory: asked for one after the other, as
-// end does, each is waited for; asked for together they come together. That
-// takes a third off the flush of most of a million flows.
-func (t *Table[S]) warm() {
-	var hashes [warmSlots]uint64
-	n := 0
-	for slot := t.hand; slot < min(t.hand+warmSlots, t.used); slot++ {
-		if f := t.at(slot); f.epoch != 0 && f.epoch != t.epoch {
-			hashes[n] = f.Key.hash(&t.seed)
-			n++
-		}
-	}
-	var sum uint32
-	for _, h := range hashes[:n] {
-		if t.graves.slots != nil {
-			sum ^= t.graves.slots[h&uint64(len(t.graves.slots)-1)].tag
-		}
-		sum ^= t.buckets[h&uint64(len(t.buckets)-1)]
-	}
-	for _, h := range hashes[:n] {
-		if link := t.buckets[h&uint64(len(t.buckets)-1)]; link != 0 {
-			sum ^= t.at(int(link - 1)).next
-		}
-	}
-	t.warmth = sum
-}
-
 // Sweep visits at most n slots: it ends flows whose idle time is over and
 // carries on the operations that were taken up. It returns an operation that
 // is now complete, or nil; call it again for the next.
 func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
-	for i := range min(n, t.used) {
-		if i%warmSlots == 0 && len(t.ops) > 0 {
-			t.warm()
-		}
+	for range min(n, t.used) {
 		if len(t.ops) > 0 && t.ops[0].left <= 0 {
 			break
 		}
@@ -132,7 +98,7 @@ func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
 		slot := t.hand
 		t.hand++
 		f := t.at(slot)
-		if f.epoch != 0 && !t.stale(f, now) {
+		if f.epoch != 0 && !t.stale(f, slot, now) {
 			for _, op := range t.ops {
 				if !op.flush && slot < op.slots && op.left > 0 && t.chosen(op, f) {
 					op.emit(f)

@@ -52,8 +52,6 @@ type Table[S any] struct {
 	ops   []*Operation[S] // taken up and not yet swept, oldest first
 	hand  int             // next slot to sweep
 
-	warmth uint32 // keeps the loads of warm from being optimised away
-
 	graves graves
 }
 
@@ -98,7 +96,11 @@ func (t *Table[S]) Find(k *Key, now int64) (*Flow[S], packet.Dir) {
 			}
 			dir = packet.ToClient
 		}
-		if t.stale(f, now) {
+		if f.epoch == 0 { // a vacant slot that is still in the chain, see end
+			link = f.next
+			continue
+		}
+		if t.stale(f, int(link-1), now) {
 			return nil, 0
 		}
 		return f, dir
@@ -106,11 +108,11 @@ func (t *Table[S]) Find(k *Key, now int64) (*Flow[S], packet.Dir) {
 	return nil, 0
 }
 
-// stale ends f if a flush chose it or its idle time is over.
-func (t *Table[S]) stale(f *Flow[S], now int64) bool {
+// stale ends f, in slot, if a flush chose it or its idle time is over.
+func (t *Table[S]) stale(f *Flow[S], slot int, now int64) bool {
 	if f.epoch != t.epoch {
 		if op := t.judge(f); op != nil {
-			t.end(f, Flushed, op)
+			t.end(f, slot, Flushed, op)
 			return true
 		}
 	}
@@ -119,7 +121,7 @@ func (t *Table[S]) stale(f *Flow[S], now int64) bool {
 		if t.owner.Closed(f) {
 			reason = Closed
 		}
-		t.end(f, reason, nil)
+		t.end(f, slot, reason, nil)
 		return true
 	}
 	return false
@@ -137,7 +139,9 @@ func (t *Table[S]) Insert(k *Key, now int64) *Flow[S] {
 	var slot int
 	if t.free != 0 {
 		slot = int(t.free - 1)
-		t.free = t.at(slot).next
+		old := t.at(slot)
+		t.free = old.packetsLo[0]
+		t.unlink(old)
 	} else {
 		slot = t.used
 		if slot>>chunkBits == len(t.chunks) {
@@ -145,7 +149,7 @@ func (t *Table[S]) Insert(k *Key, now int64) *Flow[S] {
 		}
 		t.used++
 	}
-	bucket := &t.buckets[k.hash(&t.seed)&uint64(len(t.buckets)-1)]
+	bucket := t.bucket(k)
 	f := t.at(slot)
 	*f = Flow[S]{Key: *k, next: *bucket, epoch: t.epoch, First: now, Last: now}
 	*bucket = uint32(slot + 1)
@@ -164,13 +168,14 @@ func (t *Table[S]) evictOne(now int64) bool {
 		if t.evict >= t.used {
 			t.evict = 0
 		}
-		f := t.at(t.evict)
+		slot := t.evict
 		t.evict++
-		if t.stale(f, now) {
+		f := t.at(slot)
+		if t.stale(f, slot, now) {
 			return true
 		}
 		if !t.owner.Assured(f) {
-			t.end(f, Evicted, nil)
+			t.end(f, slot, Evicted, nil)
 			return true
 		}
 	}
@@ -178,38 +183,63 @@ func (t *Table[S]) evictOne(now int64) bool {
 }
 
 // End takes a flow out of the table.
-func (t *Table[S]) End(f *Flow[S], reason Reason) { t.end(f, reason, nil) }
+func (t *Table[S]) End(f *Flow[S], reason Reason) { t.end(f, t.slotOf(f), reason, nil) }
 
-func (t *Table[S]) end(f *Flow[S], reason Reason, op *Operation[S]) {
+// end tells of the end of f, in slot, and vacates the slot.
+//
+// The entry stays in its bucket's chain until the slot is used again. Taking it
+// out would touch the bucket and the entries before it, which lie anywhere in
+// memory: that is most of what ending a flow costs, and a sweep that ends
+// most of a million flows would pay it a million times in a row. As it is, a new flow
+// pays it, and chains never hold more entries than the table has slots.
+func (t *Table[S]) end(f *Flow[S], slot int, reason Reason, op *Operation[S]) {
 	if op != nil {
 		op.emit(f)
 	}
 	t.owner.Ended(f, reason, op)
-	h := f.Key.hash(&t.seed)
 	if f.Key.Proto == packet.ProtoTCP {
-		t.graves.bury(h, reason, op.number(), t.limit)
+		t.graves.bury(f.Key.hash(&t.seed), reason, op.number(), t.limit)
 	}
-	link := &t.buckets[h&uint64(len(t.buckets)-1)]
+	f.epoch = 0
+	f.packetsLo[0] = t.free
+	t.free = uint32(slot + 1)
+	t.live--
+}
+
+// bucket returns the head of the chain that k belongs to.
+func (t *Table[S]) bucket(k *Key) *uint32 {
+	return &t.buckets[k.hash(&t.seed)&uint64(len(t.buckets)-1)]
+}
+
+// unlink takes an entry out of its chain.
+func (t *Table[S]) unlink(f *Flow[S]) {
+	link := t.bucket(&f.Key)
 	for {
 		g := t.at(int(*link - 1))
 		if g == f {
-			break
+			*link = f.next
+			return
 		}
 		link = &g.next
 	}
-	slot := *link
-	*link = f.next
-	f.epoch = 0
-	f.next = t.free
-	t.free = slot
-	t.live--
+}
+
+// slotOf finds the slot of an entry.
+func (t *Table[S]) slotOf(f *Flow[S]) int {
+	for link := *t.bucket(&f.Key); ; {
+		g := t.at(int(link - 1))
+		if g == f {
+			return int(link - 1)
+		}
+		link = g.next
+	}
 }
 
 // EndAll ends every flow: at shutdown, or when a firewall is removed.
 func (t *Table[S]) EndAll(reason Reason) {
 	for slot := range t.used {
 		if f := t.at(slot); f.epoch != 0 {
-			t.end(f, reason, nil)
+			t.end(f, slot, reason, nil)
 		}
 	}
 }

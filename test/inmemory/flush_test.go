@@ -4,6 +4,7 @@ package inmemory_test
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"syscall"
@@ -121,6 +122,33 @@ func TestFlush(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOldFlowsKeepOldRules: rules that look into every packet act on new flows only,
+// however often they change.
+func TestOldFlowsKeepOldRules(t *testing.T) {
+	r := rig.Start(t, rig.Setup{})
+	f := families[0]
+	d, e := r.Download(f.client, f.server), r.Echo(f.client, f.udp)
+	e.Say(rig.Text)
+	for _, proto := range []string{"tcp", "udp"} {
+		r.SetRules(`drop ` + proto + ` any any -> any any (content:"` + rig.Text + `"; sid:2;)`)
+		if err := d.Next(); err != nil {
+			t.Errorf("the %s rule ends an old download: %v", proto, err)
+		}
+		e.Say(rig.Text)
+
+		dropped := r.Metric("sluice_dropped_packets_total", `reason="rule"`)
+		c, err := r.Net.Inside().Dial(r.Ctx, proto, rig.AddrPort(f.fresh()), rig.AddrPort(map[string]string{"tcp": f.server, "udp": f.udp}[proto]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, rig.Text); err != nil {
+			t.Fatal(err)
+		}
+		r.Until("the rule drops the new flow", func() bool { return r.Metric("sluice_dropped_packets_total", `reason="rule"`) > dropped })
 	}
 }
 

@@ -6,4 +6,9 @@
 // with ! or * and one of SYN, FIN and RST (it then skips packets with none of
 // them), and a payload whose only content is negated and has a place (the place
 // is ignored).
+//
+// Known to differ, and why the agreement is not 100%: where it only looks on,
+// Suricata inspects a stream in chunks that do not overlap, so a rule with several
+// contents may miss what lies in two of them, and a negated content does not see
+// what came before; Sluice looks back 2560 bytes in both modes, as Suricata does inline.
 package oracle

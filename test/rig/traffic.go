@@ -14,6 +14,9 @@ import (
 // Chunk is how many bytes of a download come at a time: some thirty packets.
 const Chunk = 40 << 10
 
+// Text is what downloads consist of, over and over.
+const Text = "0123456789abcdef"
+
 // Download is a response over HTTP whose next Chunk the server sends when the
 // test asks for it.
 type Download struct {
@@ -33,7 +36,7 @@ func (r *Rig) Download(client, server string) *Download {
 		r.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(r.Ctx)
-	text := bytes.Repeat([]byte("0123456789abcdef"), Chunk/16)
+	text := bytes.Repeat([]byte(Text), Chunk/len(Text))
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		for {
 			if _, err := w.Write(text); err != nil {
