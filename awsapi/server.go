@@ -32,9 +32,10 @@ type Options struct {
 	//
 	//	ListFirewalls(context.Context, wire.Caller, *wire.ListFirewallsRequest) (*wire.ListFirewallsResponse, error)
 	//
-	// Operations that it lacks are answered with UnknownOperationException. Errors
-	// that are a *wire.Error go to the client; others are logged and the
-	// client learns of an InternalServerError only.
+	// Operations that it lacks are for its Fallback, if it has one, and else
+	// answered with UnknownOperationException. Errors that are a *wire.Error go to
+	// the client; others are logged and the client learns of an
+	// InternalServerError only.
 	//
 	// A method ListTagsForResource also tells what tags a resource has when a
 	// policy asks for them.

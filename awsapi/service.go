@@ -35,16 +35,33 @@ type tagLister interface {
 	ListTagsForResource(context.Context, wire.Caller, *wire.ListTagsForResourceRequest) (*wire.ListTagsForResourceResponse, error)
 }
 
+// Fallback is implemented by services that answer operations which they have no
+// method for.
+type Fallback interface {
+	// Fallback carries out op. in is what op.NewRequest allocated; out must be
+	// what op.NewResponse allocates.
+	Fallback(ctx context.Context, caller wire.Caller, op *wire.Operation, in any) (out any, err error)
+}
+
 // newService finds the operations that v implements. It fails when a method has
 // an operation's name but not its types.
 func newService(v any) (*service, error) {
+	fallback, _ := v.(Fallback)
 	s := &service{handlers: make(map[string]handler)}
 	bind(v, func(target string, h handler) { s.handlers[target] = h })
 	for _, op := range wire.Operations() {
+		if s.handlers[op.Target()] != nil {
+			continue
+		}
 		// Two prefixes may share an operation's name; its Go name is its request's.
 		name := strings.TrimSuffix(reflect.TypeOf(op.NewRequest()).Elem().Name(), "Request")
-		if m, ok := reflect.TypeOf(v).MethodByName(name); ok && s.handlers[op.Target()] == nil {
+		if m, ok := reflect.TypeOf(v).MethodByName(name); ok {
 			return nil, fmt.Errorf("awsapi: %T.%s has type %s, want func(context.Context, wire.Caller, *wire.%[2]sRequest) (*wire.%[2]sResponse, error)", v, name, m.Type)
+		}
+		if fallback != nil {
+			s.handlers[op.Target()] = func(ctx context.Context, caller wire.Caller, in any) (any, error) {
+				return fallback.Fallback(ctx, caller, &op, in)
+			}
 		}
 	}
 	s.tags, _ = v.(tagLister)

@@ -140,7 +140,7 @@ func TestFlowScope(t *testing.T) {
 	fail(w, w.StartFlowFlush, errInvalid, "AvailabilityZone, VpcEndpointId cannot exist together", "%s", start(`"AvailabilityZone":"us-east-1a","VpcEndpointId":"vpce-1",`))
 	fail(w, w.StartFlowFlush, errInvalid, "AvailabilityZone is invalid, parameter: [us-east-1c], context: AvailabilityZone", "%s", start(`"AvailabilityZone":"us-east-1c",`))
 	fail(w, w.StartFlowFlush, errInvalid, "VpcEndpointId is invalid, parameter: [vpce-1], context: VpcEndpointId", "%s", start(`"VpcEndpointId":"vpce-1",`))
-	fail(w, w.StartFlowFlush, errMissing, "", "%s", start(`"VpcEndpointAssociationArn":"arn:aws:x",`))
+	fail(w, w.StartFlowFlush, errInvalid, "Resource ARN has an invalid format", "%s", start(`"VpcEndpointAssociationArn":"arn:aws:x",`))
 	id := *do(w, w.StartFlowFlush, "%s", start(`"VpcEndpointId":"`+endpoint+`",`)).FlowOperationId
 	d := do(w, w.DescribeFlowOperation, `{"FirewallArn":%q,"FlowOperationId":%q,"VpcEndpointId":%q}`, firewall, id, endpoint)
 	if *d.VpcEndpointId != endpoint || *d.AvailabilityZone != "us-east-1b" || d.FlowOperation.MinimumFlowAgeInSeconds != nil {

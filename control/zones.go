@@ -61,8 +61,6 @@ func (c *Control) keepsZones(ctx context.Context, t *store.Txn, f *resource.Fire
 	return nil
 }
 
-
-
 // AssociateAvailabilityZones adds zones to those that a firewall serves. AWS:
 // only for firewalls of transit gateways; here any firewall can have them.
 func (c *Control) AssociateAvailabilityZones(ctx context.Context, caller wire.Caller, in *wire.AssociateAvailabilityZonesRequest) (*wire.AssociateAvailabilityZonesResponse, error) {

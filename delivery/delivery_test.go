@@ -51,14 +51,14 @@ func TestS3(t *testing.T) {
 		b := &bucket{objects: map[string]string{}}
 		f := &fake{t: t, handler: b.serve}
 		d := newTest(t, f.options(t.TempDir(), S3, map[string]string{"bucketName": "logs"}))
-		time.Sleep(13*time.Hour + 7*time.Minute + 30*time.Second)
+		f.elapse(13*time.Hour + 7*time.Minute + 30*time.Second)
 		logTest(t, d, "a")
-		time.Sleep(2 * time.Minute) // 13:09:30
+		f.elapse(2 * time.Minute) // 13:09:30
 		logTest(t, d, "b")
 		if len(b.order) != 0 {
 			t.Errorf("objects before the five minutes are over: %q", b.order)
 		}
-		time.Sleep(time.Minute) // 13:10:30
+		f.elapse(time.Minute) // 13:10:30
 		logTest(t, d, "c")
 		if s := balanced(t, d); s.Delivered != 2 || s.Waiting != 1 || s.Oldest.Minute() != 10 {
 			t.Errorf("after the first slot: %+v", s)
@@ -105,7 +105,7 @@ func TestS3Size(t *testing.T) {
 			logTest(t, d, line)
 		}
 		f.set(false)
-		time.Sleep(2 * time.Minute) // the longest pause between attempts
+		f.elapse(2 * time.Minute) // the longest pause between attempts
 		if len(b.order) != 1 || len(b.objects[b.order[0]]) != s3Bytes {
 			t.Errorf("%d objects before the slot is over, %+v", len(b.order), d.Stats())
 			for _, o := range b.objects {
@@ -161,9 +161,9 @@ func TestAway(t *testing.T) {
 		o := f.options(dir, S3, map[string]string{"bucketName": "logs"})
 		d := newTest(t, o)
 		logTest(t, d, "a")
-		time.Sleep(10 * time.Minute)
+		f.elapse(10 * time.Minute)
 		f.set(true)
-		time.Sleep(time.Hour)
+		f.elapse(time.Hour)
 		if n := f.set(true); n < 60 || n > 125 {
 			t.Errorf("%d attempts in an hour: pauses are to be 30 to 60 s", n)
 		}
@@ -282,11 +282,11 @@ func TestCloudWatch(t *testing.T) {
 		g := &logGroup{t: t, streams: map[string][]string{}}
 		f := &fake{t: t, handler: g.serve}
 		d := newTest(t, f.options(t.TempDir(), CloudWatchLogs, map[string]string{"logGroup": "g"}))
-		time.Sleep(59*time.Minute + 59*time.Second)
+		f.elapse(59*time.Minute + 59*time.Second)
 		logTest(t, d, "last of the hour")
-		time.Sleep(1 * time.Second)
+		f.elapse(1 * time.Second)
 		logTest(t, d, "first of the hour")
-		time.Sleep(4 * time.Second)
+		f.elapse(4 * time.Second)
 		if got := fmt.Sprint(g.streams); got != "map[/aws/network-firewall/alert/edge_2000-01-01-00:[last of the hour] /aws/network-firewall/alert/edge_2000-01-01-01:[first of the hour]]" {
 			t.Error(got)
 		}
@@ -385,7 +385,7 @@ func TestFirehose(t *testing.T) {
 		f := &fake{t: t, handler: s.serve}
 		d := newTest(t, f.options(t.TempDir(), KinesisDataFirehose, map[string]string{"deliveryStream": "s"}))
 		logTest(t, d, "a", "slow b", "c", "slow d")
-		time.Sleep(10 * time.Second)
+		f.elapse(10 * time.Second)
 		if want := []string{"a\n", "c\n", "slow b\n", "slow d\n"}; !slices.Equal(s.got, want) {
 			t.Errorf("got %q, want %q", s.got, want)
 		}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // fake answers requests in memory, so that tests can move time by hand: a socket
@@ -107,4 +109,13 @@ func balanced(t testing.TB, d *Destination) Stats {
 		t.Errorf("counts do not add up: %+v", s)
 	}
 	return s
+}
+
+// elapse moves the time of a bubble and waits until everything has seen it. What
+// the handler keeps is the caller's between two calls.
+func (f *fake) elapse(d time.Duration) {
+	f.mu.Lock() // orders what the caller has read before what the handler writes
+	f.mu.Unlock()
+	time.Sleep(d)
+	synctest.Wait()
 }

@@ -127,8 +127,8 @@ func TestGuide(t *testing.T) {
 		has  []string
 		not  string
 	}{
-		{"terminal", true, nil, " live, ", []string{"\x1b[1m", "flows ", "packets ", "dropped 0"}, ""},
-		{"terminal without colours", true, []string{"--no-color"}, " live, ", []string{"flows "}, "\x1b[1m"},
+		{"terminal", true, nil, " resets 0", []string{"\x1b[1m", "flows ", "packets ", "dropped 0"}, ""},
+		{"terminal without colours", true, []string{"--no-color"}, " resets 0", []string{"flows "}, "\x1b[1m"},
 		{"pipe", false, nil, "Ctrl-C ends it", []string{"sluice flows flush --dst $NET"}, "\x1b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -77,7 +77,7 @@ $ aws network-firewall update-rule-group --rule-group-name $GROUP \
 $   --type STATEFUL --update-token $TOKEN --rules \
 $   "reject tcp any any -> $NET any (msg:\"off limits\"; sid:2;)"
 
-# 4  Cut them: from its next packet on, a flushed connection is reset.
+# 4  Cut them: with its next packet, each connection is reset (see below).
 $ sluice flows flush --dst $NET
 
 # 5  The same from Python.
@@ -123,20 +123,18 @@ func watch(ctx context.Context, env cli.Env, out *printer, w *world) error {
 			return fmt.Errorf("collect metrics: %w", err)
 		}
 	}
-	var rate, last uint64
-	for first := true; ; first = false {
+	for {
 		now, err := readTotals(registry)
 		if err != nil {
 			return err
 		}
-		if !first {
-			rate = now.packets - last
-		}
-		last = now.packets
 		s := w.hosts.Snapshot()
-		line := fmt.Sprintf("flows %s  packets %s (%s/s)  dropped %s │ %d live, %d reset, %d refused",
-			thousands(now.flows), thousands(now.packets), thousands(rate), thousands(now.dropped),
-			s.Count(hosts.Live), s.Count(hosts.Reset), s.Count(hosts.Refused))
+		resets := 0 // a client is in this state for a moment only, so all are counted
+		for i := range s {
+			resets += s[i].Times[hosts.Reset]
+		}
+		line := fmt.Sprintf("flows %s  packets %s  dropped %s │ clients: live %d  refused %d  resets %d",
+			thousands(now.flows), thousands(now.packets), thousands(now.dropped), s.Count(hosts.Live), s.Count(hosts.Refused), resets)
 		if env.Width > 0 {
 			line = truncate(line, env.Width-1)
 		}

@@ -12,8 +12,13 @@ import (
 // exception applies the stream exception policy to a midstream TCP packet. It
 // reports whether the packet may open a flow.
 func (w *worker) exception(in *pktio.Packet) bool {
-	w.cause, w.causeOperation = w.causeOf()
+	var flush flushed
+	w.cause, flush = w.causeOf()
+	w.causeOperation = flush.id
 	policy := w.program.Exception
+	if flush.exception != nil {
+		policy = *flush.exception
+	}
 	w.n[cException+int(policy)*int(NumCauses)+int(w.cause)] += uint64(w.packets)
 	switch policy {
 	case detect.ExceptionDrop:
@@ -30,24 +35,24 @@ func (w *worker) exception(in *pktio.Packet) bool {
 	return true
 }
 
-// causeOf says why the packet at hand belongs to no flow.
-func (w *worker) causeOf() (Cause, string) {
+// causeOf says why the packet at hand belongs to no flow, and by which flush.
+func (w *worker) causeOf() (Cause, flushed) {
 	if g, ok := w.table.Grave(&w.key); ok {
 		switch g.Reason {
 		case flow.Flushed:
-			return CauseFlushed, w.flushID(g.Op)
+			return CauseFlushed, w.flushOf(g.Op)
 		case flow.Timeout:
-			return CauseIdle, ""
+			return CauseIdle, flushed{}
 		case flow.Closed, flow.Reused:
-			return CauseClosed, ""
+			return CauseClosed, flushed{}
 		case flow.Evicted:
-			return CauseEvicted, ""
+			return CauseEvicted, flushed{}
 		}
 	}
 	if !w.opt.PacketClock && w.now-w.started < int64(w.program.TCPIdle) {
-		return CauseRestart, ""
+		return CauseRestart, flushed{}
 	}
-	return CauseUnknown, ""
+	return CauseUnknown, flushed{}
 }
 
 // reject answers the packet at hand as action says.

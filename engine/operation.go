@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/eve"
 )
@@ -18,6 +19,18 @@ type Operation struct {
 	Filters []flow.Filter // at least one; a flow is chosen if any matches
 	MinAge  time.Duration
 	Limit   int // flows kept in the result; more are counted, and flushed, all the same
+
+	Protect []flow.Filter // flows that any of these matches are left alone
+	Either  bool          // filters match in either direction of a flow
+	Stale   bool          // only flows that the newest program would not admit any more
+
+	// Exception, if set, is what packets of flushed flows meet instead of the
+	// program's stream exception policy.
+	Exception *detect.Exception
+
+	// Page, if set, keeps only the flows of one page of a sorted list, whatever
+	// Limit says. Captures only.
+	Page *Page
 }
 
 // OperationResult is what an operation came to.
@@ -26,6 +39,7 @@ type OperationResult struct {
 	Swept   time.Time // when the last worker had visited its whole table
 	Flows   int       // flows that were chosen
 	Stored  int       // of those, how many are in Chunks
+	Bytes   uint64    // of the chosen flows, both directions
 	Chunks  [][]FlowRecord
 }
 
@@ -36,8 +50,10 @@ const chunkSize = 2048
 // is closed.
 type share struct {
 	op     flow.Operation[state]
-	id     string
+	ask    *Operation
 	limit  *atomic.Int64 // records that may still be kept, by all workers
+	page   *pageKeeper   // nil unless ask.Page is set
+	bytes  uint64
 	taken  time.Time
 	swept  time.Time
 	flows  int
@@ -67,9 +83,14 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 	limit.Store(int64(op.Limit))
 	shares := make([]*share, 0, len(workers))
 	for _, w := range workers {
-		s := &share{id: op.ID, limit: &limit, done: make(chan struct{})}
-		s.op = flow.Operation[state]{Filters: op.Filters, MinAge: int64(op.MinAge), Number: number}
-		if !w.send(ctx, func() { w.take(s, op.Flush) }) {
+		s := &share{ask: &op, limit: &limit, done: make(chan struct{})}
+		if op.Page != nil {
+			s.page = &pageKeeper{page: op.Page}
+		}
+		s.op = flow.Operation[state]{
+			Filters: op.Filters, MinAge: int64(op.MinAge), Number: number, Protect: op.Protect, Either: op.Either,
+		}
+		if !w.send(ctx, func() { w.take(s) }) {
 			if ctx.Err() != nil {
 				if op.Flush {
 					go e.logFlushed(shares, op.ID)
@@ -99,6 +120,10 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 			res.Swept = s.swept
 		}
 		res.Flows += s.flows
+		res.Bytes += s.bytes
+		if s.page != nil {
+			s.chunks = [][]FlowRecord{s.page.records}
+		}
 		for _, c := range s.chunks {
 			res.Stored += len(c)
 		}
@@ -179,14 +204,17 @@ func (w *worker) send(ctx context.Context, f func()) bool {
 }
 
 // take takes an operation up, between two batches.
-func (w *worker) take(s *share, flush bool) {
+func (w *worker) take(s *share) {
 	s.taken = time.Now()
 	if !w.opt.PacketClock {
 		w.now = w.clock(s.taken)
 	}
 	s.op.Emit = func(f *flowEntry) { s.add(w, f) }
+	if s.ask.Stale {
+		s.op.Choose = func(f *flowEntry) bool { return w.stale(f) != nil }
+	}
 	w.shares = append(w.shares, s)
-	if flush {
+	if s.ask.Flush {
 		w.remember(s)
 		w.table.Flush(&s.op, w.now)
 	} else {
@@ -196,8 +224,9 @@ func (w *worker) take(s *share, flush bool) {
 
 // flushed is a flush with the number that graves know it by.
 type flushed struct {
-	number uint16
-	id     string
+	number    uint16
+	id        string
+	exception *detect.Exception
 }
 
 // rememberedFlushes is how many operations back a flush keeps its id for
@@ -205,19 +234,24 @@ type flushed struct {
 const rememberedFlushes = 1024
 
 func (w *worker) remember(s *share) {
-	w.flushes[s.op.Number%rememberedFlushes] = flushed{s.op.Number, s.id}
+	w.flushes[s.op.Number%rememberedFlushes] = flushed{s.op.Number, s.ask.ID, s.ask.Exception}
 }
 
-// flushID returns the id of a flush, or "" when it is too long ago.
-func (w *worker) flushID(number uint16) string {
+// flushOf returns a flush by its number; it is zero when that is too long ago.
+func (w *worker) flushOf(number uint16) flushed {
 	if f := &w.flushes[number%rememberedFlushes]; f.number == number {
-		return f.id
+		return *f
 	}
-	return ""
+	return flushed{}
 }
 
 func (s *share) add(w *worker, f *flowEntry) {
 	s.flows++
+	s.bytes += f.Bytes[0] + f.Bytes[1]
+	if s.page != nil {
+		s.page.add(w, f)
+		return
+	}
 	w.kept = s.limit.Add(-1) >= 0
 	if !w.kept {
 		return

@@ -326,25 +326,12 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 	if !d.Any() {
 		return
 	}
-	tcp := f.Key.Proto == packet.ProtoTCP
 	for family := range detect.NumFamilies {
 		if !d.Drop[family] && !d.Alert[family] {
 			continue
 		}
-		// Connectionless protocols have no handshake that must get through, so
-		// every family takes them at once, and fragments without a TCP header too.
-		applies := true
-		if tcp && w.pkt.L4 != nil {
-			switch family {
-			case detect.Established:
-				applies = est
-			case detect.EstablishedApp:
-				applies = est && f.State.has(appKnown)
-			case detect.EstablishedToServer:
-				applies = est && f.State.has(appKnown) && dir == packet.ToServer
-			}
-		}
-		if !applies {
+		// Fragments without a TCP header are taken at once, too.
+		if w.pkt.L4 != nil && !defaultApplies(family, f, est, dir) {
 			continue
 		}
 		action := detect.Pass

@@ -108,6 +108,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.reclaim(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	e.inService.Store(true)
 	return s, nil
 }
 
@@ -241,7 +242,6 @@ func (e *embedded) start(ctx context.Context, c *embed.Config, limit time.Durati
 	}
 	select {
 	case <-e.server.Server.ReadyNotify():
-		e.inService.Store(true)
 		return nil
 	case <-e.failure.ch:
 		return startFailed(c.Dir, e.failure.get())

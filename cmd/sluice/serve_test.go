@@ -187,6 +187,12 @@ func TestServe(t *testing.T) {
 		t.Errorf("after SIGTERM: %v", err)
 	}
 	p.line(t, "engine ends")
+	p.line(t, "msg=stopping")
+	for p.out.Scan() { // to the end of both processes
+		if strings.Contains(p.out.Text(), "level=ERROR") {
+			t.Errorf("an orderly end is logged as an error: %s", p.out.Text())
+		}
+	}
 	if id := identity(t, dir); id != "" {
 		t.Errorf("an engine is left: %s", id)
 	}

@@ -5,7 +5,13 @@ package flow
 type Operation[S any] struct {
 	Filters []Filter // a flow is chosen if any of them matches
 	MinAge  int64    // nanoseconds; younger flows are left alone
-	Number  uint16   // the owner's short name for it, remembered for midstream packets; 0 for none
+	Protect []Filter // flows that any of these matches are left alone
+	Either  bool     // filters are tried in the flow's reverse direction too
+
+	// Choose, if set, must agree too. It is asked last.
+	Choose func(f *Flow[S]) bool
+
+	Number uint16 // the owner's short name for it, remembered for midstream packets; 0 for none
 
 	// Emit is called for each chosen flow, once, from the table's goroutine.
 	// For a flush this is the moment the flow ends.
@@ -41,8 +47,21 @@ func (t *Table[S]) chosen(op *Operation[S], f *Flow[S]) bool {
 	if t.owner.Closed(f) || op.takenUp-f.Last > t.owner.IdleTimeout(f) {
 		return false
 	}
-	for i := range op.Filters {
-		if op.Filters[i].Match(&f.Key) {
+	return op.matches(op.Filters, &f.Key) && !op.matches(op.Protect, &f.Key) && (op.Choose == nil || op.Choose(f))
+}
+
+func (op *Operation[S]) matches(filters []Filter, k *Key) bool {
+	for i := range filters {
+		if filters[i].Match(k) {
+			return true
+		}
+	}
+	if !op.Either {
+		return false
+	}
+	r := k.Reverse()
+	for i := range filters {
+		if filters[i].Match(&r) {
 			return true
 		}
 	}

@@ -57,7 +57,7 @@ var layout = []struct{ pkg, imports string }{
 	{"iam", "awsapi/wire resource store github.com/go-json-experiment/json"},
 	{"node", "awsapi/wire resource store engine engine/packet engine/flow engine/detect pktio policy eve metrics delivery github.com/prometheus/"},
 	{"control", "awsapi/wire resource store policy iam github.com/google/uuid"},
-	{"audit", "awsapi/wire resource store"},
+	{"audit", "awsapi/wire eve resource store github.com/google/uuid"},
 	{"awsapi/sigv4", "awsapi/wire"},
 	{"awsapi/credentials", ""},
 	{"awsapi", "awsapi/wire awsapi/sigv4 iam audit control github.com/google/uuid"},

@@ -1,0 +1,78 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/resource"
+)
+
+func TestEndpointAssociationLife(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits.EndpointAssociations = 2 })
+	f := w.newFirewall("f", w.strictPolicy("p"), "subnet-a", "subnet-b")
+	const create = `{"FirewallArn":%q,"VpcId":"vpc-0b","SubnetMapping":{"SubnetId":%q}}`
+	fail(w, w.CreateVpcEndpointAssociation, errMissing, "", create, f+"x", "subnet-b")
+	fail(w, w.CreateVpcEndpointAssociation, errInvalid, "SubnetId cannot be null or empty", create, f, "")
+
+	created := do(w, w.CreateVpcEndpointAssociation, `{"FirewallArn":%q,"VpcId":"vpc-0b","SubnetMapping":{"SubnetId":"subnet-b","IPAddressType":"IPV6"},"Description":"d","Tags":[{"Key":"a","Value":"1"}]}`, f)
+	a := created.VpcEndpointAssociation
+	if want := "arn:aws:network-firewall:us-east-1:" + w.scope.Account + ":vpc-endpoint-association/" + *a.VpcEndpointAssociationId; *a.VpcEndpointAssociationArn != want {
+		t.Errorf("ARN %s, want %s", *a.VpcEndpointAssociationArn, want)
+	}
+	if s := created.VpcEndpointAssociationStatus; *s.Status != "PROVISIONING" || s.AssociationSyncState != nil || *a.VpcId != "vpc-0b" || *a.FirewallArn != f {
+		t.Errorf("created %+v %+v", a, s)
+	}
+	arn := *a.VpcEndpointAssociationArn
+	if n := *do(w, w.DescribeFirewall, `{"FirewallArn":%q}`, f).Firewall.NumberOfAssociations; n != 1 {
+		t.Errorf("%d associations", n)
+	}
+	describe := func(status, attachment string) {
+		t.Helper()
+		d := do(w, w.DescribeVpcEndpointAssociation, `{"VpcEndpointAssociationArn":%q}`, arn)
+		s := d.VpcEndpointAssociationStatus
+		at := s.AssociationSyncState["us-east-1b"].Attachment
+		if *s.Status != status || len(s.AssociationSyncState) != 1 || *at.Status != attachment || *at.SubnetId != "subnet-b" || !strings.HasPrefix(*at.EndpointId, "vpce-") {
+			t.Errorf("%+v %+v", s, at)
+		}
+		if d := d.VpcEndpointAssociation; *d.Description != "d" || len(d.Tags) != 1 || *d.SubnetMapping.IPAddressType != "IPV6" {
+			t.Errorf("%+v", d)
+		}
+	}
+	describe("PROVISIONING", "CREATING")
+	w.node("us-east-1b", "n")
+	w.put(w.scope.Sync("f", "us-east-1b", "n"), resource.Sync{Node: "n", Zone: "us-east-1b"})
+	describe("READY", "READY")
+
+	do(w, w.TagResource, `{"ResourceArn":%q,"Tags":[{"Key":"b","Value":"2"}]}`, arn)
+	if n := len(do(w, w.ListTagsForResource, `{"ResourceArn":%q}`, arn).Tags); n != 2 {
+		t.Errorf("%d tags", n)
+	}
+	fail(w, w.DescribeVpcEndpointAssociation, errMissing, "", `{"VpcEndpointAssociationArn":"%s0"}`, arn)
+	fail(w, w.DescribeVpcEndpointAssociation, errInvalid, "Resource ARN is of incorrect entity type", `{"VpcEndpointAssociationArn":%q}`, f)
+	fail(w, w.DeleteFirewall, errOperation, "Unable to delete the firewall because "+arn+" is associated with it", `{"FirewallArn":%q}`, f)
+	fail(w, w.DisassociateSubnets, errOperation, "Unable to take Availability Zone us-east-1b from the firewall because "+arn, `{"FirewallArn":%q,"SubnetIds":["subnet-b"]}`, f)
+
+	do(w, w.CreateVpcEndpointAssociation, create, f, "subnet-a")
+	fail(w, w.CreateVpcEndpointAssociation, "LimitExceededException", "VpcEndpointAssociations limit exceeded, parameter: [2]", create, f, "subnet-a")
+	do(w, w.DisassociateSubnets, `{"FirewallArn":%q,"SubnetIds":["subnet-a"],"UpdateToken":%q}`,
+		func() (string, string) { return w.moveOut(f) })
+}
+
+func TestFlowScopeOfAssociation(t *testing.T) {
+	w, firewall := flowWorld(t)
+	other := w.newFirewall("other", w.strictPolicy("q"), "subnet-a")
+	arn := *do(w, w.CreateVpcEndpointAssociation, `{"FirewallArn":%q,"VpcId":"vpc-0b","SubnetMapping":{"SubnetId":"subnet-b"}}`, firewall).VpcEndpointAssociation.VpcEndpointAssociationArn
+	const start = `{"FirewallArn":%q,"VpcEndpointAssociationArn":%q,` + anyFlow + `}`
+	fail(w, w.StartFlowFlush, errInvalid, "VpcEndpointAssociationArn is invalid, parameter: ["+arn+"]", start, other, arn)
+	fail(w, w.StartFlowFlush, errMissing, "", start, firewall, arn+"0")
+	id := *do(w, w.StartFlowFlush, start, firewall, arn).FlowOperationId
+	d := do(w, w.DescribeFlowOperation, `{"FirewallArn":%q,"FlowOperationId":%q,"VpcEndpointAssociationArn":%q}`, firewall, id, arn)
+	if *d.AvailabilityZone != "us-east-1b" || wire.Val(d.VpcEndpointAssociationArn) != arn {
+		t.Errorf("%+v", d)
+	}
+	if n := len(do(w, w.ListFlowOperations, `{"FirewallArn":%q,"VpcEndpointAssociationArn":"%s0"}`, firewall, arn).FlowOperations); n != 0 {
+		t.Errorf("%d operations of another association", n)
+	}
+}
