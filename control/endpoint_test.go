@@ -56,8 +56,61 @@ func TestEndpointAssociationLife(t *testing.T) {
 
 	do(w, w.CreateVpcEndpointAssociation, create, f, "subnet-a")
 	fail(w, w.CreateVpcEndpointAssociation, "LimitExceededException", "VpcEndpointAssociations limit exceeded, parameter: [2]", create, f, "subnet-a")
-	do(w, w.DisassociateSubnets, `{"FirewallArn":%q,"SubnetIds":["subnet-a"],"UpdateToken":%q}`,
-		func() (string, string) { return w.moveOut(f) })
+	others := w.newFirewall("others", w.strictPolicy("q"), "subnet-a")
+	for filter, want := range map[string]int{"": 2, fmt.Sprintf(`"FirewallArn":%q,`, f): 2, fmt.Sprintf(`"FirewallArn":%q,`, others): 0} {
+		first := do(w, w.ListVpcEndpointAssociations, `{%s"MaxResults":1}`, filter)
+		if want == 0 {
+			if len(first.VpcEndpointAssociations) != 0 || first.NextToken != nil {
+				t.Errorf("%s: %+v", filter, first)
+			}
+			continue
+		}
+		second := do(w, w.ListVpcEndpointAssociations, `{%s"MaxResults":1,"NextToken":%q}`, filter, *first.NextToken)
+		if len(first.VpcEndpointAssociations) != 1 || len(second.VpcEndpointAssociations) != 1 || second.NextToken != nil ||
+			*first.VpcEndpointAssociations[0].VpcEndpointAssociationArn == *second.VpcEndpointAssociations[0].VpcEndpointAssociationArn {
+			t.Errorf("%s: %+v %+v", filter, first, second)
+		}
+	}
+	for _, l := range do(w, w.ListVpcEndpointAssociations, `{}`).VpcEndpointAssociations {
+		deleted := do(w, w.DeleteVpcEndpointAssociation, `{"VpcEndpointAssociationArn":%q}`, *l.VpcEndpointAssociationArn)
+		if *deleted.VpcEndpointAssociationStatus.Status != "DELETING" {
+			t.Errorf("%+v", deleted.VpcEndpointAssociationStatus)
+		}
+		fail(w, w.DeleteVpcEndpointAssociation, errMissing, "", `{"VpcEndpointAssociationArn":%q}`, *l.VpcEndpointAssociationArn)
+	}
+	do(w, w.DisassociateSubnets, `{"FirewallArn":%q,"SubnetIds":["subnet-b"]}`, f)
+	fail(w, w.CreateVpcEndpointAssociation, errInvalid, "SubnetMapping is invalid: the firewall has no endpoint in Availability Zone us-east-1b, parameter: [subnet-b], context: SubnetMapping.SubnetId", create, f, "subnet-b")
+	do(w, w.DeleteFirewall, `{"FirewallArn":%q}`, f)
+}
+
+// TestAssociationAgainstDelete: a firewall is deleted while it gets an
+// association. One of them is refused.
+func TestAssociationAgainstDelete(t *testing.T) {
+	w := newWorld(t, nil)
+	p := w.strictPolicy("p")
+	deleted := 0
+	for round := range 10 {
+		f := w.newFirewall(fmt.Sprintf("f%d", round), p, "subnet-a")
+		race(2, func(i int) error {
+			if i == 0 {
+				_, err := w.DeleteFirewall(t.Context(), wire.Caller{}, request[wire.DeleteFirewallRequest](t, `{"FirewallArn":%q}`, f))
+				return err
+			}
+			_, err := w.CreateVpcEndpointAssociation(t.Context(), wire.Caller{}, request[wire.CreateVpcEndpointAssociationRequest](t, `{"FirewallArn":%q,"VpcId":"vpc-0b","SubnetMapping":{"SubnetId":"subnet-x"}}`, f))
+			return err
+		})
+		_, found, err := read[resource.Firewall](t.Context(), w.Control, w.scope.Firewall(fmt.Sprintf("f%d", round)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(do(w, w.ListVpcEndpointAssociations, `{"FirewallArn":%q}`, f).VpcEndpointAssociations); found != (n == 1) {
+			t.Errorf("round %d: the firewall is there: %v, with %d associations", round, found, n)
+		}
+		if !found {
+			deleted++
+		}
+	}
+	t.Logf("the deletion won %d of 10 rounds", deleted)
 }
 
 func TestFlowScopeOfAssociation(t *testing.T) {

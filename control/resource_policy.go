@@ -39,7 +39,7 @@ func (c *Control) PutResourcePolicy(ctx context.Context, caller wire.Caller, in 
 	if err != nil {
 		return nil, err
 	}
-	p := resource.ResourcePolicy{ARN: *in.ResourceArn, Text: wire.Val(in.Policy)}
+	p := resource.ResourcePolicy{ARN: c.arn(kind, name), Text: wire.Val(in.Policy)}
 	if err := checkResourcePolicy(p.Text, p.ARN, kind); err != nil {
 		return nil, err
 	}

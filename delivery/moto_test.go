@@ -53,18 +53,31 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// lifeOptions are what a child is told.
+type lifeOptions struct {
+	Type     string
+	Target   map[string]string
+	SpoolDir string
+	Endpoint string
+	Life     int // number of the child
+}
+
+func (o *lifeOptions) options() Options {
+	return Options{
+		Type: o.Type, Target: o.Target, LogType: "ALERT", Account: "123456789012", Region: "eu-central-1", Firewall: "edge",
+		SpoolDir: o.SpoolDir, SpoolLimit: 2 << 20, Endpoint: o.Endpoint, AccessKeyID: "AKID", SecretAccessKey: "secret",
+		Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
 // child logs lines until it is killed. It writes the number of lines that are in
 // the spool to its output.
 func child(options string) error {
-	var in struct {
-		Options
-		Life int
-	}
+	var in lifeOptions
 	if err := json.Unmarshal([]byte(options), &in); err != nil {
 		return err
 	}
-	in.Logger = slog.New(slog.DiscardHandler)
-	d, err := New(context.Background(), in.Options)
+	d, err := New(context.Background(), in.options())
 	if err != nil {
 		return err
 	}
@@ -123,11 +136,8 @@ func TestNothingIsLost(t *testing.T) {
 		t.Run(c.kind, func(t *testing.T) {
 			peer.t = t
 			network := newProxy(t, endpoint)
-			o := Options{
-				Type: c.kind, Target: c.target, LogType: "ALERT", Account: "123456789012", Region: "eu-central-1", Firewall: "edge",
-				SpoolDir: t.TempDir(), SpoolLimit: 2 << 20, Endpoint: network.url, AccessKeyID: "AKID", SecretAccessKey: "secret",
-			}
-			d := newTest(t, o)
+			o := lifeOptions{Type: c.kind, Target: c.target, SpoolDir: t.TempDir(), Endpoint: network.url}
+			d := newTest(t, o.options())
 			if err := d.Check(t.Context()); !errors.Is(err, ErrNotFound) {
 				t.Errorf("check before it is made: %v", err)
 			}
@@ -142,10 +152,11 @@ func TestNothingIsLost(t *testing.T) {
 			spooled := make([]int, len(lives))
 			for life, mode := range lives {
 				network.mode.Store(int32(mode))
-				spooled[life] = runChild(t, o, life, network.requests)
+				o.Life = life
+				spooled[life] = runChild(t, o, network.requests)
 			}
 			network.mode.Store(int32(pass))
-			d = newTest(t, o)
+			d = newTest(t, o.options())
 			recovered := d.Stats().Recovered
 			if err := d.Close(t.Context()); err != nil {
 				t.Fatal(err)
@@ -185,12 +196,9 @@ func TestNothingIsLost(t *testing.T) {
 
 // runChild runs a child until it has sent some requests, kills it, and returns
 // how many records it had told of.
-func runChild(t *testing.T, o Options, life int, requests <-chan struct{}) (spooled int) {
+func runChild(t *testing.T, o lifeOptions, requests <-chan struct{}) (spooled int) {
 	t.Helper()
-	options, err := json.Marshal(struct {
-		Options
-		Life int
-	}{o, life})
+	options, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,11 +64,10 @@ func BenchmarkOperation(b *testing.B) {
 				w := bare(b, flows)
 				var limit atomic.Int64
 				limit.Store(flows)
-				s := &share{limit: &limit, done: make(chan struct{})}
-				s.op = flow.Operation[state]{Filters: []flow.Filter{filter(b, "", "", "", "443", "6")}, Number: 1}
+				s := newShare(&Operation{Flush: flush, Filters: []flow.Filter{filter(b, "", "", "", "443", "6")}}, 1, &limit)
 				before := threadTime(b)
 				b.StartTimer()
-				w.take(s, flush)
+				w.take(s)
 				for w.table.Sweeping() {
 					w.sweep()
 				}

@@ -62,6 +62,17 @@ type share struct {
 	lost   bool // the worker ended before it had swept
 }
 
+func newShare(op *Operation, number uint16, limit *atomic.Int64) *share {
+	s := &share{ask: op, limit: limit, done: make(chan struct{})}
+	s.op = flow.Operation[state]{
+		Filters: op.Filters, MinAge: int64(op.MinAge), Number: number, Protect: op.Protect, Either: op.Either,
+	}
+	if op.Page != nil {
+		s.page = &pageKeeper{page: op.Page}
+	}
+	return s
+}
+
 // errStopped says that an operation met the end of the engine.
 var errStopped = errors.New("the engine stopped before the operation was complete; flows may be missing")
 
@@ -83,13 +94,7 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 	limit.Store(int64(op.Limit))
 	shares := make([]*share, 0, len(workers))
 	for _, w := range workers {
-		s := &share{ask: &op, limit: &limit, done: make(chan struct{})}
-		if op.Page != nil {
-			s.page = &pageKeeper{page: op.Page}
-		}
-		s.op = flow.Operation[state]{
-			Filters: op.Filters, MinAge: int64(op.MinAge), Number: number, Protect: op.Protect, Either: op.Either,
-		}
+		s := newShare(&op, number, &limit)
 		if !w.send(ctx, func() { w.take(s) }) {
 			if ctx.Err() != nil {
 				if op.Flush {

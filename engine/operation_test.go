@@ -154,7 +154,7 @@ func TestFlushIDsAreRemembered(t *testing.T) {
 		r.run(Operation{ID: fmt.Sprint(i), Flush: true})
 		r.sweep()
 	}
-	if first, second, last := r.w.flushID(1), r.w.flushID(2), r.w.flushID(rememberedFlushes+1); first != "" || second != "1" || last != fmt.Sprint(rememberedFlushes) {
+	if first, second, last := r.w.flushOf(1).id, r.w.flushOf(2).id, r.w.flushOf(rememberedFlushes+1).id; first != "" || second != "1" || last != fmt.Sprint(rememberedFlushes) {
 		t.Errorf("%q %q %q", first, second, last)
 	}
 }

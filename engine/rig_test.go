@@ -225,10 +225,9 @@ func (r *rig) run(op Operation) *share {
 	r.number++
 	var limit atomic.Int64
 	limit.Store(int64(op.Limit))
-	s := &share{id: op.ID, limit: &limit, done: make(chan struct{})}
-	s.op = flow.Operation[state]{Filters: op.Filters, MinAge: int64(op.MinAge), Number: r.number}
+	s := newShare(&op, r.number, &limit)
 	r.w.now = r.now
-	r.w.take(s, op.Flush)
+	r.w.take(s)
 	return s
 }
 

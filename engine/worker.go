@@ -314,7 +314,7 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 	if (op == nil || !w.kept) && w.opt.Wants.WantsFlows() {
 		id := ""
 		if op != nil {
-			id = w.flushID(op.Number)
+			id = w.flushOf(op.Number).id
 		}
 		var r FlowRecord
 		w.record(&r, f)

@@ -68,7 +68,7 @@ var layout = []struct{ pkg, imports string }{
 	{"internal/hosts", "pktio/netstack golang.org/x/net/dns/"},
 	{"config", "pktio/... go.yaml.in/yaml/"},
 	{"supervise", ""},
-	{"cli", "awsapi/wire awsapi/client rule policy engine engine/... pktio pktio/pcap eve github.com/spf13/cobra golang.org/x/sys/"},
+	{"cli", "awsapi/wire awsapi/client iam rule policy engine engine/... pktio pktio/pcap eve github.com/spf13/cobra golang.org/x/sys/"},
 	{"onebox", "awsapi awsapi/wire control iam audit console metrics node policy resource store"},
 	{"demo", "internal/hosts cli node onebox pktio pktio/netstack github.com/aws/ github.com/prometheus/ github.com/spf13/cobra"},
 	{"cmd/sluice", "... github.com/ golang.org/"},

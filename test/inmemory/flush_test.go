@@ -67,7 +67,7 @@ func TestFlush(t *testing.T) {
 				d, bystander := r.Download(f.client, f.server), r.Download(f.fresh(), f.other)
 				r.SetRules(tc.rules)
 				if err := d.Next(); err != nil {
-					t.Fatalf("%s: an old flow does not keep its old Rules: %v", f.name, err)
+					t.Fatalf("%s: an old flow does not keep its old rules: %v", f.name, err)
 				}
 				if tc.refused {
 					if err := r.Connect(f.fresh(), f.server); !errors.Is(err, syscall.ECONNREFUSED) {

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sluicefw/sluice/resource"
-
 	"github.com/sluicefw/sluice/test/rig"
 )
 
@@ -83,7 +82,7 @@ func TestDescribe(t *testing.T) {
 	if diff := cmp.Diff(want, got, ignore); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// The wire has milliseconds.
+	// The wire has seconds with a fraction; whole ones are compared.
 	if at := got.FlowRequestTimestamp; at == nil || at.Before(before.Truncate(time.Second)) || at.After(time.Now()) {
 		t.Errorf("the flows were picked at %v, asked for at %v", at, before)
 	}

@@ -23,7 +23,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/sluicefw/sluice/pktio/netstack"
-
 	"github.com/sluicefw/sluice/test/rig"
 )
 

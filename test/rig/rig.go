@@ -35,7 +35,7 @@ const (
 	Within = 30 * time.Second
 )
 
-// Rig is a box with one firewall, "edge", between the two networks of net.
+// Rig is a box with one firewall, "edge", between the two networks of Net.
 //
 //	inside 10.0.0.0/8, fd00::/8 -- edge -- outside 192.0.2.0/24, 198.51.100.0/24, 2001:db8::/32
 type Rig struct {
@@ -228,11 +228,7 @@ func (r *Rig) Ended(id string) *nfw.DescribeFlowOperationOutput {
 // Metrics returns the metrics page.
 func (r *Rig) Metrics() string {
 	r.Helper()
-	req, err := http.NewRequestWithContext(r.Ctx, http.MethodGet, r.Box.URL()+"/metrics", nil)
-	if err != nil {
-		r.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.Get(r.Box.URL() + "/metrics")
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -296,8 +292,10 @@ func Code(err error) string {
 	return ""
 }
 
+// AddrPort parses an address with a port.
 func AddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
+// Address is an address or CIDR as the API has it in filters.
 func Address(s string) *types.Address { return &types.Address{AddressDefinition: &s} }
 
 func or(s, other string) string {

@@ -17,17 +17,17 @@ const Chunk = 40 << 10
 // Text is what downloads consist of, over and over.
 const Text = "0123456789abcdef"
 
-// Download is a response over HTTP whose next Chunk the server sends when the
+// Download is a response over HTTP whose next chunk the server sends when the
 // test asks for it.
 type Download struct {
 	*Rig
 	ask    chan struct{}
-	Got    chan error // of the client: nil for each whole Chunk, last an error
+	Got    chan error // of the client: nil for each whole chunk, last an error
 	Server chan error // how the server's connection ended
 }
 
 // Download starts a server outside and a client inside, and returns when the
-// client has the first Chunk.
+// client has the first chunk.
 func (r *Rig) Download(client, server string) *Download {
 	r.Helper()
 	d := &Download{r, make(chan struct{}), make(chan error, 1), make(chan error, 1)}
@@ -92,7 +92,7 @@ func (r *Rig) Download(client, server string) *Download {
 	return d
 }
 
-// Send has the server send the next Chunk, and does not wait for it.
+// Send has the server send the next chunk, and does not wait for it.
 func (d *Download) Send() {
 	d.Helper()
 	select {
@@ -112,7 +112,7 @@ func (d *Download) Receive() error {
 	}
 }
 
-// Next asks for a Chunk and waits until the client has it.
+// Next asks for a chunk and waits until the client has it.
 func (d *Download) Next() error {
 	d.Helper()
 	d.Send()
@@ -174,6 +174,7 @@ type Echo struct {
 	Seen chan string // what reached the server
 }
 
+// Echo starts an echo server outside and opens a socket to it inside.
 func (r *Rig) Echo(client, server string) *Echo {
 	r.Helper()
 	e := &Echo{Rig: r, Seen: make(chan string, 100)}
