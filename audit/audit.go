@@ -7,6 +7,7 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -86,6 +87,7 @@ const (
 // Log writes calls to a sink. It is safe for concurrent use.
 type Log struct {
 	sink eve.Sink
+	file *eve.FileWriter // below sink; nil if that is not Open's
 	log  *slog.Logger
 
 	mu         sync.Mutex
@@ -95,8 +97,8 @@ type Log struct {
 	lastLoss   time.Time // guarded by mu: when a lost record was last reported
 }
 
-// New returns a log on sink, which stays the caller's to close. Records that the
-// sink drops are reported to log, at most once a minute; nil means slog.Default().
+// New returns a log on sink, which Close closes. Records that the sink drops are
+// reported to log, at most once a minute; nil means slog.Default().
 func New(sink eve.Sink, log *slog.Logger) *Log {
 	if log == nil {
 		log = slog.Default()
@@ -104,10 +106,10 @@ func New(sink eve.Sink, log *slog.Logger) *Log {
 	return &Log{sink: sink, log: log}
 }
 
-// Open returns the sink of an audit log in a file: rotated at 100 MB, with 20
-// rotated files kept. Its directory is made, mode 0700. Close it with a context
-// that bounds the wait for the disk.
-func Open(path string, log *slog.Logger) (*eve.Logger, error) {
+// Open returns a log in a file: rotated at 100 MB, with 20 rotated files kept. Its
+// directory is made, mode 0700. When the disk is full or too slow, calls go on:
+// up to 32 MiB of records wait, later ones are lost and reported to log.
+func Open(path string, log *slog.Logger) (*Log, error) {
 	if log == nil {
 		log = slog.Default()
 	}
@@ -121,8 +123,22 @@ func Open(path string, log *slog.Logger) (*eve.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return eve.NewLogger(w, eve.LoggerOptions{Limit: 32 << 20, Log: log}), nil
+	l := New(eve.NewLogger(w, eve.LoggerOptions{Limit: 32 << 20, Log: log}), log)
+	l.file = w
+	return l, nil
 }
+
+// Reopen makes the next record go to a newly opened file, for those who rotate
+// logs by other means.
+func (l *Log) Reopen() {
+	if l.file != nil {
+		l.file.Reopen()
+	}
+}
+
+// Close writes what waits, until ctx ends, and closes the sink. Later calls are
+// not logged.
+func (l *Log) Close(ctx context.Context) error { return l.sink.Close(ctx) }
 
 // Write logs one call. It does not wait for the disk.
 func (l *Log) Write(c *Call) {

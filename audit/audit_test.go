@@ -202,11 +202,10 @@ func TestLossIsReported(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit", "audit.json")
-	sink, err := Open(path, nil)
+	l, err := Open(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := New(sink, nil)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -216,7 +215,7 @@ func TestOpen(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if err := sink.Close(t.Context()); err != nil {
+	if err := l.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
@@ -230,6 +229,33 @@ func TestOpen(t *testing.T) {
 	for _, line := range lines {
 		if !json.Valid([]byte(line)) {
 			t.Fatalf("no JSON: %s", line)
+		}
+	}
+}
+
+// TestReopen: what another program has moved away is left alone.
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.json")
+	l, err := Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Write(call())
+	if err := l.sink.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	l.Reopen()
+	l.Write(call())
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, path + ".1"} {
+		text, err := os.ReadFile(p)
+		if err != nil || bytes.Count(text, []byte("\n")) != 1 {
+			t.Errorf("%s: %q, %v; want one record", filepath.Base(p), text, err)
 		}
 	}
 }

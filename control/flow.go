@@ -21,12 +21,14 @@ type flowRequest struct {
 	scope      flowScope
 	filters    []wire.FlowFilter
 	minimumAge *int32
+	options    resource.FlowOptions // of Sluice's own operations
 }
 
 // StartFlowCapture lists the flows that match, in the background.
 func (c *Control) StartFlowCapture(ctx context.Context, caller wire.Caller, in *wire.StartFlowCaptureRequest) (*wire.StartFlowCaptureResponse, error) {
 	op, status, err := c.startFlow(ctx, caller, flowRequest{
-		resource.FlowCapture, in.FirewallArn, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn}, in.FlowFilters, in.MinimumFlowAgeInSeconds,
+		kind: resource.FlowCapture, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn},
+		filters: in.FlowFilters, minimumAge: in.MinimumFlowAgeInSeconds,
 	})
 	if err != nil {
 		return nil, err
@@ -37,7 +39,8 @@ func (c *Control) StartFlowCapture(ctx context.Context, caller wire.Caller, in *
 // StartFlowFlush times the flows that match out, at once.
 func (c *Control) StartFlowFlush(ctx context.Context, caller wire.Caller, in *wire.StartFlowFlushRequest) (*wire.StartFlowFlushResponse, error) {
 	op, status, err := c.startFlow(ctx, caller, flowRequest{
-		resource.FlowFlush, in.FirewallArn, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn}, in.FlowFilters, in.MinimumFlowAgeInSeconds,
+		kind: resource.FlowFlush, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn},
+		filters: in.FlowFilters, minimumAge: in.MinimumFlowAgeInSeconds,
 	})
 	if err != nil {
 		return nil, err
@@ -78,6 +81,7 @@ func (c *Control) startFlow(ctx context.Context, caller wire.Caller, in flowRequ
 			Started: now, Deadline: now.Add(c.o.FlowDeadline), Nodes: nodes,
 			VpcEndpointID: in.scope.endpoint, VpcEndpointAssociationARN: in.scope.association,
 			Filters: in.filters, MinimumAge: int(wire.Val(in.minimumAge)), MinimumAgeGiven: in.minimumAge != nil,
+			FlowOptions: in.options,
 		}
 		t.IfRev(f.key, f.rev)
 		t.IfRev(active.key, active.rev)
@@ -101,6 +105,9 @@ func checkFlowRequest(in flowRequest) error {
 	}
 	if _, err := resource.ParseFlowFilters(in.filters); err != nil {
 		return invalid("%s", err)
+	}
+	if _, err := resource.ParseFlowFilters(in.options.Protect); err != nil {
+		return invalid("Protected%s", err)
 	}
 	if age := wire.Val(in.minimumAge); age < 0 {
 		return invalid("%s", quoted("MinimumFlowAgeInSeconds is not within the bound", age, "MinimumFlowAgeInSeconds"))
@@ -173,6 +180,8 @@ func (c *Control) flowState(ctx context.Context, op *resource.FlowOperation) (fl
 const (
 	flowFailed  = "Flow operation error"
 	flowTimeout = "Flow timeout"
+
+	flowCancelled = "Flow operation cancelled" // Sluice's own
 )
 
 // flowState judges an operation: it is IN_PROGRESS until all of its nodes have
@@ -203,6 +212,8 @@ func flowState(op *resource.FlowOperation, reports []resource.FlowReport, now ti
 	switch {
 	case len(op.Nodes) == 0:
 		p.status, p.message = wire.FlowOperationStatusFailed, flowFailed
+	case op.Cancelled:
+		p.status, p.message = wire.FlowOperationStatusFailed, flowCancelled
 	case missing > 0 && now.Before(op.Deadline):
 	case missing > 0:
 		p.status, p.message = wire.FlowOperationStatusCompletedWithErrors, flowTimeout

@@ -62,7 +62,7 @@ func (b *records) add(_ time.Time, line []byte) (bool, error) {
 	}
 	data := make([]byte, 0, len(line)+1)
 	b.list = append(b.list, types.Record{Data: append(append(data, line...), '\n')})
-	b.size += cap(data)
+	b.size += len(line) + 1
 	return true, nil
 }
 

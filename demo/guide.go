@@ -133,7 +133,7 @@ func watch(ctx context.Context, env cli.Env, out *printer, w *world) error {
 		for i := range s {
 			resets += s[i].Times[hosts.Reset]
 		}
-		line := fmt.Sprintf("flows %s  packets %s  dropped %s │ clients: live %d  refused %d  resets %d",
+		line := fmt.Sprintf("flows %s  packets %s  dropped %s │ live %d  refused %d  resets %d",
 			thousands(now.flows), thousands(now.packets), thousands(now.dropped), s.Count(hosts.Live), s.Count(hosts.Refused), resets)
 		if env.Width > 0 {
 			line = truncate(line, env.Width-1)

@@ -235,8 +235,8 @@ func parseResource(text string) (p arnPattern, problem string) {
 // match reports whether an ARN fits. The resource *, of operations that are
 // about none in particular, fits only the pattern *, as with AWS.
 func (p *arnPattern) match(arn, user string) bool {
-	if p.all || arn == "*" {
-		return p.all
+	if p.all {
+		return true
 	}
 	parts := strings.SplitN(arn, ":", len(p.parts))
 	for i, g := range p.parts {

@@ -223,6 +223,30 @@ func TestParsePolicyRefuses(t *testing.T) {
 	}
 }
 
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"", "", true}, {"", "a", false}, {"*", "", true}, {"?", "", false}, {"a*", "ab", true},
+		{"*ab", "aab", true}, {"*a?c*", "xabxabc", true}, {"a*b*c", "abcabx", false}, {"**", "a", true},
+		{"?", "日", true}, {"*??", "日", false}, {"日?", "日本", true}, // ? is a character, not a byte
+		{"${*}", "*", true}, {"${*}", "a", false}, {"${$}{x}", "${x}", true}, {"$", "$", true},
+		{"${aws:username}", "anna", true}, {"${AWS:UserName}x", "annax", true}, {"a${aws:username}", "anna", false},
+	} {
+		g, problem := parseGlob(c.pattern, true)
+		if problem != "" {
+			t.Errorf("%s: %s", c.pattern, problem)
+		}
+		if got := g.match(c.s, "anna"); got != c.want {
+			t.Errorf("%q on %q: %v", c.pattern, c.s, got)
+		}
+	}
+	if g, _ := parseGlob("${aws:username}", true); g.match("", "") {
+		t.Error("a caller without a name fits its variable")
+	}
+}
+
 // TestMatchIsFast: patterns that are made to go back often stay quick, which the
 // test's own time limit proves: going back to every * would take for ever.
 func TestMatchIsFast(t *testing.T) {

@@ -170,6 +170,9 @@ type Firewall struct {
 	PolicyChangeProtection bool `json:"policy_change_protection"`
 	ZoneChangeProtection   bool `json:"zone_change_protection"`
 
+	// Rematch is a wire.RematchMode constant, or empty for OFF.
+	Rematch string `json:"rematch,omitempty"`
+
 	Logging             []wire.LogDestinationConfig `json:"logging,omitempty"`
 	MonitoringDashboard *bool                       `json:"monitoring_dashboard,omitempty"`
 	Analysis            []AnalysisSetting           `json:"analysis,omitempty"`
@@ -278,6 +281,18 @@ type FlowOperation struct {
 	Filters                   []wire.FlowFilter `json:"filters"`
 	MinimumAge                int               `json:"minimum_age"` // seconds
 	MinimumAgeGiven           bool              `json:"minimum_age_given"`
+
+	FlowOptions
+
+	Cancelled bool `json:"cancelled,omitempty"` // by its owner; nodes stop a capture that is under way
+}
+
+// FlowOptions are what Sluice's own operations can ask for beyond AWS's.
+type FlowOptions struct {
+	Protect   []wire.FlowFilter `json:"protect,omitempty"`   // flows that any of these matches are left alone
+	Either    bool              `json:"either,omitempty"`    // filters match in either direction of a flow
+	Stale     bool              `json:"stale,omitempty"`     // only flows that today's rules would not admit
+	Exception string            `json:"exception,omitempty"` // DROP, REJECT or CONTINUE, for packets of the flushed flows
 }
 
 // FlowReport is a node's final word on an operation.
