@@ -55,7 +55,7 @@ func (c *Control) FlushStaleFlows(ctx context.Context, caller wire.Caller, in *w
 // UpdateFirewallRematch says what happens to live flows that a change of rules
 // would not admit any more: nothing (AWS's way), they are counted, or they are flushed.
 func (c *Control) UpdateFirewallRematch(ctx context.Context, caller wire.Caller, in *wire.UpdateFirewallRematchRequest) (*wire.UpdateFirewallRematchResponse, error) {
-	f, err := c.changeFirewall(ctx, caller, "UpdateFirewallRematch", in.FirewallArn, in.FirewallName, in.UpdateToken, func(f *resource.Firewall) error {
+	f, err := c.updateFirewall(ctx, caller, "UpdateFirewallRematch", in.FirewallArn, in.FirewallName, in.UpdateToken, func(f *resource.Firewall, _ *store.Txn) error {
 		f.Rematch = *in.Rematch
 		return nil
 	})

@@ -284,7 +284,7 @@ func (c *Control) ListRuleGroups(ctx context.Context, _ wire.Caller, in *wire.Li
 		}
 		kinds = []string{kind}
 	}
-	p, err := newPager("ListRuleGroups", in.NextToken, in.MaxResults, wire.Val(in.Scope), wire.Val(in.Type), wire.Val(in.ManagedType))
+	p, err := newPager("ListRuleGroups", in.NextToken, in.MaxResults, wire.Val(in.Scope), wire.Val(in.Type), wire.Val(in.ManagedType), wire.Val(in.SubscriptionStatus))
 	if err != nil {
 		return nil, err
 	}

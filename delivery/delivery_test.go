@@ -98,14 +98,19 @@ func TestS3Size(t *testing.T) {
 	isolate(t)
 	synctest.Test(t, func(t *testing.T) {
 		b := &bucket{objects: map[string]string{}}
-		f := &fake{t: t, handler: b.serve, away: true}
-		d := newTest(t, f.options(t.TempDir(), S3, map[string]string{"bucketName": "logs"}))
-		line := strings.Repeat("x", 999_999)
+		f := &fake{t: t, handler: b.serve}
+		dir := t.TempDir()
+		left := openTest(t, dir, DefaultSpoolLimit) // by an earlier process
+		line := []byte(strings.Repeat("x", 999_999))
 		for range 80 {
-			logTest(t, d, line)
+			if !left.put(line, time.Now().UnixNano()) {
+				t.Fatal("refused")
+			}
+			flushTest(t, left)
 		}
-		f.set(false)
-		f.elapse(2 * time.Minute) // the longest pause between attempts
+		kill(left)
+		d := newTest(t, f.options(dir, S3, map[string]string{"bucketName": "logs"}))
+		f.elapse(time.Second)
 		if len(b.order) != 1 || len(b.objects[b.order[0]]) != s3Bytes {
 			t.Errorf("%d objects before the slot is over, %+v", len(b.order), d.Stats())
 			for _, o := range b.objects {
@@ -314,6 +319,30 @@ func TestCloudWatch(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// The clock may have been set back within a batch; the service wants order.
+func TestCloudWatchSorts(t *testing.T) {
+	isolate(t)
+	g := &logGroup{t: t, streams: map[string][]string{}}
+	d := newTest(t, (&fake{t: t, handler: g.serve}).options(t.TempDir(), CloudWatchLogs, map[string]string{"logGroup": "g"}))
+	defer d.Close(t.Context())
+	now := time.Date(2026, 11, 1, 13, 30, 0, 0, time.UTC)
+	b, err := d.service.begin("", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range []string{"c", "a", "b"} {
+		if ok, err := b.add(now.Add([]time.Duration{2, 0, 1}[i]*time.Second), []byte(line)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	if _, err := b.send(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.streams["/aws/network-firewall/alert/edge_2026-11-01-13"]; !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestCloudWatchCountsWhatIsRejected(t *testing.T) {

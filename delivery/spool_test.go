@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -215,6 +216,9 @@ func TestTornSegment(t *testing.T) {
 				}
 			}
 			s := openTest(t, dir, minSpoolLimit)
+			if info, err := os.Stat(filepath.Join(dir, segmentName(0))); err == nil && (len(want) == 0 || info.Size() != int64(ends[len(want)-1])) {
+				t.Errorf("cut at %d: %d bytes are left for %q", cut, info.Size(), want)
+			}
 			putTest(t, s, "new")
 			flushTest(t, s)
 			got, _, lost := drain(t, s)
@@ -310,6 +314,27 @@ func TestDamagedCursorDoublesAndLosesNothing(t *testing.T) {
 		}
 		closeTest(t, s)
 	}
+}
+
+// Only what a power failure would leave is there to be sent.
+func TestBacklogIsDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t, t.TempDir(), minSpoolLimit)
+		defer closeTest(t, s)
+		putTest(t, s, "a")
+		synctest.Wait() // it is written
+		if records, bytes, _ := s.backlog(); s.written.record != 1 || records != 0 || bytes != 0 {
+			t.Errorf("before the sync: %d records, %d bytes", records, bytes)
+		}
+		if got, _, _ := drain(t, s); len(got) != 0 {
+			t.Errorf("before the sync: %q", got)
+		}
+		time.Sleep(syncEvery)
+		synctest.Wait()
+		if records, bytes, _ := s.backlog(); records != 1 || bytes != segmentHeader+recordHeader+1 {
+			t.Errorf("after it: %d records, %d bytes", records, bytes)
+		}
+	})
 }
 
 func TestSpoolIsLocked(t *testing.T) {

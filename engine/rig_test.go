@@ -4,7 +4,10 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -353,9 +356,37 @@ func (c *helloConn) SetWriteDeadline(time.Time) error { return nil }
 
 func filter(t testing.TB, src, dst, sport, dport string, protos ...string) flow.Filter {
 	t.Helper()
-	f, err := flow.NewFilter(src, dst, sport, dport, protos)
-	if err != nil {
-		t.Fatal(err)
+	prefix := func(s string) netip.Prefix {
+		if s == "" {
+			return netip.Prefix{}
+		}
+		if a, err := netip.ParseAddr(s); err == nil {
+			return netip.PrefixFrom(a, a.BitLen())
+		}
+		return netip.MustParsePrefix(s)
 	}
-	return f
+	ports := func(s string) flow.PortRange {
+		if s == "" {
+			return flow.AnyPort
+		}
+		from, to, isRange := strings.Cut(s, ":")
+		if !isRange {
+			to = from
+		}
+		a, errA := strconv.ParseUint(from, 10, 16)
+		b, errB := strconv.ParseUint(to, 10, 16)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		return flow.PortRange{From: uint16(a), To: uint16(b)}
+	}
+	var numbers []uint8
+	for _, p := range protos {
+		n, err := strconv.ParseUint(p, 10, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, uint8(n))
+	}
+	return flow.NewFilter(prefix(src), prefix(dst), ports(sport), ports(dport), numbers)
 }

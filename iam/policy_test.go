@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 )
@@ -256,6 +257,36 @@ func TestMatchIsFast(t *testing.T) {
 	}
 	if g.match(strings.Repeat("a", 4000), "") {
 		t.Error("matched")
+	}
+}
+
+// TestDocumentedPolicy: the example of the document does what the document says.
+func TestDocumentedPolicy(t *testing.T) {
+	text, err := os.ReadFile("../docs/identity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```json\n")
+	example, _, _ = strings.Cut(example, "```")
+	p := parse(t, example)
+	for _, c := range []struct {
+		action, firewall, env, from string
+		want                        Decision
+	}{
+		{"DescribeFirewall", "edge", "", "192.0.2.1", Allow},
+		{"StartFlowFlush", "edge", "test", "10.0.1.7", Allow},
+		{"StartFlowFlush", "edge", "test", "192.0.2.1", ImplicitDeny},
+		{"StartFlowFlush", "edge", "live", "10.0.1.7", ImplicitDeny},
+		{"StartFlowFlush", "prod", "test", "10.0.1.7", ExplicitDeny},
+		{"DescribeFirewall", "prod", "", "10.0.1.7", ExplicitDeny},
+	} {
+		r := &Request{
+			Action: "network-firewall:" + c.action, Resource: "arn:aws:network-firewall:us-east-1:111122223333:firewall/" + c.firewall,
+			ResourceTags: map[string]string{"env": c.env}, SourceIP: netip.MustParseAddr(c.from),
+		}
+		if got := Evaluate([]*Policy{p}, r); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
 	}
 }
 

@@ -9,10 +9,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/pktio"
 	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
@@ -61,7 +64,7 @@ var errNoDocument = errors.New("it has no document")
 
 func (d *documents) apply(scope resource.Scope, ev store.Event) error {
 	switch {
-	case strings.HasPrefix(ev.Key, scope.RuleGroups(resource.Stateful)), strings.HasPrefix(ev.Key, scope.RuleGroups(resource.Stateless)):
+	case strings.HasPrefix(ev.Key, scope.AllRuleGroups()):
 		return applyTo(d.ids, d.groups, ev, func(g resource.RuleGroup) (string, error) {
 			if g.Doc == nil {
 				return "", errNoDocument
@@ -152,6 +155,8 @@ type firewall struct {
 	tokens     map[string]string // guarded by mu: what the program in force was made of
 	tried      map[string]string // guarded by mu: what was compiled last, in force or not
 	failure    string            // guarded by mu: why tried is not in force
+
+	rematch atomic.Int64 // flows that the newest program would not admit, as of its start; -1 when nobody asked
 }
 
 // sync is the firewall's report; ok is false when there is nothing to report.
@@ -183,7 +188,9 @@ func (n *Node) reconcile(ctx context.Context) {
 		if err := fw.recorder.configure(ctx, destinationsOf(f.Logging)); err != nil {
 			n.opt.Logger.Error("a log destination cannot be opened; its records are not written", slog.String("firewall", name), slog.Any("error", err))
 		}
-		n.update(ctx, fw, f.PolicyARN)
+		if n.update(ctx, fw, f.PolicyARN) {
+			n.rematch(ctx, fw, f.Rematch)
+		}
 	}
 	for _, fw := range n.all() {
 		f, ok := n.docs.firewalls[fw.name]
@@ -219,15 +226,15 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 }
 
 // update compiles a firewall's policy, if it or a group has changed, and puts
-// the program in force.
-func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) {
+// the program in force. It reports whether there is a new one.
+func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool {
 	b, err := n.docs.bundle(policyARN, n.opt.HomeNet)
 	fw.mu.Lock()
 	unchanged := err == nil && maps.Equal(b.tokens, fw.tried)
 	generation := fw.generation + 1
 	fw.mu.Unlock()
 	if unchanged {
-		return
+		return false
 	}
 	log := n.opt.Logger.With(slog.String("firewall", fw.name), slog.String("policy", policyARN))
 	fail := func(err error) {
@@ -238,23 +245,47 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) {
 	}
 	if err != nil {
 		fail(err)
-		return
+		return false
 	}
 	program, err := compile(b.input, generation)
 	if err != nil {
 		fail(err)
-		return
+		return false
 	}
 	if err := fw.engine.SetProgram(ctx, program); err != nil {
 		if ctx.Err() == nil {
 			fail(err)
 		}
-		return
+		return false
 	}
 	log.Info("policy in force", slog.Uint64("generation", uint64(generation)), slog.Int("rules", len(program.Rules.Rules())))
 	fw.mu.Lock()
 	fw.generation, fw.tokens, fw.tried, fw.failure = generation, b.tokens, b.tokens, ""
 	fw.mu.Unlock()
+	return true
+}
+
+// rematchTimeout bounds what a change of rules waits for its old flows.
+const rematchTimeout = 10 * time.Second
+
+// rematch looks for flows of older programs that the newest would not admit any
+// more, as the firewall's setting says: it counts them, or flushes them.
+func (n *Node) rematch(ctx context.Context, fw *firewall, mode string) {
+	fw.rematch.Store(-1)
+	if mode != wire.RematchModeReport && mode != wire.RematchModeEnforce {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, rematchTimeout)
+	defer cancel()
+	res, err := fw.engine.Run(ctx, engine.Operation{
+		ID: "rematch", Flush: mode == wire.RematchModeEnforce, Filters: []flow.Filter{{}}, Stale: true,
+	})
+	if err != nil {
+		n.opt.Logger.Error("old flows were not matched with the new rules", slog.String("firewall", fw.name), slog.Any("error", err))
+		return
+	}
+	fw.rematch.Store(int64(res.Flows))
+	n.opt.Logger.Info("old flows matched with the new rules", slog.String("firewall", fw.name), slog.String("rematch", mode), slog.Int("stale", res.Flows))
 }
 
 // compile is policy.Compile for documents that nobody may have checked: what a

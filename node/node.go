@@ -73,7 +73,7 @@ type Node struct {
 
 	// Of the goroutines that run operations.
 	opsMu sync.Mutex
-	ops   map[string]bool // guarded by opsMu: operations taken up
+	ops   map[string]context.CancelFunc // guarded by opsMu: operations taken up
 	opsWG sync.WaitGroup
 
 	dirty chan struct{} // holds a token: reports must be written
@@ -100,7 +100,7 @@ func New(opt Options) (*Node, error) {
 		started:   time.Now(),
 		firewalls: map[string]*firewall{},
 		docs:      newDocuments(),
-		ops:       map[string]bool{},
+		ops:       map[string]context.CancelFunc{},
 		dirty:     make(chan struct{}, 1),
 	}
 	for _, a := range opt.Attach {
@@ -124,6 +124,7 @@ func (n *Node) firewall(name string, failOpen bool) *firewall {
 	if fw == nil {
 		rec := newRecorder(n.logs, name, n.opt.Zone)
 		fw = &firewall{name: name, recorder: rec}
+		fw.rematch.Store(-1)
 		fw.engine = engine.New(engine.Options{
 			Firewall: name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit,
 			Inline: true, FailOpen: failOpen, VerifyChecksums: true,
@@ -153,6 +154,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { n.watchConfig(ctx) })
 	wg.Go(func() { n.watchOperations(ctx) })
+	wg.Go(func() { n.watchQueries(ctx) })
 	wg.Go(func() {
 		n.opt.Store.Hold(ctx, leaseTTL, n.report)
 	})
@@ -299,6 +301,13 @@ func (n *Node) Collectors() []prometheus.Collector {
 				return float64(p.Generation)
 			}
 			return 0
+		}),
+		metrics.Func(metrics.Desc{Name: "sluice_stale_flows", Help: "Flows that the program in force would not admit any more, counted when it came into force, for firewalls that rematch.", Labels: []string{"firewall", "zone"}, Type: prometheus.GaugeValue}, func(emit func(float64, ...string)) {
+			for _, fw := range n.all() {
+				if stale := fw.rematch.Load(); stale >= 0 {
+					emit(float64(stale), fw.name, n.opt.Zone)
+				}
+			}
 		}),
 		metrics.Func(metrics.Desc{Name: "sluice_custom_action_packets_total", Help: "Packets that a stateless custom action counted.", Labels: []string{"custom_action"}, Type: prometheus.CounterValue}, func(emit func(float64, ...string)) {
 			for name, packets := range n.custom.All {

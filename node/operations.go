@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/resource"
 	"github.com/sluicefw/sluice/store"
@@ -28,8 +29,16 @@ func (n *Node) watchOperations(ctx context.Context) {
 				n.opt.Logger.Error("a flow operation cannot be read", slog.Any("error", err))
 				continue
 			}
-			if op.Zone == n.opt.Zone && slices.Contains(op.Nodes, n.opt.ID) && n.begin(op) {
-				n.opsWG.Go(func() { n.runOperation(ctx, op, ev.Lease) })
+			if op.Zone != n.opt.Zone || !slices.Contains(op.Nodes, n.opt.ID) {
+				continue
+			}
+			if op.Cancelled {
+				n.cancel(op.ID)
+			} else if ctx, ok := n.begin(ctx, op); ok {
+				n.opsWG.Go(func() {
+					defer n.cancel(op.ID)
+					n.runOperation(ctx, op, ev.Lease)
+				})
 			}
 		}
 	}
@@ -38,19 +47,30 @@ func (n *Node) watchOperations(ctx context.Context) {
 // begin says whether op is to be run: it is new to this process, and younger
 // than its deadline. An operation that a former process of this node left
 // unfinished may have flushed already; what it chose is lost, so it runs out
-// of time and ends with errors, which is the truth.
-func (n *Node) begin(op resource.FlowOperation) bool {
+// of time and ends with errors, which is the truth. The context that it returns
+// ends when the operation is cancelled.
+func (n *Node) begin(ctx context.Context, op resource.FlowOperation) (context.Context, bool) {
 	n.opsMu.Lock()
 	defer n.opsMu.Unlock()
-	if n.ops[op.ID] || op.Started.Before(n.started) || time.Now().After(op.Deadline) {
-		return false
+	if n.ops[op.ID] != nil || op.Started.Before(n.started) || time.Now().After(op.Deadline) {
+		return nil, false
 	}
-	n.ops[op.ID] = true
-	return true
+	ctx, n.ops[op.ID] = context.WithCancel(ctx)
+	return ctx, true
+}
+
+// cancel stops an operation that is under way.
+func (n *Node) cancel(id string) {
+	n.opsMu.Lock()
+	defer n.opsMu.Unlock()
+	if cancel := n.ops[id]; cancel != nil {
+		cancel()
+	}
 }
 
 // forget lets go of an operation that is gone from the store.
 func (n *Node) forget(id string) {
+	n.cancel(id)
 	n.opsMu.Lock()
 	defer n.opsMu.Unlock()
 	delete(n.ops, id)
@@ -96,33 +116,61 @@ func (n *Node) runOperation(ctx context.Context, op resource.FlowOperation, leas
 }
 
 func (n *Node) carryOut(ctx context.Context, op resource.FlowOperation) (*engine.OperationResult, error) {
-	n.mu.Lock()
-	fw := n.firewalls[op.Firewall]
-	n.mu.Unlock()
-	if fw == nil {
-		return nil, fmt.Errorf("firewall %q is not on this node", op.Firewall)
+	fw, err := n.firewallNamed(op.Firewall)
+	if err != nil {
+		return nil, err
 	}
-	var filters []flow.Filter
-	for i, f := range op.Filters {
-		var src, dst wire.Address
-		if f.SourceAddress != nil {
-			src = *f.SourceAddress
-		}
-		if f.DestinationAddress != nil {
-			dst = *f.DestinationAddress
-		}
-		parsed, err := flow.NewFilter(wire.Val(src.AddressDefinition), wire.Val(dst.AddressDefinition), wire.Val(f.SourcePort), wire.Val(f.DestinationPort), f.Protocols)
-		if err != nil {
-			return nil, fmt.Errorf("filter %d: %w", i, err)
-		}
-		filters = append(filters, parsed)
+	ask, err := operationOf(op.Filters, op.MinimumAge, op.FlowOptions)
+	if err != nil {
+		return nil, err
 	}
+	ask.ID, ask.Flush, ask.Limit = op.ID, op.Type == resource.FlowFlush, n.opt.ResultLimit
 	ctx, cancel := context.WithDeadline(ctx, op.Deadline)
 	defer cancel()
-	return fw.engine.Run(ctx, engine.Operation{
-		ID: op.ID, Flush: op.Type == resource.FlowFlush, Filters: filters,
-		MinAge: time.Duration(op.MinimumAge) * time.Second, Limit: n.opt.ResultLimit,
-	})
+	return fw.engine.Run(ctx, ask)
+}
+
+// firewallNamed returns a firewall that is on this node.
+func (n *Node) firewallNamed(name string) (*firewall, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if fw := n.firewalls[name]; fw != nil {
+		return fw, nil
+	}
+	return nil, fmt.Errorf("firewall %q is not on this node", name)
+}
+
+// operationOf translates what an operation or a query asks for.
+func operationOf(filters []wire.FlowFilter, minimumAge int, o resource.FlowOptions) (op engine.Operation, err error) {
+	op = engine.Operation{MinAge: time.Duration(minimumAge) * time.Second, Either: o.Either, Stale: o.Stale}
+	if op.Filters, err = filtersOf(filters); err != nil {
+		return op, err
+	}
+	if op.Protect, err = filtersOf(o.Protect); err != nil {
+		return op, err
+	}
+	if e, ok := exceptions[o.Exception]; ok {
+		op.Exception = &e
+	}
+	return op, nil
+}
+
+// exceptions are the API's names of stream exception policies.
+var exceptions = map[string]detect.Exception{
+	wire.StreamExceptionPolicyDrop: detect.ExceptionDrop, wire.StreamExceptionPolicyReject: detect.ExceptionReject,
+	wire.StreamExceptionPolicyContinue: detect.ExceptionContinue,
+}
+
+func filtersOf(filters []wire.FlowFilter) ([]flow.Filter, error) {
+	parsed, err := resource.ParseFlowFilters(filters)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]flow.Filter, len(parsed))
+	for i, f := range parsed {
+		list[i] = flow.NewFilter(f.Src, f.Dst, flow.PortRange(f.SrcPorts), flow.PortRange(f.DstPorts), f.Protocols)
+	}
+	return list, nil
 }
 
 // storeResults writes the flows of a result in chunks.

@@ -209,7 +209,7 @@ func TestOperationsAreForgotten(t *testing.T) {
 	r.awaitReport(second)
 	r.node.opsMu.Lock()
 	defer r.node.opsMu.Unlock()
-	if len(r.node.ops) != 1 || !r.node.ops[second] {
+	if len(r.node.ops) != 1 || r.node.ops[second] == nil {
 		t.Errorf("remembered are %v, want %s only", r.node.ops, second)
 	}
 }

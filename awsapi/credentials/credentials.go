@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,6 +55,9 @@ func (f *File) Secret(accessKeyID string) (secret, account string, ok bool) {
 	secret, ok = f.secrets[accessKeyID]
 	return secret, f.account, ok
 }
+
+// Keys returns all keys, id to secret. The map is the caller's.
+func (f *File) Keys() map[string]string { return maps.Clone(f.secrets) }
 
 func read(path string) (string, error) {
 	f, err := os.Open(path)

@@ -2,10 +2,7 @@ package flow
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
-	"strconv"
-	"strings"
 
 	"github.com/sluicefw/sluice/engine/packet"
 )
@@ -15,8 +12,20 @@ import (
 type Filter struct {
 	src, dst         prefix
 	srcPort, dstPort portRange
-	protos           [4]uint64 // bit set of protocol numbers, unless anyProto
+	protos           [4]uint64 // bit set of protocol numbers, if someProto
 	someProto        bool
+}
+
+// PortRange is an inclusive range of ports. A filter with one chooses only flows
+// of protocols that have ports.
+type PortRange struct{ From, To uint16 }
+
+// AnyPort matches every flow, also of protocols without ports.
+var AnyPort = PortRange{0, 65535}
+
+type portRange struct {
+	PortRange
+	some bool // false is AnyPort
 }
 
 // prefix is an address prefix as masks over the 16-byte form. family keeps
@@ -26,52 +35,19 @@ type prefix struct {
 	family                 uint8 // 0 matches both, 4, 6
 }
 
-type portRange struct {
-	from, to uint16
-	some     bool // false matches every flow, also of protocols without ports
+// NewFilter builds a filter. The zero Prefix matches all addresses; protocols
+// are IANA numbers, none for all.
+func NewFilter(src, dst netip.Prefix, srcPorts, dstPorts PortRange, protocols []uint8) Filter {
+	f := Filter{src: newPrefix(src), dst: newPrefix(dst), srcPort: portRange{srcPorts, srcPorts != AnyPort}, dstPort: portRange{dstPorts, dstPorts != AnyPort}, someProto: len(protocols) > 0}
+	for _, p := range protocols {
+		f.protos[p>>6] |= 1 << (p & 63)
+	}
+	return f
 }
 
-// NewFilter builds a filter. An empty src or dst, and an empty or "ANY" port,
-// matches everything; an address may be bare or a CIDR, a port may be a range
-// "from:to"; protocols are IANA numbers, none for all. Errors name the member
-// as the AWS API calls it.
-func NewFilter(src, dst, srcPort, dstPort string, protos []string) (Filter, error) {
-	var f Filter
-	var err error
-	if f.src, err = parsePrefix("SourceAddress", src); err != nil {
-		return Filter{}, err
-	}
-	if f.dst, err = parsePrefix("DestinationAddress", dst); err != nil {
-		return Filter{}, err
-	}
-	if f.srcPort, err = parsePorts("SourcePort", srcPort); err != nil {
-		return Filter{}, err
-	}
-	if f.dstPort, err = parsePorts("DestinationPort", dstPort); err != nil {
-		return Filter{}, err
-	}
-	for _, p := range protos {
-		n, err := strconv.ParseUint(p, 10, 8)
-		if err != nil {
-			return Filter{}, fmt.Errorf("Protocols: %q is not an IANA protocol number from 0 to 255", p)
-		}
-		f.protos[n>>6] |= 1 << (n & 63)
-		f.someProto = true
-	}
-	return f, nil
-}
-
-func parsePrefix(member, s string) (prefix, error) {
-	if s == "" {
-		return prefix{}, nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		a, aerr := netip.ParseAddr(s)
-		if aerr != nil || a.Zone() != "" {
-			return prefix{}, fmt.Errorf("%s: %q is neither an IP address nor a CIDR", member, s)
-		}
-		p = netip.PrefixFrom(a, a.BitLen())
+func newPrefix(p netip.Prefix) prefix {
+	if !p.IsValid() {
+		return prefix{}
 	}
 	bits := p.Bits()
 	out := prefix{family: 6}
@@ -85,7 +61,7 @@ func parsePrefix(member, s string) (prefix, error) {
 	out.maskHi, out.maskLo = maskOf(bits)
 	out.hi = binary.BigEndian.Uint64(a[:8]) & out.maskHi
 	out.lo = binary.BigEndian.Uint64(a[8:]) & out.maskLo
-	return out, nil
+	return out
 }
 
 func maskOf(bits int) (hi, lo uint64) {
@@ -93,22 +69,6 @@ func maskOf(bits int) (hi, lo uint64) {
 		return ^uint64(0) << (64 - bits), 0
 	}
 	return ^uint64(0), ^uint64(0) << (128 - bits)
-}
-
-func parsePorts(member, s string) (portRange, error) {
-	if s == "" || strings.EqualFold(s, "any") {
-		return portRange{}, nil
-	}
-	from, to, isRange := strings.Cut(s, ":")
-	if !isRange {
-		to = from
-	}
-	a, errA := strconv.ParseUint(from, 10, 16)
-	b, errB := strconv.ParseUint(to, 10, 16)
-	if errA != nil || errB != nil || a > b {
-		return portRange{}, fmt.Errorf("%s: %q is not a port (443), a range (1000:2000) or ANY", member, s)
-	}
-	return portRange{from: uint16(a), to: uint16(b), some: true}, nil
 }
 
 // Match reports whether the flow of this key is chosen.
@@ -132,5 +92,5 @@ func (p *prefix) match(a *packet.Addr) bool {
 }
 
 func (r *portRange) match(proto uint8, port uint16) bool {
-	return !r.some || HasPorts(proto) && r.from <= port && port <= r.to
+	return !r.some || HasPorts(proto) && r.From <= port && port <= r.To
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -103,11 +104,37 @@ func TestIdleTimeoutIsExact(t *testing.T) {
 
 func mustFilter(t testing.TB, src, dst, sport, dport string, protos ...string) Filter {
 	t.Helper()
-	f, err := NewFilter(src, dst, sport, dport, protos)
-	if err != nil {
-		t.Fatal(err)
+	prefix := func(s string) netip.Prefix {
+		if s == "" {
+			return netip.Prefix{}
+		}
+		if a, err := netip.ParseAddr(s); err == nil {
+			return netip.PrefixFrom(a, a.BitLen())
+		}
+		return netip.MustParsePrefix(s)
 	}
-	return f
+	number := func(s string, bits int) uint64 {
+		n, err := strconv.ParseUint(s, 10, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ports := func(s string) PortRange {
+		if s == "" {
+			return AnyPort
+		}
+		from, to, isRange := strings.Cut(s, ":")
+		if !isRange {
+			to = from
+		}
+		return PortRange{uint16(number(from, 16)), uint16(number(to, 16))}
+	}
+	var numbers []uint8
+	for _, p := range protos {
+		numbers = append(numbers, uint8(number(p, 8)))
+	}
+	return NewFilter(prefix(src), prefix(dst), ports(sport), ports(dport), numbers)
 }
 
 func TestFilter(t *testing.T) {
@@ -125,9 +152,9 @@ func TestFilter(t *testing.T) {
 		{mustFilter(t, "192.0.2.80", "", "", ""), [3]bool{}}, // a filter is read in the flow's own direction
 		{mustFilter(t, "0.0.0.0/0", "", "", ""), [3]bool{true, false, true}},
 		{mustFilter(t, "::/0", "", "", ""), [3]bool{false, true, false}},
-		{mustFilter(t, "2001:db8::/32", "2001:db8:1::/48", "ANY", "53"), [3]bool{false, true, false}},
+		{mustFilter(t, "2001:db8::/32", "2001:db8:1::/48", "", "53"), [3]bool{false, true, false}},
 		{mustFilter(t, "", "", "", "400:500"), [3]bool{true, false, false}},
-		{mustFilter(t, "", "", "any", "0:65535"), [3]bool{true, true, false}}, // ICMP has no ports
+		{mustFilter(t, "", "", "1:65535", ""), [3]bool{true, true, false}}, // ICMP has no ports
 		{mustFilter(t, "", "", "", "", "6", "17"), [3]bool{true, true, false}},
 		{mustFilter(t, "", "", "", "", "1"), [3]bool{false, false, true}},
 	} {
@@ -136,16 +163,6 @@ func TestFilter(t *testing.T) {
 				t.Errorf("%+v on %v: %v", c.f, k, got)
 			}
 		}
-	}
-	for _, bad := range [][4]string{
-		{"10.0.0.0/33"}, {"host"}, {"", "fe80::1%eth0"}, {"", "", "65536"}, {"", "", "", "2:1"}, {"", "", "", "1:"}, {"", "", "", "-1"},
-	} {
-		if _, err := NewFilter(bad[0], bad[1], bad[2], bad[3], nil); err == nil {
-			t.Errorf("%v is accepted", bad)
-		}
-	}
-	if _, err := NewFilter("", "", "", "", []string{"tcp"}); err == nil {
-		t.Error("a protocol name is accepted")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -116,10 +117,7 @@ func operation(out *tabwriter.Writer, flows int, flush bool) error {
 	}
 	<-q.filled
 	runtime.GC()
-	filter, err := flow.NewFilter("", "", "", "443", []string{"6"})
-	if err != nil {
-		return err
-	}
+	filter := flow.NewFilter(netip.Prefix{}, netip.Prefix{}, flow.AnyPort, flow.PortRange{From: 443, To: 443}, []uint8{6})
 	perFlow := float64(heap()-before-packets) / float64(flows)
 	q.mixing.Store(true)
 	q.probing.Store(flush)
