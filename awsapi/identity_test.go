@@ -369,6 +369,12 @@ func TestAudit(t *testing.T) {
 	if r, n = i.audit.last(t); n != 3 || r["readOnly"] != true || r["responseElements"] != nil {
 		t.Errorf("a look: %v", r)
 	}
+	for op, want := range map[string]bool{"DescribeFirewall": true, "ListFlows": true, "GetStaleFlows": true, "PreviewFlowFlush": true,
+		"StartFlowCapture": false, "FlushStaleFlows": false, "TagResource": false, "Unknown": false} {
+		if readOnly(op) != want {
+			t.Errorf("%s: read only %v", op, !want)
+		}
+	}
 	for range 300 {
 		i.client("AKIANOBODY", "x", "").ListFirewalls(ctx, nil)
 	}

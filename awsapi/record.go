@@ -46,7 +46,7 @@ func (s *server) audit(r *http.Request, x *exchange, code, message string) {
 
 // readOnly reports whether an operation changes nothing, as its name says.
 func readOnly(operation string) bool {
-	for _, verb := range []string{"Describe", "List", "Get"} {
+	for _, verb := range []string{"Describe", "List", "Get", "Preview"} {
 		if strings.HasPrefix(operation, verb) {
 			return true
 		}

@@ -31,16 +31,28 @@ type Config struct {
 	Subnets map[string]string `yaml:"subnets"` // subnet id to zone; other subnets are in Zone
 	Attach  []Attachment      `yaml:"attach"`
 
-	Log     Log     `yaml:"log"`
-	Store   Store   `yaml:"store"`
-	Metrics Metrics `yaml:"metrics"`
+	Log      Log      `yaml:"log"`
+	Delivery Delivery `yaml:"delivery"`
+	Store    Store    `yaml:"store"`
+	Metrics  Metrics  `yaml:"metrics"`
 }
 
 // API is where and to whom the API answers.
 type API struct {
 	Listen string `yaml:"listen"` // IP address and port
 	Dev    bool   `yaml:"dev"`    // accept every access key, unverified; on loopback addresses only
+	TLS    TLS    `yaml:"tls"`
 }
+
+// TLS is the API's certificate. The zero value is none: HTTP without TLS.
+type TLS struct {
+	Cert       string `yaml:"cert"`        // PEM file: the certificate, then intermediate ones
+	Key        string `yaml:"key"`         // PEM file
+	SelfSigned bool   `yaml:"self_signed"` // instead of files: one that serve makes and keeps in TLSDir
+}
+
+// Enabled reports whether the API is served over TLS.
+func (t TLS) Enabled() bool { return t.SelfSigned || t.Cert != "" }
 
 // Flows are the limits of flow tables and flow operations.
 type Flows struct {
@@ -65,6 +77,15 @@ type NFQueue struct {
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
 	Format string `yaml:"format"` // text, json
+}
+
+// Delivery says how traffic logs reach the AWS services that their destinations
+// name. Without it they are files below LogDir.
+type Delivery struct {
+	Services   bool   `yaml:"services"`    // send logs to the services
+	Endpoint   string `yaml:"endpoint"`    // URL of services that speak AWS's protocols; empty: AWS's own
+	Region     string `yaml:"region"`      // of the services; empty: Config.Region
+	SpoolLimit int64  `yaml:"spool_limit"` // bytes that wait on disk for one destination; 0: 1 GiB
 }
 
 // Store is where records are kept.
@@ -106,6 +127,9 @@ func defaultDataDir(root bool, getenv func(string) string, home func() (string, 
 	return filepath.Join(dir, ".local", "state", "sluice")
 }
 
+// SecretKeyFile is the key under which the secrets of access keys are stored.
+func (c *Config) SecretKeyFile() string { return filepath.Join(c.DataDir, "secret.key") }
+
 // StoreDir is the directory of the embedded etcd.
 func (c *Config) StoreDir() string { return filepath.Join(c.DataDir, "store") }
 
@@ -114,6 +138,9 @@ func (c *Config) LogDir() string { return filepath.Join(c.DataDir, "logs") }
 
 // CredentialsFile has the access keys of the API.
 func (c *Config) CredentialsFile() string { return filepath.Join(c.DataDir, "credentials") }
+
+// TLSDir has the API's self-signed certificate.
+func (c *Config) TLSDir() string { return filepath.Join(c.DataDir, "tls") }
 
 // YAML is the configuration as a file that loads to the same again.
 func (c *Config) YAML() ([]byte, error) {

@@ -15,7 +15,7 @@ region: eu-central-1
 account: "012345678901"
 zone: eu-central-1b
 data_dir: /srv/sluice
-api: {listen: "[::1]:4580", dev: true}
+api: {listen: "[::1]:4580", dev: true, tls: {cert: /etc/sluice/cert.pem, key: /etc/sluice/key.pem}}
 flows:
   limit: 500000
   result_limit: 10
@@ -26,6 +26,7 @@ attach:
   - firewall: inner
     nfqueue: {queues: "2", queue_len: 4096}
 log: {level: warn, format: json}
+delivery: {services: true, endpoint: "http://127.0.0.1:5000", region: eu-west-1, spool_limit: 2097152}
 store: {endpoints: ["https://etcd-1:2379", "unix:///run/etcd.sock"]}
 metrics: {listen: ":9100"}
 `
@@ -33,7 +34,7 @@ metrics: {listen: ":9100"}
 func wholeConfig() *Config {
 	return &Config{
 		Region: "eu-central-1", Account: "012345678901", Zone: "eu-central-1b", DataDir: "/srv/sluice",
-		API:     API{Listen: "[::1]:4580", Dev: true},
+		API:     API{Listen: "[::1]:4580", Dev: true, TLS: TLS{Cert: "/etc/sluice/cert.pem", Key: "/etc/sluice/key.pem"}},
 		Flows:   Flows{Limit: 500_000, ResultLimit: 10},
 		HomeNet: []string{"10.0.0.0/8", "fd00::/8"},
 		Subnets: map[string]string{"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
@@ -41,9 +42,10 @@ func wholeConfig() *Config {
 			{Firewall: "edge", NFQueue: &NFQueue{Queues: "0-1", FailOpen: true}},
 			{Firewall: "inner", NFQueue: &NFQueue{Queues: "2", QueueLen: 4096}},
 		},
-		Log:     Log{Level: "warn", Format: "json"},
-		Store:   Store{Endpoints: []string{"https://etcd-1:2379", "unix:///run/etcd.sock"}},
-		Metrics: Metrics{Listen: ":9100"},
+		Log:      Log{Level: "warn", Format: "json"},
+		Delivery: Delivery{Services: true, Endpoint: "http://127.0.0.1:5000", Region: "eu-west-1", SpoolLimit: 2097152},
+		Store:    Store{Endpoints: []string{"https://etcd-1:2379", "unix:///run/etcd.sock"}},
+		Metrics:  Metrics{Listen: ":9100"},
 	}
 }
 
@@ -132,11 +134,13 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 	env := map[string]string{
 		"SLUICE_REGION": "eu-central-1", "SLUICE_ACCOUNT": "012345678901", "SLUICE_ZONE": "eu-central-1b",
 		"SLUICE_DATA_DIR": "/srv/sluice", "SLUICE_API_LISTEN": "[::1]:4580", "SLUICE_API_DEV": "true",
+		"SLUICE_API_TLS_CERT": "/etc/sluice/cert.pem", "SLUICE_API_TLS_KEY": "/etc/sluice/key.pem", "SLUICE_API_TLS_SELF_SIGNED": "false",
 		"SLUICE_FLOWS_LIMIT": "500000", "SLUICE_FLOWS_RESULT_LIMIT": "10",
 		"SLUICE_HOME_NET":  `[10.0.0.0/8, "fd00::/8"]`,
 		"SLUICE_SUBNETS":   "{subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}",
 		"SLUICE_ATTACH":    `[{firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}, {firewall: inner, nfqueue: {queues: "2", queue_len: 4096}}]`,
 		"SLUICE_LOG_LEVEL": "warn", "SLUICE_LOG_FORMAT": "json",
+		"SLUICE_DELIVERY_SERVICES": "true", "SLUICE_DELIVERY_ENDPOINT": "http://127.0.0.1:5000", "SLUICE_DELIVERY_REGION": "eu-west-1", "SLUICE_DELIVERY_SPOOL_LIMIT": "2097152",
 		"SLUICE_STORE_ENDPOINTS": `["https://etcd-1:2379", "unix:///run/etcd.sock"]`,
 		"SLUICE_METRICS_LISTEN":  ":9100",
 	}

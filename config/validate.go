@@ -60,6 +60,7 @@ func (c *Config) validate(p places) error {
 	if c.API.Dev && !isLoopback(c.API.Listen) {
 		k.bad("api.dev", "every access key would be accepted at %s, which others can reach: remove it, or let api.listen be 127.0.0.1 or [::1]", c.API.Listen)
 	}
+	k.tls(c.API.TLS)
 	k.between("flows.limit", c.Flows.Limit, 1024, 100_000_000)
 	k.between("flows.result_limit", c.Flows.ResultLimit, 1, 10_000_000)
 	for i, n := range c.HomeNet {
@@ -78,6 +79,14 @@ func (c *Config) validate(p places) error {
 	}
 	if !slices.Contains([]string{"text", "json"}, c.Log.Format) {
 		k.bad("log.format", "%q is no format: write text or json", c.Log.Format)
+	}
+	if e := c.Delivery.Endpoint; e != "" {
+		if u, err := url.Parse(e); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			k.bad("delivery.endpoint", "%q is no URL: write one such as http://127.0.0.1:5000", e)
+		}
+	}
+	if n := c.Delivery.SpoolLimit; n != 0 && n < 1<<20 {
+		k.bad("delivery.spool_limit", "%d bytes are too few: write 1048576 or more, or leave it out", n)
 	}
 	for i, e := range c.Store.Endpoints {
 		if !isEndpoint(e) {
@@ -105,6 +114,22 @@ func (c *checker) listen(key, address string) {
 	}
 	if err != nil {
 		c.bad(key, "%q is no address to listen on: write IP address and port, such as 127.0.0.1:4580 or [::1]:4580, or :4580 for all addresses", address)
+	}
+}
+
+// tls checks that a certificate comes from one place, and with its key.
+func (c *checker) tls(t TLS) {
+	files := []struct{ key, path, other string }{{"api.tls.cert", t.Cert, t.Key}, {"api.tls.key", t.Key, t.Cert}}
+	for _, f := range files {
+		switch {
+		case f.path == "" && f.other != "":
+			c.bad(f.key, "it is missing: certificate and key belong together, as in tls: {cert: /etc/sluice/cert.pem, key: /etc/sluice/key.pem}")
+		case f.path != "" && !filepath.IsAbs(f.path):
+			c.bad(f.key, "%q is no absolute path: write one, such as /etc/sluice/cert.pem", f.path)
+		}
+	}
+	if t.SelfSigned && (t.Cert != "" || t.Key != "") {
+		c.bad("api.tls.self_signed", "there is a certificate in a file as well: remove one of the two")
 	}
 }
 

@@ -2,7 +2,8 @@
 // policies and rule groups in the store, in a state that always holds
 // together, and runs flow operations over the engine nodes.
 //
-// There is one method per operation of the API. Requests have passed the API
+// There is one method per operation of the API, and Fallback for those that are
+// not offered. Requests have passed the API
 // model's own checks (wire.Operation.Validate); everything else is checked
 // here, with AWS's error texts where they are known. All errors are *wire.Error.
 //
@@ -36,9 +37,13 @@ type Options struct {
 	SubnetZones map[string]string // subnet id to zone name
 
 	// CheckRule says why the engine could not run a stateful rule; nil asks nobody.
+	// CheckLogDestination, if set, says whether records can be written to a
+	// destination of that type.
+	CheckLogDestination func(ctx context.Context, kind string, target map[string]string) error
+
 	CheckRule policy.CompileCheck
 
-	FlowDeadline time.Duration // for nodes to report on a flow operation; 0 means 60 s
+	FlowDeadline time.Duration // for nodes to report on a flow operation or answer an analysis report; 0 means 60 s
 	Limits       Limits
 
 	Clock  func() time.Time // nil: time.Now

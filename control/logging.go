@@ -36,6 +36,9 @@ func (c *Control) UpdateLoggingConfiguration(ctx context.Context, caller wire.Ca
 			return err
 		}
 		f = &r.value
+		if err := c.reachable(ctx, f.Logging, wanted); err != nil {
+			return err
+		}
 		if changes := destinationChanges(f.Logging, wanted); changes > 1 {
 			return invalid("Given logging configuration attempts to create/modify multiple log destination configs")
 		}
@@ -53,6 +56,25 @@ func (c *Control) UpdateLoggingConfiguration(ctx context.Context, caller wire.Ca
 	return &wire.UpdateLoggingConfigurationResponse{
 		FirewallArn: &f.ARN, FirewallName: &f.Name, LoggingConfiguration: loggingOf(f), EnableMonitoringDashboard: dashboardOf(f),
 	}, nil
+}
+
+// reachable asks whether records can be written to the destinations that are
+// new. AWS: LogDestinationPermissionException, at configuration time.
+func (c *Control) reachable(ctx context.Context, old, wanted []wire.LogDestinationConfig) error {
+	if c.o.CheckLogDestination == nil {
+		return nil
+	}
+	for _, d := range wanted {
+		if slices.ContainsFunc(old, func(o wire.LogDestinationConfig) bool {
+			return wire.Val(o.LogType) == wire.Val(d.LogType) && wire.Val(o.LogDestinationType) == wire.Val(d.LogDestinationType) && maps.Equal(o.LogDestination, d.LogDestination)
+		}) {
+			continue
+		}
+		if err := c.o.CheckLogDestination(ctx, wire.Val(d.LogDestinationType), d.LogDestination); err != nil {
+			return wire.LogDestinationPermissionException("%s", err)
+		}
+	}
+	return nil
 }
 
 // DescribeLoggingConfiguration returns the log destinations of a firewall.

@@ -134,14 +134,7 @@ func New(ctx context.Context, o Options) (*Destination, error) {
 		return nil, err
 	}
 	d := &Destination{closing: make(chan struct{}), done: make(chan struct{})}
-	switch o.Type {
-	case S3:
-		d.service = newS3(cfg, &o)
-	case CloudWatchLogs:
-		d.service = newCloudWatch(cfg, &o)
-	case KinesisDataFirehose:
-		d.service = newFirehose(cfg, &o)
-	}
+	d.service = newService(cfg, &o)
 	d.name = d.service.name()
 	d.maxLine = min(d.service.limits().line, maxLine)
 	d.logger = o.Logger.With(slog.String("destination", d.name), slog.String("firewall", o.Firewall), slog.String("log_type", o.LogType))
@@ -154,6 +147,32 @@ func New(ctx context.Context, o Options) (*Destination, error) {
 	ctx, d.cancel = context.WithCancel(context.Background())
 	go d.ship(ctx)
 	return d, nil
+}
+
+func newService(cfg aws.Config, o *Options) service {
+	switch o.Type {
+	case S3:
+		return newS3(cfg, o)
+	case CloudWatchLogs:
+		return newCloudWatch(cfg, o)
+	}
+	return newFirehose(cfg, o)
+}
+
+// Check says whether records could be written to a destination, without opening
+// its spool. The error wraps ErrPermission or ErrNotFound where it is one of these.
+func Check(ctx context.Context, o Options) error {
+	if o.ServiceRegion == "" {
+		o.ServiceRegion = o.Region
+	}
+	if key := targetKeys[o.Type]; key == "" || o.Target[key] == "" {
+		return fmt.Errorf("delivery: %q is no type of destination, or its LogDestination is incomplete", o.Type)
+	}
+	cfg, err := o.awsConfig(ctx)
+	if err != nil {
+		return err
+	}
+	return newService(cfg, &o).check(ctx)
 }
 
 // targetKeys is the key of Target that each type must have.

@@ -410,12 +410,14 @@ func FuzzOpenToken(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	good := base64.StdEncoding.EncodeToString(s.seal([]byte(`{"k":"ASIAEXAMPLE","e":1}`), purposeSession))
+	nonce := make([]byte, s.aead.NonceSize()) // the same in all processes that fuzz
+	good := base64.StdEncoding.EncodeToString(s.aead.Seal(nonce, nonce, []byte(`{"k":"ASIAEXAMPLE","e":1}`), []byte(purposeSession)))
 	f.Add(good)
 	f.Add(good[:40])
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
-		if _, ok := openToken(s, token); ok != (token == good) {
+		text := strings.NewReplacer("\r", "", "\n", "").Replace(token) // base64 has no regard for them
+		if _, ok := openToken(s, token); ok != (text == good && len(token) <= maxToken) {
 			t.Fatalf("%q: %v", token, ok)
 		}
 	})

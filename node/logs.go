@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/eve"
@@ -24,73 +26,133 @@ const (
 	logKeepFor   = 14 * 24 * time.Hour
 )
 
-// logs are the log files of all firewalls: one directory for each log group.
-// Two firewalls that name the same group write to the same file.
+// logs are where the records of all firewalls go: by default one directory for
+// each log group, and two firewalls that name the same group write to the same
+// file; or, with delivery, the services that the groups name.
 type logs struct {
-	dirs   eve.Dirs
-	logger *slog.Logger
+	dirs     eve.Dirs
+	delivery *delivery.Options // a template; nil: files
+	logger   *slog.Logger
 
 	mu    sync.Mutex
-	files map[string]*logFile // guarded by mu: by group
-	gone  eve.LoggerStats     // guarded by mu: counts of files that are closed
+	sinks map[string]*logSink // guarded by mu: by key
+	gone  eve.LoggerStats     // guarded by mu: counts of sinks that are closed
 }
 
-type logFile struct {
-	*eve.Logger
-	file *eve.FileWriter
-	refs int
+// logSink is an open file or service.
+type logSink struct {
+	eve.Sink
+	stats func() eve.LoggerStats
+	file  *eve.FileWriter // nil for a service
+	key   string
+	refs  int
 }
 
-func newLogs(dir string, logger *slog.Logger) *logs {
-	return &logs{dirs: eve.NewDirs(dir), logger: logger, files: map[string]*logFile{}}
+func newLogs(dir string, d *delivery.Options, logger *slog.Logger) *logs {
+	return &logs{dirs: eve.NewDirs(dir), delivery: d, logger: logger, sinks: map[string]*logSink{}}
 }
 
-// open returns the file of a group, which the caller must release.
-func (l *logs) open(group string) (*logFile, error) {
+// destination is where one type of log goes, as the API has it.
+type destination struct {
+	kind   string            // a wire.LogDestinationType constant
+	target map[string]string // its LogDestination
+}
+
+// group names the destination: the log group, the delivery stream, or the
+// bucket with its prefix.
+func (d destination) group() string {
+	switch d.kind {
+	case wire.LogDestinationTypeCloudWatchLogs:
+		return d.target["logGroup"]
+	case wire.LogDestinationTypeKinesisDataFirehose:
+		return d.target["deliveryStream"]
+	}
+	if prefix := d.target["prefix"]; prefix != "" {
+		return d.target["bucketName"] + "/" + prefix
+	}
+	return d.target["bucketName"]
+}
+
+func (d destination) equal(e destination) bool {
+	return d.kind == e.kind && maps.Equal(d.target, e.target)
+}
+
+// open returns the sink of a firewall's log, which the caller must release.
+func (l *logs) open(ctx context.Context, firewall, logType string, d destination) (*logSink, error) {
+	key := d.group()
+	if l.delivery != nil {
+		key = strings.Join([]string{firewall, logType, d.kind, key}, "\x00")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.files[group]; f != nil {
-		f.refs++
-		return f, nil
+	if s := l.sinks[key]; s != nil {
+		s.refs++
+		return s, nil
 	}
-	dir, err := l.dirs.Dir(group)
+	var s *logSink
+	var err error
+	if l.delivery != nil {
+		s, err = l.openService(ctx, firewall, logType, d)
+	} else {
+		s, err = l.openFile(d)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.key, s.refs = key, 1
+	l.sinks[key] = s
+	return s, nil
+}
+
+func (l *logs) openFile(d destination) (*logSink, error) {
+	dir, err := l.dirs.Dir(d.group())
 	if err != nil {
 		return nil, err
 	}
 	file, err := eve.OpenFile(filepath.Join(dir, "eve.json"), eve.FileOptions{
 		MaxBytes: logFileBytes, Every: logFileAge, KeepFor: logKeepFor,
 		OnError: func(err error) {
-			l.logger.Warn("log rotation failed; writing goes on in the old file", slog.String("group", group), slog.Any("error", err))
+			l.logger.Warn("log rotation failed; writing goes on in the old file", slog.String("group", d.group()), slog.Any("error", err))
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	f := &logFile{Logger: eve.NewLogger(file, eve.LoggerOptions{Log: l.logger}), file: file, refs: 1}
-	l.files[group] = f
-	return f, nil
+	log := eve.NewLogger(file, eve.LoggerOptions{Log: l.logger})
+	return &logSink{Sink: log, stats: log.Stats, file: file}, nil
 }
 
-func (l *logs) release(ctx context.Context, group string) error {
+// openService opens the way to a service. What an earlier process has left in
+// the spool of the same destination is delivered too.
+func (l *logs) openService(ctx context.Context, firewall, logType string, d destination) (*logSink, error) {
+	o := *l.delivery
+	o.Type, o.Target, o.LogType, o.Firewall, o.Logger = d.kind, d.target, logType, firewall, l.logger
+	var err error
+	if o.SpoolDir, err = eve.NewDirs(filepath.Join(o.SpoolDir, firewall, strings.ToLower(logType))).Dir(d.kind + "/" + d.group()); err != nil {
+		return nil, err
+	}
+	dest, err := delivery.New(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &logSink{Sink: dest, stats: func() eve.LoggerStats {
+		s := dest.Stats()
+		return eve.LoggerStats{Written: s.Delivered, Dropped: s.Dropped + s.TooLarge + s.Rejected + s.Damaged, Errors: s.Failures}
+	}}, nil
+}
+
+func (l *logs) release(ctx context.Context, s *logSink) error {
 	l.mu.Lock()
-	f := l.files[group]
-	if f == nil {
+	if s.refs--; s.refs > 0 {
 		l.mu.Unlock()
 		return nil
 	}
-	if f.refs--; f.refs > 0 {
-		l.mu.Unlock()
-		return nil
-	}
-	delete(l.files, group)
+	delete(l.sinks, s.key)
 	l.mu.Unlock()
-	err := f.Close(ctx)
+	err := s.Close(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := f.Stats()
-	l.gone.Written += s.Written
-	l.gone.Dropped += s.Dropped
-	l.gone.Errors += s.Errors
+	l.gone = sum(l.gone, s.stats())
 	return err
 }
 
@@ -98,53 +160,43 @@ func (l *logs) release(ctx context.Context, group string) error {
 func (l *logs) reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, f := range l.files {
-		f.file.Reopen()
+	for _, s := range l.sinks {
+		if s.file != nil {
+			s.file.Reopen()
+		}
 	}
 }
 
 func (l *logs) stats() eve.LoggerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sum := l.gone
-	for _, f := range l.files {
-		s := f.Stats()
-		sum.Written += s.Written
-		sum.Dropped += s.Dropped
-		sum.Errors += s.Errors
+	all := l.gone
+	for _, s := range l.sinks {
+		all = sum(all, s.stats())
 	}
-	return sum
+	return all
 }
 
-// destinations are the log groups of one firewall by log type.
-type destinations map[string]string
+func sum(a, b eve.LoggerStats) eve.LoggerStats {
+	return eve.LoggerStats{Written: a.Written + b.Written, Dropped: a.Dropped + b.Dropped, Errors: a.Errors + b.Errors}
+}
 
-// destinationsOf reads a logging configuration. Each kind of AWS destination
-// becomes a directory, named as the destination is.
+// destinations are where the logs of one firewall go, by log type.
+type destinations map[string]destination
+
+// destinationsOf reads a logging configuration.
 func destinationsOf(configs []wire.LogDestinationConfig) destinations {
-	d := destinations{}
+	all := destinations{}
 	for _, c := range configs {
-		var group string
-		switch wire.Val(c.LogDestinationType) {
-		case wire.LogDestinationTypeCloudWatchLogs:
-			group = c.LogDestination["logGroup"]
-		case wire.LogDestinationTypeKinesisDataFirehose:
-			group = c.LogDestination["deliveryStream"]
-		case wire.LogDestinationTypeS3:
-			group = c.LogDestination["bucketName"]
-			if prefix := c.LogDestination["prefix"]; prefix != "" {
-				group += "/" + prefix
-			}
-		}
-		if group != "" {
-			d[wire.Val(c.LogType)] = group
+		if d := (destination{wire.Val(c.LogDestinationType), c.LogDestination}); d.group() != "" {
+			all[wire.Val(c.LogType)] = d
 		}
 	}
-	return d
+	return all
 }
 
 // sinks are what a firewall's records go to at the moment; nil where nobody reads them.
-type sinks struct{ alert, flow *logFile }
+type sinks struct{ alert, flow *logSink }
 
 // recorder is the logging of one firewall. It is swapped while traffic runs.
 type recorder struct {
@@ -163,17 +215,17 @@ func newRecorder(l *logs, firewall, zone string) *recorder {
 // configure points the recorder at d. On an error the destinations that could
 // be opened are in use, and the next call tries the others again.
 func (r *recorder) configure(ctx context.Context, d destinations) error {
-	if maps.Equal(d, r.current) {
+	if maps.EqualFunc(d, r.current, destination.equal) {
 		return nil
 	}
 	var errs []error
 	next, current := &sinks{}, maps.Clone(d)
-	open := func(logType string) *logFile {
-		group := d[logType]
-		if group == "" {
+	open := func(logType string) *logSink {
+		to, ok := d[logType]
+		if !ok {
 			return nil
 		}
-		f, err := r.logs.open(group)
+		f, err := r.logs.open(ctx, r.envelope.FirewallName, logType, to)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s log: %w", logType, err))
 			delete(current, logType)
@@ -183,9 +235,9 @@ func (r *recorder) configure(ctx context.Context, d destinations) error {
 	}
 	next.alert, next.flow = open(wire.LogTypeAlert), open(wire.LogTypeFlow)
 	old := r.sinks.Swap(next)
-	for logType, f := range map[string]*logFile{wire.LogTypeAlert: old.alert, wire.LogTypeFlow: old.flow} {
-		if f != nil {
-			errs = append(errs, r.logs.release(ctx, r.current[logType]))
+	for _, s := range []*logSink{old.alert, old.flow} {
+		if s != nil {
+			errs = append(errs, r.logs.release(ctx, s))
 		}
 	}
 	r.current = current
@@ -237,7 +289,7 @@ func (r *records) Flush(ctx context.Context) error {
 	return nil
 }
 
-func (r *records) write(s *logFile, time int64, arn string) {
+func (r *records) write(s *logSink, time int64, arn string) {
 	r.line = eve.AppendEnvelope(r.line[:0], &r.envelope, time, arn, r.event)
 	s.Log(r.line)
 }

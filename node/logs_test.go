@@ -4,14 +4,21 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/delivery"
+	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/resource"
 )
 
@@ -142,30 +149,35 @@ func TestFlowsAreLoggedAtTheEnd(t *testing.T) {
 	}
 }
 
+// group is a destination that is a log group.
+func group(name string) destination {
+	return destination{wire.LogDestinationTypeCloudWatchLogs, map[string]string{"logGroup": name}}
+}
+
 // Two firewalls, or two log types, may share a file.
 func TestLogsAreShared(t *testing.T) {
 	ctx := context.Background()
-	l := newLogs(t.TempDir(), nil)
+	l := newLogs(t.TempDir(), nil, nil)
 	a, b := newRecorder(l, "a", zone), newRecorder(l, "b", zone)
 	for _, r := range []*recorder{a, b} {
-		if err := r.configure(ctx, destinations{wire.LogTypeAlert: "g", wire.LogTypeFlow: "g"}); err != nil {
+		if err := r.configure(ctx, destinations{wire.LogTypeAlert: group("g"), wire.LogTypeFlow: group("g")}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(l.files) != 1 || l.files["g"].refs != 4 {
-		t.Fatalf("files are %v", l.files)
+	if len(l.sinks) != 1 || l.sinks["g"].refs != 4 {
+		t.Fatalf("files are %v", l.sinks)
 	}
 	if err := a.configure(ctx, destinations{}); err != nil {
 		t.Fatal(err)
 	}
-	if a.WantsFlows() || !b.WantsFlows() || l.files["g"].refs != 2 {
-		t.Errorf("after one has left: %d references", l.files["g"].refs)
+	if a.WantsFlows() || !b.WantsFlows() || l.sinks["g"].refs != 2 {
+		t.Errorf("after one has left: %d references", l.sinks["g"].refs)
 	}
 	if err := b.configure(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	if len(l.files) != 0 {
-		t.Errorf("files are left open: %v", l.files)
+	if len(l.sinks) != 0 {
+		t.Errorf("files are left open: %v", l.sinks)
 	}
 }
 
@@ -176,8 +188,8 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRecorder(newLogs(root, nil), "a", zone)
-	want := destinations{wire.LogTypeAlert: "g", wire.LogTypeFlow: "fine"}
+	r := newRecorder(newLogs(root, nil, nil), "a", zone)
+	want := destinations{wire.LogTypeAlert: group("g"), wire.LogTypeFlow: group("fine")}
 	if err := r.configure(ctx, want); err == nil {
 		t.Error("a file in the directory's place was no error")
 	}
@@ -209,8 +221,65 @@ func TestDestinations(t *testing.T) {
 		config("OTHER", "S3", nil),
 		{},
 	})
-	want := destinations{"ALERT": "b/p/q", "FLOW": "d", "TLS": "g"}
-	if !maps.Equal(got, want) {
+	want := map[string]string{"ALERT": "b/p/q", "FLOW": "d", "TLS": "g"}
+	groups := map[string]string{}
+	for logType, d := range got {
+		groups[logType] = d.group()
+	}
+	if !maps.Equal(groups, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestLogsToService: with delivery, records go to the service that the
+// destination names, in AWS's envelope.
+func TestLogsToService(t *testing.T) {
+	got := make(chan string, 10)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			DeliveryStreamName string
+			Records            []struct{ Data []byte }
+		}
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		answer := `{"FailedPutCount":0,"RequestResponses":[`
+		for i, rec := range in.Records {
+			got <- in.DeliveryStreamName + " " + string(rec.Data)
+			if i > 0 {
+				answer += ","
+			}
+			answer += `{"RecordId":"1"}`
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		fmt.Fprint(w, answer+"]}")
+	}))
+	defer service.Close()
+	l := newLogs(t.TempDir(), &delivery.Options{
+		Account: "123456789012", Region: "us-east-1", SpoolDir: t.TempDir(), Endpoint: service.URL, AccessKeyID: "a", SecretAccessKey: "s",
+	}, slog.New(slog.DiscardHandler))
+	r := newRecorder(l, "edge", zone)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	stream := destination{wire.LogDestinationTypeKinesisDataFirehose, map[string]string{"deliveryStream": "alerts"}}
+	if err := r.configure(ctx, destinations{wire.LogTypeAlert: stream}); err != nil {
+		t.Fatal(err)
+	}
+	r.newRecords().Alert(&eve.Alert{TxID: -1, Signature: "found", ResourceARN: "arn:group"})
+	if err := r.configure(ctx, nil); err != nil { // sends what is left
+		t.Fatal(err)
+	}
+	select {
+	case line := <-got:
+		for _, part := range []string{"alerts ", `"firewall_name":"edge"`, `"signature":"found"`, `"resource_arn":"arn:group"`} {
+			if !strings.Contains(line, part) {
+				t.Errorf("%s lacks %s", line, part)
+			}
+		}
+	default:
+		t.Error("nothing was delivered")
+	}
+	if s := l.stats(); s.Written != 1 || s.Dropped != 0 {
+		t.Errorf("counts are %+v", s)
 	}
 }

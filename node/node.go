@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/pktio"
@@ -45,6 +46,10 @@ type Options struct {
 	Scope   resource.Scope
 	Attach  []Attachment
 	LogDir  string // log groups become directories below it
+
+	// Delivery, if set, sends logs to the services that their destinations name
+	// instead of files: a template, in which SpoolDir is the root of all spools.
+	Delivery *delivery.Options
 
 	FlowLimit   int      // per worker; 0 is the engine's default
 	ResultLimit int      // flows kept of one operation; 0 is 1,000,000
@@ -93,7 +98,7 @@ func New(opt Options) (*Node, error) {
 	}
 	n := &Node{
 		opt:       opt,
-		logs:      newLogs(opt.LogDir, opt.Logger),
+		logs:      newLogs(opt.LogDir, opt.Delivery, opt.Logger),
 		counters:  engine.NewCounters(),
 		latency:   engine.NewLatency(),
 		custom:    &engine.CustomActions{},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sluicefw/sluice/cli"
 	"github.com/sluicefw/sluice/config"
+	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/node"
 	"github.com/sluicefw/sluice/pktio"
@@ -123,7 +124,7 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
 		Attach: attachments(c.Attach, log), LogDir: c.LogDir(),
 		FlowLimit: c.Flows.Limit, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
-		Logger: log,
+		Delivery: deliveryOf(c), Logger: log,
 	})
 	if err != nil {
 		return err
@@ -213,4 +214,16 @@ func nodeID(dir string) (string, error) {
 
 func metricsBuild(b cli.BuildInfo) metrics.Build {
 	return metrics.Build{Version: b.Version, Revision: b.Revision, Go: b.Go}
+}
+
+// deliveryOf is how traffic logs reach the services of their destinations, or
+// nil when they are files.
+func deliveryOf(c *config.Config) *delivery.Options {
+	if !c.Delivery.Services {
+		return nil
+	}
+	return &delivery.Options{
+		Account: c.Account, Region: c.Region, SpoolDir: filepath.Join(c.DataDir, "spool"), SpoolLimit: c.Delivery.SpoolLimit,
+		ServiceRegion: c.Delivery.Region, Endpoint: c.Delivery.Endpoint,
+	}
 }

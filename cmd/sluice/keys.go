@@ -1,22 +1,27 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluicefw/sluice/cli"
 	"github.com/sluicefw/sluice/config"
+	"github.com/sluicefw/sluice/iam"
+	"github.com/sluicefw/sluice/internal/certificate"
+	"github.com/sluicefw/sluice/store"
 )
 
 // newKeys returns the command that prints how clients reach this installation.
 func newKeys(env cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Print the environment that makes AWS clients use this installation",
+		Short: "Print the environment that makes AWS clients use this installation; manage users and keys",
 		Example: `  eval "$(sluice keys)"
   aws network-firewall list-firewalls`,
 		Args: cli.NoArgs,
@@ -29,17 +34,38 @@ func newKeys(env cli.Env) *cobra.Command {
 			return err
 		},
 	}
-	addConfigFlags(cmd.Flags())
+	addConfigFlags(cmd.PersistentFlags())
+	cmd.AddCommand(cli.NewKeys(env, openDirectory)...)
 	return cmd
+}
+
+// openDirectory reaches the users of the installation that the configuration names.
+func openDirectory(ctx context.Context, cmd *cobra.Command) (cli.Directory, error) {
+	c, err := loadConfig(cmd)
+	if err != nil {
+		return cli.Directory{}, err
+	}
+	at := c.Store.Endpoints
+	if len(at) == 0 {
+		at = []string{store.SocketEndpoint(c.StoreDir())}
+	}
+	d, done, err := iam.Connect(ctx, at, c.SecretKeyFile())
+	if err != nil {
+		return cli.Directory{}, err
+	}
+	return cli.Directory{Directory: d, Account: c.Account, Close: done}, nil
 }
 
 // clientEnvironment is a shell command after which AWS's command line, SDKs
 // and "sluice flows" call the API that listens on address.
 func clientEnvironment(c *config.Config, address string) string {
 	vars := [][2]string{
-		{"AWS_ENDPOINT_URL_NETWORK_FIREWALL", clientURL(address)},
+		{"AWS_ENDPOINT_URL_NETWORK_FIREWALL", clientURL(address, c.API.TLS.Enabled())},
 		{"AWS_REGION", c.Region},
 		{"AWS_DEFAULT_REGION", c.Region}, // what botocore reads
+	}
+	if c.API.TLS.SelfSigned {
+		vars = append(vars, [2]string{"AWS_CA_BUNDLE", filepath.Join(c.TLSDir(), certificate.CertFile)})
 	}
 	if c.API.Dev {
 		vars = append(vars, [2]string{"AWS_ACCESS_KEY_ID", "dev"}, [2]string{"AWS_SECRET_ACCESS_KEY", "dev"})
@@ -55,12 +81,16 @@ func clientEnvironment(c *config.Config, address string) string {
 }
 
 // clientURL is where clients on this machine reach a listener.
-func clientURL(address string) string {
+func clientURL(address string, tls bool) string {
 	host, port, _ := net.SplitHostPort(address)
 	if a, err := netip.ParseAddr(host); err != nil || a.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	scheme := "http://"
+	if tls {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // shellQuote quotes s for POSIX shells if it needs that.

@@ -13,7 +13,7 @@ func TestClientURL(t *testing.T) {
 		"127.0.0.1:4580": "http://127.0.0.1:4580", ":1": "http://127.0.0.1:1", "0.0.0.0:1": "http://127.0.0.1:1",
 		"[::]:1": "http://127.0.0.1:1", "[::1]:1": "http://[::1]:1", "192.0.2.1:80": "http://192.0.2.1:80",
 	} {
-		if got := clientURL(address); got != want {
+		if got := clientURL(address, false); got != want {
 			t.Errorf("%s: %s, want %s", address, got, want)
 		}
 	}
@@ -27,6 +27,10 @@ func TestClientEnvironmentInAShell(t *testing.T) {
 	out, err := exec.Command("sh", "-c", script).CombinedOutput()
 	if want := c.DataDir + "/credentials|http://[::1]:4580|us-east-1"; err != nil || string(out) != want {
 		t.Errorf("%s, %v; want %s", out, err, want)
+	}
+	c.API.TLS.SelfSigned = true
+	if got := clientEnvironment(c, ":1"); !strings.Contains(got, "=https://127.0.0.1:1 ") || !strings.Contains(got, " AWS_CA_BUNDLE=") {
+		t.Errorf("with a self-signed certificate: %s", got)
 	}
 	c.API.Dev = true
 	if got := clientEnvironment(c, ":1"); !strings.HasSuffix(got, " AWS_ACCESS_KEY_ID=dev AWS_SECRET_ACCESS_KEY=dev") {

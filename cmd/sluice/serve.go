@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -20,12 +21,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"github.com/sluicefw/sluice/audit"
 	"github.com/sluicefw/sluice/awsapi"
 	"github.com/sluicefw/sluice/awsapi/credentials"
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/cli"
 	"github.com/sluicefw/sluice/config"
 	"github.com/sluicefw/sluice/control"
+	"github.com/sluicefw/sluice/delivery"
+	"github.com/sluicefw/sluice/iam"
+	"github.com/sluicefw/sluice/internal/certificate"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
@@ -51,7 +56,7 @@ func newServe(env cli.Env, build cli.BuildInfo) *cobra.Command {
 keep one engine process running that packets go through.
 
 SIGTERM stops everything in order. A crash leaves the engine running, and the
-next serve adopts it. SIGHUP reopens the log files.`,
+next serve adopts it. SIGHUP reopens the log files and reads the TLS certificate again.`,
 		Example: `  sluice serve
   eval "$(sluice keys)" && aws network-firewall list-firewalls`,
 		Args: cli.NoArgs,
@@ -73,15 +78,16 @@ next serve adopts it. SIGHUP reopens the log files.`,
 //
 // Start, each because the next needs it:
 //  1. listeners, so that a taken port is known before anything else is touched
-//  2. access keys
-//  3. store
+//  2. store
+//  3. users and their keys, which are in the store, and the audit log
 //  4. engine, which reads the store
 //  5. API and pages, which read the store and ask the engine
 //
 // Stop, when asked to:
 //  1. the API stops accepting and answers what it has: no new work
 //  2. the engine logs its flows and withdraws its reports, which takes the store
-//  3. the store, when nobody writes any more
+//  3. the audit log, which has every call now
+//  4. the store, when nobody writes any more
 //
 // When a part fails the engine is left running: packets come first, and the
 // next serve adopts it.
@@ -95,23 +101,26 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 	if err := makeDataDir(c.DataDir); err != nil {
 		return err
 	}
-	options := awsapi.Options{Region: c.Region, Account: c.Account, Dev: c.API.Dev, Logger: log}
-	if !c.API.Dev {
-		keys, created, err := credentials.Open(c.CredentialsFile(), c.Account)
-		if err != nil {
-			return err
-		}
-		if created {
-			log.Info("made an access key", slog.String("file", c.CredentialsFile()))
-		}
-		options.Keys = keys
+	cert, err := apiCertificate(c, log)
+	if err != nil {
+		return err
 	}
-
 	st, err := openStore(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+
+	options := awsapi.Options{Region: c.Region, Account: c.Account, Dev: c.API.Dev, Logger: log}
+	if !c.API.Dev {
+		if options.Users, err = users(ctx, c, st, log); err != nil {
+			return err
+		}
+	}
+	if options.Audit, err = audit.Open(filepath.Join(c.DataDir, "audit", "audit.json"), log); err != nil {
+		return err
+	}
+	defer closeAudit(options.Audit, log)
 
 	engine, err := startEngine(c, build, log, withEngine)
 	if err != nil {
@@ -121,10 +130,12 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 
 	registry := metrics.New("serve", metricsBuild(build))
 	options.Observe = observer(registry)
-	options.Service = control.New(control.Options{
-		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
-		Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.CheckRule, Logger: log,
-	})
+	options.ServiceFor = func(account string) (any, error) {
+		return control.New(control.Options{
+			Store: st, Scope: resource.Scope{Account: account, Region: c.Region},
+			Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.CheckRule, CheckLogDestination: destinationCheck(c), Logger: log,
+		}), nil
+	}
 	handler, err := awsapi.New(options)
 	if err != nil {
 		return err
@@ -136,9 +147,9 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 		handler = withPages(handler, registry.Handler(engine.metrics()...), ready)
 	} else {
 		page := withPages(http.NotFoundHandler(), registry.Handler(engine.metrics()...), ready)
-		servers = append(servers, start(page, pages, log, failed))
+		servers = append(servers, start(page, pages, nil, log, failed))
 	}
-	servers = append(servers, start(handler, api, log, failed))
+	servers = append(servers, start(handler, api, cert, log, failed))
 
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -160,6 +171,12 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 		case <-hangup:
 			if err := engine.reopen(ctx); err != nil {
 				log.Error("log files are not reopened", slog.Any("error", err))
+			}
+			options.Audit.Reopen()
+			if cert != nil {
+				if err := cert.Reload(); err != nil {
+					log.Error("the certificate in use stays", slog.Any("error", err))
+				}
 			}
 		}
 	}
@@ -184,6 +201,35 @@ func closeAll(listeners ...net.Listener) {
 		if l != nil {
 			l.Close() // closed already when its server was drained
 		}
+	}
+}
+
+// users opens the directory of users. At the first start it has one, the
+// administrator, with the key of the credentials file, which is made then.
+func users(ctx context.Context, c *config.Config, st *store.Store, log *slog.Logger) (*iam.View, error) {
+	keys, created, err := credentials.Open(c.CredentialsFile(), c.Account)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		log.Info("made an access key", slog.String("file", c.CredentialsFile()))
+	}
+	directory, err := iam.Open(ctx, iam.Options{Store: st, KeyFile: c.SecretKeyFile()})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := directory.Bootstrap(ctx, c.Account, keys.Keys()); err != nil {
+		return nil, err
+	}
+	return directory.Watch(ctx, log)
+}
+
+// closeAudit writes what the audit log has in memory.
+func closeAudit(a *audit.Log, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := a.Close(ctx); err != nil {
+		log.Error("the audit log is not complete", slog.Any("error", err))
 	}
 }
 
@@ -220,8 +266,34 @@ func withPages(h, metrics http.Handler, ready func(context.Context) error) http.
 	return mux
 }
 
-// start serves h on l. What ends it other than Shutdown goes to failed.
-func start(h http.Handler, l net.Listener, log *slog.Logger, failed chan<- error) *http.Server {
+// apiCertificate is the API's certificate, nil without TLS.
+func apiCertificate(c *config.Config, log *slog.Logger) (*certificate.Certificate, error) {
+	switch {
+	case !c.API.TLS.Enabled():
+		return nil, nil
+	case !c.API.TLS.SelfSigned:
+		return certificate.Load(c.API.TLS.Cert, c.API.TLS.Key)
+	}
+	host, _, _ := net.SplitHostPort(c.API.Listen)
+	if a, err := netip.ParseAddr(host); err != nil || a.IsUnspecified() {
+		host, err = os.Hostname() // of all addresses, the one that does not change
+		if err != nil {
+			return nil, fmt.Errorf("name this host in its certificate: %w: let api.listen be one address", err)
+		}
+	}
+	cert, made, err := certificate.SelfSigned(c.TLSDir(), []string{host}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if made {
+		log.Info("made a certificate for clients to trust", slog.String("file", cert.File()))
+	}
+	return cert, nil
+}
+
+// start serves h on l: HTTP/1.1, and with a certificate HTTPS, HTTP/2 included.
+// What ends it other than Shutdown goes to failed.
+func start(h http.Handler, l net.Listener, cert *certificate.Certificate, log *slog.Logger, failed chan<- error) *http.Server {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -231,8 +303,13 @@ func start(h http.Handler, l net.Listener, log *slog.Logger, failed chan<- error
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	serve := func() error { return s.Serve(l) }
+	if cert != nil {
+		s.TLSConfig = cert.TLS()
+		serve = func() error { return s.ServeTLS(l, "", "") }
+	}
 	go func() {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err
 		}
 	}()
@@ -258,7 +335,7 @@ func drain(servers []*http.Server, log *slog.Logger) {
 // greet tells a person how to use what now runs.
 func greet(env cli.Env, c *config.Config, address string) {
 	fmt.Fprintf(env.Stdout, "The AWS Network Firewall API is served at %s. In another terminal:\n\n  %s\n  aws network-firewall list-firewalls\n\n",
-		clientURL(address), clientEnvironment(c, address))
+		clientURL(address, c.API.TLS.Enabled()), clientEnvironment(c, address))
 }
 
 // engineProcess is the supervised engine, or nothing with --no-engine.
@@ -337,4 +414,18 @@ func (e *engineProcess) metrics() []prometheus.Gatherer {
 		return nil
 	}
 	return []prometheus.Gatherer{metrics.NewRemote(supervise.Client(e.dir), supervise.URL("/metrics"), 0)}
+}
+
+// destinationCheck asks the service of a new log destination whether records
+// can be written there; files need no such question.
+func destinationCheck(c *config.Config) func(ctx context.Context, kind string, target map[string]string) error {
+	template := deliveryOf(c)
+	if template == nil {
+		return nil
+	}
+	return func(ctx context.Context, kind string, target map[string]string) error {
+		o := *template
+		o.Type, o.Target = kind, target
+		return delivery.Check(ctx, o)
+	}
 }

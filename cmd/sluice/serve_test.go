@@ -79,7 +79,7 @@ func startServe(t *testing.T, dir string, start func(*exec.Cmd) error, args ...s
 			t.Error(err)
 		}
 	})
-	p.url = regexp.MustCompile(`http://\S+\d`).FindString(p.line(t, "is served at "))
+	p.url = regexp.MustCompile(`https?://\S+\d`).FindString(p.line(t, "is served at "))
 	return p
 }
 

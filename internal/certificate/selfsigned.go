@@ -16,6 +16,12 @@ import (
 	"time"
 )
 
+// The files of a self-signed certificate, in their directory.
+const (
+	CertFile = "cert.pem"
+	KeyFile  = "key.pem"
+)
+
 const (
 	// lifetime is long: clients trust this very certificate and not whoever issued
 	// it, so every new one has to be carried to all of them.
@@ -33,7 +39,7 @@ const (
 // The certificate signs for itself only (it is no authority), so that whoever
 // gets hold of its key can forge no other host. The key has mode 0600.
 func SelfSigned(dir string, hosts []string, now time.Time) (c *Certificate, made bool, err error) {
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certFile, keyFile := filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile)
 	hosts = append([]string{"localhost", "127.0.0.1", "::1"}, hosts...)
 	if usable(certFile, keyFile, hosts, now) != nil {
 		made = true
