@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type documents struct {
 	groups    map[string]resource.RuleGroup      // by ARN
 	policies  map[string]resource.FirewallPolicy // by ARN
 	firewalls map[string]resource.Firewall       // by name
+	sets      map[string]resource.ReferenceSet   // by ARN
 	ids       map[string]string                  // of all of these, by key
 }
 
@@ -35,6 +37,7 @@ func newDocuments() documents {
 		groups:    map[string]resource.RuleGroup{},
 		policies:  map[string]resource.FirewallPolicy{},
 		firewalls: map[string]resource.Firewall{},
+		sets:      map[string]resource.ReferenceSet{},
 		ids:       map[string]string{},
 	}
 }
@@ -81,6 +84,9 @@ func (d *documents) apply(scope resource.Scope, ev store.Event) error {
 	case strings.HasPrefix(ev.Key, scope.Firewalls()):
 		name := strings.TrimPrefix(ev.Key, scope.Firewalls())
 		return applyTo(d.ids, d.firewalls, ev, func(resource.Firewall) (string, error) { return name, nil })
+	case strings.HasPrefix(ev.Key, scope.ReferenceSets()):
+		arn := strings.TrimPrefix(ev.Key, scope.ReferenceSets())
+		return applyTo(d.ids, d.sets, ev, func(resource.ReferenceSet) (string, error) { return arn, nil })
 	}
 	return nil
 }
@@ -110,7 +116,7 @@ func applyTo[T any](ids map[string]string, all map[string]T, ev store.Event, id 
 // bundle is everything that a firewall's program is made of.
 type bundle struct {
 	input  policy.Input
-	tokens map[string]string // ARN of the policy and its groups to their update tokens
+	tokens map[string]string // ARN of the policy, its groups and their reference sets to the update tokens
 }
 
 // bundle collects the documents of a policy.
@@ -120,7 +126,7 @@ func (d *documents) bundle(policyARN string, homeNet []string) (bundle, error) {
 		return bundle{}, fmt.Errorf("firewall policy %s is not in the store", policyARN)
 	}
 	b := bundle{
-		input:  policy.Input{ARN: policyARN, Policy: p.Doc, Groups: map[string]*wire.RuleGroup{}, HomeNet: homeNet},
+		input:  policy.Input{ARN: policyARN, Policy: p.Doc, Groups: map[string]*wire.RuleGroup{}, References: map[string][]netip.Prefix{}, HomeNet: homeNet},
 		tokens: map[string]string{policyARN: p.UpdateToken},
 	}
 	var arns []string
@@ -137,8 +143,23 @@ func (d *documents) bundle(policyARN string, homeNet []string) (bundle, error) {
 		}
 		b.input.Groups[arn] = g.Doc
 		b.tokens[arn] = g.UpdateToken
+		d.addReferences(&b, g.Doc.ReferenceSets)
 	}
 	return b, nil
+}
+
+// addReferences adds the reference sets that a group uses, as far as they are there.
+func (d *documents) addReferences(b *bundle, used *wire.ReferenceSets) {
+	if used == nil {
+		return
+	}
+	for _, ref := range used.IPSetReferences {
+		arn := wire.Val(ref.ReferenceArn)
+		if set, ok := d.sets[arn]; ok {
+			b.input.References[arn] = set.CIDRs
+			b.tokens[arn] = set.UpdateToken
+		}
+	}
 }
 
 // firewall is one firewall on this node.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,6 +20,10 @@ type Input struct {
 	ARN    string
 	Policy *wire.FirewallPolicy
 	Groups map[string]*wire.RuleGroup // by ARN, every group that Policy references
+
+	// References are the CIDRs of the reference sets that Groups use, by ARN. As
+	// on AWS, one that is not there is empty.
+	References map[string][]netip.Prefix
 
 	// HomeNet is HOME_NET where neither the policy nor a group sets it. On AWS
 	// that is the VPC's CIDR; here the node's configuration says.
@@ -112,7 +117,7 @@ func statefulSources(in Input, strict bool) ([]detect.Source, error) {
 		if doc == nil {
 			return nil, fmt.Errorf("rule group %s is not there", arn)
 		}
-		sources, err := groupSources(arn, doc, home)
+		sources, err := groupSources(arn, doc, home, in.References)
 		if err != nil {
 			return nil, fmt.Errorf("rule group %s: %w", arn, err)
 		}
@@ -122,8 +127,10 @@ func statefulSources(in Input, strict bool) ([]detect.Source, error) {
 }
 
 // groupSources parses the rules of a stateful group, whatever form they have.
-func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs) ([]detect.Source, error) {
-	vars, err := groupVariables(doc, home)
+// Those that match nothing because of what their reference sets hold today are
+// left out.
+func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs, references map[string][]netip.Prefix) ([]detect.Source, error) {
+	vars, err := groupVariables(doc, home, references)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +144,9 @@ func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs) ([]detect.So
 		if err != nil {
 			return nil, fmt.Errorf("rule %d: %w", i+1, err)
 		}
+		if vars.nothing(r.Src) || vars.nothing(r.Dst) {
+			continue
+		}
 		r.Line = i + 1
 		sources = append(sources, detect.Source{Rule: r, Lookup: vars, ResourceARN: arn})
 	}
@@ -145,12 +155,34 @@ func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs) ([]detect.So
 
 // variables are the names that a group's rule headers may use.
 type variables struct {
-	addrs map[string]rule.Addrs
+	addrs map[string]rule.Addrs // those of reference sets as "@NAME"
 	ports map[string]rule.Ports
+	empty map[string]bool // whether expressions with reference sets match nothing, by their text
 }
 
 func (v *variables) Addrs(name string) (rule.Addrs, bool) { a, ok := v.addrs[name]; return a, ok }
 func (v *variables) Ports(name string) (rule.Ports, bool) { p, ok := v.ports[name]; return p, ok }
+
+// nothing reports whether an expression matches nothing and a reference set
+// has a part in that: the set may change, so the rule is no mistake.
+func (v *variables) nothing(a rule.Addrs) bool {
+	if !refers(a.Terms) {
+		return false
+	}
+	key := a.String()
+	empty, known := v.empty[key]
+	if !known {
+		_, err := a.Resolve(v.Addrs)
+		empty = errors.Is(err, rule.ErrMatchesNothing)
+		v.empty[key] = empty
+	}
+	return empty
+}
+
+// refers reports whether a reference set is among terms. Variables have none.
+func refers(terms []rule.Addr) bool {
+	return slices.ContainsFunc(terms, func(t rule.Addr) bool { return strings.HasPrefix(t.Var, "@") || refers(t.List) })
+}
 
 func homeNet(in Input) (rule.Addrs, error) {
 	def := in.HomeNet
@@ -172,13 +204,19 @@ func parseSet(items []string) (rule.Addrs, error) {
 
 // groupVariables gives a group its own variables over the policy's HOME_NET and
 // its negation. AWS: a group that sets only HOME_NET keeps the policy's EXTERNAL_NET.
-func groupVariables(doc *wire.RuleGroup, home rule.Addrs) (*variables, error) {
+func groupVariables(doc *wire.RuleGroup, home rule.Addrs, references map[string][]netip.Prefix) (*variables, error) {
 	v := &variables{
 		addrs: map[string]rule.Addrs{
 			"HOME_NET":     home,
 			"EXTERNAL_NET": {Terms: []rule.Addr{{Negated: true, List: home.Terms}}},
 		},
 		ports: map[string]rule.Ports{},
+		empty: map[string]bool{},
+	}
+	if doc.ReferenceSets != nil {
+		for name, ref := range doc.ReferenceSets.IPSetReferences {
+			v.addrs["@"+name] = rule.AddrsOf(references[wire.Val(ref.ReferenceArn)])
+		}
 	}
 	if doc.RuleVariables == nil {
 		return v, nil

@@ -254,7 +254,7 @@ type Sync struct {
 	Node       string            `json:"node"`
 	Zone       string            `json:"zone"`
 	Generation uint32            `json:"generation"`
-	Tokens     map[string]string `json:"tokens"`          // ARN of the policy and of each rule group to the UpdateToken in force
+	Tokens     map[string]string `json:"tokens"`          // ARN of the policy, of each rule group and of each reference set to the UpdateToken in force
 	Error      string            `json:"error,omitempty"` // why newer documents are not in force
 }
 
