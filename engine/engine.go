@@ -52,12 +52,14 @@ type Engine struct {
 	opt Options
 	wg  sync.WaitGroup
 
-	swap sync.Mutex // held while a program is sent, so that all workers get programs in one order; before mu
+	swap sync.Mutex // held while a program, or what to remember, is sent, so that all workers get them in one order; before mu
 
 	mu      sync.Mutex
 	workers []*worker       // guarded by mu; replaced, never changed in place
 	program *detect.Program // guarded by mu: what new workers start with
 	number  uint16          // guarded by mu: of the last operation
+
+	domains [domainSources]bool // guarded by mu: what new workers remember
 }
 
 // New makes an engine without workers: it has no flows, and answers operations at once.
@@ -88,6 +90,7 @@ func (e *Engine) Attach(queues []pktio.Queue) {
 		if e.program != nil {
 			w.setProgram(e.program)
 		}
+		w.rememberDomains(e.domains)
 		workers = append(workers, w)
 		e.wg.Go(w.run)
 	}

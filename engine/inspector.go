@@ -292,7 +292,13 @@ func (w *worker) event(f *flowEntry, session *applayer.Session, ev applayer.Even
 			s.flags |= appKnown
 		}
 		w.input.App, w.input.AppFinal = proto, true
-	case applayer.TLSClientHello, applayer.HTTPRequestHeaders, applayer.ParserFailed:
+	case applayer.TLSClientHello:
+		s.flags |= appKnown
+		w.sawDomain(f, session, DomainSNI, applayer.TLSSNI)
+	case applayer.HTTPRequestHeaders:
+		s.flags |= appKnown
+		w.sawDomain(f, session, DomainHost, applayer.HTTPHost)
+	case applayer.ParserFailed:
 		s.flags |= appKnown
 	}
 	if rules != nil {

@@ -78,6 +78,7 @@ func FuzzWorker(f *testing.F) {
 				o.StreamMemory = 20_000
 			}
 		})
+		r.w.rememberDomains([domainSources]bool{true, true})
 		for ; len(commands) >= 3; commands = commands[3:] {
 			ip := bytes.Clone(seeds[int(commands[0])%len(seeds)])
 			if at := int(commands[1]); at > 0 {

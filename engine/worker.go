@@ -66,6 +66,8 @@ type worker struct {
 	programs [maxGenerations]pinned
 	current  uint8 // slot of program in programs
 
+	domains [domainSources]*domainTable // nil: not remembered
+
 	inspectors []*inspector
 	freeInsp   []uint32
 	custom     []*atomic.Uint64           // counters of program.Custom

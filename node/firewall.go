@@ -63,7 +63,10 @@ func (d *documents) update(scope resource.Scope, up store.Update) error {
 	return errors.Join(errs...)
 }
 
-var errNoDocument = errors.New("it has no document")
+var (
+	errNoDocument = errors.New("it has no document")
+	errNoCIDR     = errors.New("one of its CIDRs is none")
+)
 
 func (d *documents) apply(scope resource.Scope, ev store.Event) error {
 	switch {
@@ -86,7 +89,12 @@ func (d *documents) apply(scope resource.Scope, ev store.Event) error {
 		return applyTo(d.ids, d.firewalls, ev, func(resource.Firewall) (string, error) { return name, nil })
 	case strings.HasPrefix(ev.Key, scope.ReferenceSets()):
 		arn := strings.TrimPrefix(ev.Key, scope.ReferenceSets())
-		return applyTo(d.ids, d.sets, ev, func(resource.ReferenceSet) (string, error) { return arn, nil })
+		return applyTo(d.ids, d.sets, ev, func(s resource.ReferenceSet) (string, error) {
+			if slices.ContainsFunc(s.CIDRs, func(p netip.Prefix) bool { return !p.IsValid() }) {
+				return "", errNoCIDR
+			}
+			return arn, nil
+		})
 	}
 	return nil
 }
@@ -170,6 +178,8 @@ type firewall struct {
 	attached bool           // by the node's configuration; stays when the resource goes
 	drivers  []pktio.Driver // of New and Run only
 
+	domains []engine.DomainSource // what the engine remembers; of the goroutine that watches the configuration
+
 	mu         sync.Mutex
 	exists     bool              // guarded by mu: as a resource with a zone that is ours
 	generation uint32            // guarded by mu: of the program in force
@@ -209,6 +219,7 @@ func (n *Node) reconcile(ctx context.Context) {
 		if err := fw.recorder.configure(ctx, destinationsOf(f.Logging)); err != nil {
 			n.opt.Logger.Error("a log destination cannot be opened; its records are not written", slog.String("firewall", name), slog.Any("error", err))
 		}
+		n.rememberDomains(ctx, fw, f.Analysis)
 		if n.update(ctx, fw, f.PolicyARN) {
 			n.rematch(ctx, fw, f.Rematch)
 		}
@@ -236,6 +247,7 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 	if err := fw.engine.SetProgram(ctx, nil); err != nil && !errors.Is(err, context.Canceled) {
 		n.opt.Logger.Error("a worker did not give up its program", slog.String("firewall", fw.name), slog.Any("error", err))
 	}
+	n.rememberDomains(ctx, fw, nil)
 	if err := fw.recorder.configure(ctx, destinations{}); err != nil {
 		n.opt.Logger.Error("a log file did not close", slog.String("firewall", fw.name), slog.Any("error", err))
 	}

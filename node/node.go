@@ -160,6 +160,7 @@ func (n *Node) Run(ctx context.Context) error {
 	wg.Go(func() { n.watchConfig(ctx) })
 	wg.Go(func() { n.watchOperations(ctx) })
 	wg.Go(func() { n.watchQueries(ctx) })
+	wg.Go(func() { n.watchReports(ctx) })
 	wg.Go(func() {
 		n.opt.Store.Hold(ctx, leaseTTL, n.report)
 	})

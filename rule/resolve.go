@@ -7,7 +7,21 @@ import (
 	"strings"
 )
 
-var errMatchesNothing = errors.New("the expression matches nothing: what it negates covers all that it names; use any, or negate less")
+// ErrMatchesNothing is Resolve's error for an expression that holds no value.
+var ErrMatchesNothing = errors.New("the expression matches nothing: what it negates covers all that it names; use any, or negate less")
+
+// AddrsOf returns the expression for a set of prefixes: the value of a
+// reference set. One for no prefix at all is something that no text can say:
+// unlike terms that are not there, it does not make the rest of its list one of
+// negative terms only, and its negation holds all addresses.
+func AddrsOf(prefixes []netip.Prefix) Addrs {
+	list := make([]Addr, len(prefixes))
+	for i, p := range prefixes {
+		p = p.Masked()
+		list[i] = Addr{Prefix: p, From: p.Addr(), To: lastAddr(p)}
+	}
+	return Addrs{Terms: []Addr{{List: list}}}
+}
 
 // Resolve works out the addresses that the expression stands for. lookup finds
 // variables by the names in Addr.Var; it may be nil where there are none.
@@ -18,8 +32,8 @@ var errMatchesNothing = errors.New("the expression matches nothing: what it nega
 // starts from all addresses of that family, and a family with no terms at all
 // has none: !10.0.0.0/8 holds no IPv6 address.
 //
-// Variables that are unknown or use themselves are errors, and so is an
-// expression that matches nothing.
+// Variables that are unknown or use themselves are errors, and so is, with
+// ErrMatchesNothing, an expression that matches nothing.
 func (a Addrs) Resolve(lookup func(name string) (Addrs, bool)) (AddrSet, error) {
 	r := addrResolver{vars: newVariables[Addrs, addrRanges](lookup, func(a Addrs) bool { return !a.Any && len(a.Terms) == 0 })}
 	ranges, err := r.expression(a)
@@ -28,7 +42,7 @@ func (a Addrs) Resolve(lookup func(name string) (Addrs, bool)) (AddrSet, error) 
 	}
 	set := ranges.set()
 	if len(set.V4) == 0 && len(set.V6) == 0 {
-		return AddrSet{}, errMatchesNothing
+		return AddrSet{}, ErrMatchesNothing
 	}
 	return set, nil
 }
@@ -43,7 +57,7 @@ func (p Ports) Resolve(lookup func(name string) (Ports, bool)) ([]PortRange, err
 	}
 	set := ranges.result(portLine, wholePorts)
 	if len(set) == 0 {
-		return nil, errMatchesNothing
+		return nil, ErrMatchesNothing
 	}
 	return set, nil
 }
@@ -89,8 +103,12 @@ func (v *variables[E, R]) resolve(name string, expression func(E) (R, error)) (R
 	return r, err
 }
 
-// addrRanges keeps the families apart.
-type addrRanges struct{ v4, v6 signed[netip.Addr] }
+// addrRanges keeps the families apart. A set without addresses belongs to
+// neither: none says that one is added, notNone that one is taken away.
+type addrRanges struct {
+	v4, v6        signed[netip.Addr]
+	none, notNone bool
+}
 
 type addrResolver struct{ vars *variables[Addrs, addrRanges] }
 
@@ -99,6 +117,18 @@ type portResolver struct {
 }
 
 func (r addrRanges) set() AddrSet {
+	switch {
+	case r.none: // no family starts from all addresses
+		if len(r.v4.pos) == 0 {
+			r.v4.neg = nil
+		}
+		if len(r.v6.pos) == 0 {
+			r.v6.neg = nil
+		}
+	case r.notNone && len(r.v4.pos) == 0 && len(r.v6.pos) == 0: // both do
+		r.v4.add(false, wholeV4)
+		r.v6.add(false, wholeV6)
+	}
 	return AddrSet{V4: r.v4.result(addrLine, wholeV4), V6: r.v6.result(addrLine, wholeV6)}
 }
 
@@ -121,6 +151,8 @@ func (r *addrResolver) terms(terms []Addr) (addrRanges, error) {
 			continue
 		case t.Var != "":
 			inner, err = r.vars.resolve(t.Var, r.expression)
+		case t.List != nil && len(t.List) == 0:
+			inner.none = true
 		case t.List != nil:
 			inner, err = r.terms(t.List)
 		case t.From.Is4():
@@ -137,12 +169,16 @@ func (r *addrResolver) terms(terms []Addr) (addrRanges, error) {
 			set := inner.set()
 			out.v4.add(true, set.V4...)
 			out.v6.add(true, set.V6...)
+			out.notNone = out.notNone || inner.none
 		} else {
+			out.none = out.none || inner.none
+			out.notNone = out.notNone || inner.notNone
 			out.v4.join(inner.v4)
 			out.v6.join(inner.v6)
 		}
 	}
-	return addrRanges{out.v4.tidy(addrLine), out.v6.tidy(addrLine)}, nil
+	out.v4, out.v6 = out.v4.tidy(addrLine), out.v6.tidy(addrLine)
+	return out, nil
 }
 
 func (r *portResolver) expression(p Ports) (signed[uint16], error) {

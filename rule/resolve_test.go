@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -105,6 +106,36 @@ func TestResolveAddrs(t *testing.T) {
 			t.Errorf("%s: %v", test.text, err)
 		} else if got.text() != test.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", test.text, got.text(), test.want)
+		}
+	}
+}
+
+// TestResolveAddrsOf: an empty set is a positive term like any other, so taking
+// it away leaves all, and a list with it never becomes one of negative terms only.
+func TestResolveAddrsOf(t *testing.T) {
+	lookup := func(name string) (Addrs, bool) {
+		switch name {
+		case "@NONE":
+			return AddrsOf(nil), true
+		case "@SET":
+			return AddrsOf([]netip.Prefix{netip.MustParsePrefix("10.1.2.3/16"), netip.MustParsePrefix("10.0.0.0/16")}), true
+		case "NOT_TEN":
+			return mustAddrs(t, "!10.0.0.0/8"), true
+		}
+		return Addrs{}, false
+	}
+	const notTen = "0.0.0.0-9.255.255.255 11.0.0.0-255.255.255.255"
+	for text, want := range map[string]string{
+		"@NONE": "", "[@NONE]": "", "[@NONE,@NONE]": "", "[@NONE,!@NONE]": "",
+		"[@NONE,!10.0.0.0/8]": "", "[@NONE,$NOT_TEN]": "", "[[@NONE],!::/1]": "",
+		"!@NONE": all4 + " " + all6, "![@NONE,!10.0.0.0/8]": all4 + " " + all6,
+		"[10.0.0.1,@NONE]": "10.0.0.1-10.0.0.1", "[10.0.0.1,!@NONE]": "10.0.0.1-10.0.0.1",
+		"@SET": "10.0.0.0-10.1.255.255", "[@SET,!10.1.0.0/16,@NONE]": "10.0.0.0-10.0.255.255", "[@SET,!10.0.0.0/8]": "",
+		"[!@NONE,!10.0.0.0/8]": notTen + " " + all6,
+	} {
+		got, err := mustAddrs(t, text).Resolve(lookup)
+		if (want == "") != errors.Is(err, ErrMatchesNothing) || want != "" && err != nil || got.text() != want {
+			t.Errorf("%s: got %q, %v, want %q", text, got.text(), err, want)
 		}
 	}
 }

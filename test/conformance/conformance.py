@@ -12,11 +12,12 @@ from collections import Counter
 from pathlib import Path
 
 import boto3
+import botocore.session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from fixtures import NEEDED, OMITTED, REGION, Fixtures
+from fixtures import OMITTED, REGION, Fixtures
 from model import Model
 
 URL = os.environ["SLUICE_URL"]
@@ -39,10 +40,8 @@ class Conformance:
 
     def valid(self, operation, full):
         """Sends a request that keeps the model; returns what the table says of the answer."""
-        fixtures = Fixtures(self.client, operation, full)
-        request = self.model.value(self.model.input(operation), fixtures.given, full)
-        if not full:
-            self.minimize(operation, request, fixtures)
+        fixtures = Fixtures(self.model, self.client, operation, full)
+        request = self.model.value(self.model.input(operation), fixtures.given, fixtures.wanted)
         try:
             answer = self.client._make_api_call(operation, request)
         except ClientError as e:
@@ -50,22 +49,9 @@ class Conformance:
             if code not in {s["shape"] for s in self.model.operations[operation]["errors"]} or e.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
                 self.fail(operation, f"{request} is answered by {e}, which is not among the operation's errors")
                 return "**" + code + "**"
-            if "-v" in sys.argv:
-                print(operation, full, e, file=sys.stderr)
             return code
         self.keeps(operation, answer, self.model.operations[operation]["output"]["shape"], "")
         return "OK"
-
-    def minimize(self, operation, request, fixtures):
-        """Leaves what is required, by the model or by the sense of the operation: resources by ARN."""
-        shape = self.model.shapes[self.model.input(operation)]
-        for member in list(request):
-            arn = member.endswith("Arn") and member[:-3] + "Name" in shape["members"]
-            if member not in shape.get("required", ()) and not arn and member not in NEEDED.get(operation, ()):
-                del request[member]
-        for member in NEEDED.get(operation, ()):
-            if member not in request:
-                request[member] = self.model.value(shape["members"][member]["shape"], fixtures.given, False, (self.model.input(operation),))
 
     def keeps(self, operation, value, name, path):
         """Checks required members and enumerations of an answer."""
@@ -150,7 +136,15 @@ def client_of(model):
     config = Config(parameter_validation=False, retries={"total_max_attempts": 1}, max_pool_connections=1)
     client = boto3.client("network-firewall", endpoint_url=URL, config=config)
     data.cleanup()
+    del os.environ["AWS_DATA_PATH"]
     return client
+
+
+def drift(model):
+    """Returns the operations that only boto3's own model has, and those that only ours has."""
+    theirs = set(botocore.session.Session().get_service_model("network-firewall").operation_names)
+    ours = set(model.operations)
+    return ", ".join(sorted(theirs - ours)) or "none", ", ".join(sorted(ours - theirs)) or "none"
 
 
 def cell(sent, right):
@@ -172,9 +166,11 @@ def main():
             totals[name + " right"] += right
     n = len(model.operations)
     kinds = ", ".join(f"{count} of {kind}" for kind, count in sorted(c.kinds.items()))
+    later, earlier = drift(model)
     left_out = "; ".join(f"{', '.join(sorted(members))} of {name}" for name, members in sorted(OMITTED.items()))
     template = Path(__file__).with_name("conformance.md.in").read_text()
     print(template.format(operations=n, kinds=kinds, left_out=left_out, rows="\n".join(rows),
+                          boto3=boto3.__version__, later=later, earlier=earlier,
                           ok_minimal=totals["ok minimal"], ok_full=totals["ok full"],
                           broken=cell(totals["broken"], totals["broken right"]), typed=cell(totals["typed"], totals["typed right"])), end="")  # fmt: skip
     for failure in c.failures[:200]:

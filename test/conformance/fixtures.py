@@ -10,6 +10,7 @@ ZONE = "us-east-1a"
 PREFIX = f"arn:aws:network-firewall:{REGION}:123456789012:"
 
 RULE = "alert tcp 203.0.113.254 1 -> 203.0.113.253 1 (sid:1;)"
+ANY = [{"AddressDefinition": "0.0.0.0/0"}]
 ANALYSIS = ["TLS_SNI", "HTTP_HOST"]
 
 # Members that cannot stand with others, or that Sluice refuses as its support
@@ -28,14 +29,20 @@ OMITTED = {
 }
 
 # Members that a minimal request needs though the model does not require them.
+# Besides, it names resources by ARN where name and ARN are offered.
 NEEDED = {
-    "CreateRuleGroup": {"RuleGroup"},
-    "UpdateRuleGroup": {"RuleGroup"},
-    "CreateFirewall": {"VpcId", "SubnetMappings"},
-    "UpdateFirewallEncryptionConfiguration": {"EncryptionConfiguration"},
-    "StartFlowCapture": {"AvailabilityZone"},
-    "StartFlowFlush": {"AvailabilityZone"},
-}  # fmt: skip
+    "CreateFirewallRequest": {"VpcId", "SubnetMappings"},
+    "CreateRuleGroupRequest": {"RuleGroup"},
+    "DescribeFirewallMetadataRequest": {"FirewallArn"},
+    "EncryptionConfiguration": {"KeyId"},
+    "RulesSource": {"StatefulRules"},
+    "StartFlowCaptureRequest": {"AvailabilityZone"},
+    "StartFlowFlushRequest": {"AvailabilityZone"},
+    "UpdateFirewallEncryptionConfigurationRequest": {"EncryptionConfiguration"},
+    "UpdateRuleGroupRequest": {"RuleGroup"},
+}
+
+VERBS = ("Create", "Describe", "Update", "Delete", "List")
 
 
 class Fixtures:
@@ -43,8 +50,8 @@ class Fixtures:
 
     numbers = itertools.count(1)
 
-    def __init__(self, client, operation, full):
-        self.client, self.operation, self.full = client, operation, full
+    def __init__(self, model, client, operation, full):
+        self.model, self.client, self.operation, self.full = model, client, operation, full
         self.name = f"made-{next(self.numbers)}"
 
     # Resources.
@@ -58,18 +65,24 @@ class Fixtures:
 
     @cached_property
     def stateless(self):
-        source = {"StatelessRules": [{"Priority": 1, "RuleDefinition": {"Actions": ["aws:pass"], "MatchAttributes": {}}}]}
+        source = {"StatelessRules": [{"Priority": 1, "RuleDefinition": {"Actions": ["aws:pass"], "MatchAttributes": {"Sources": ANY, "Destinations": ANY}}}]}
         answer = self.client.create_rule_group(
             RuleGroupName=self.name, Type="STATELESS", Capacity=100, RuleGroup={"RulesSource": {"StatelessRulesAndCustomActions": source}}
         )
         return answer["RuleGroupResponse"]["RuleGroupArn"]
 
     @cached_property
+    def strict(self):
+        document = {"RulesSource": {"RulesString": RULE}, "StatefulRuleOptions": {"RuleOrder": "STRICT_ORDER"}}
+        answer = self.client.create_rule_group(RuleGroupName=self.name + "-strict", Type="STATEFUL", Capacity=100, RuleGroup=document)
+        return answer["RuleGroupResponse"]["RuleGroupArn"]
+
+    @cached_property
     def policy(self):
-        actions = ["aws:forward_to_sfe"]
-        answer = self.client.create_firewall_policy(
-            FirewallPolicyName=self.name, FirewallPolicy={"StatelessDefaultActions": actions, "StatelessFragmentDefaultActions": actions}
-        )
+        document = {"StatelessDefaultActions": ["aws:forward_to_sfe"], "StatelessFragmentDefaultActions": ["aws:drop"]}
+        if self.full and self.operation == "UpdateFirewallPolicy":
+            document["StatefulEngineOptions"] = {"RuleOrder": "STRICT_ORDER"}  # which an update cannot change
+        answer = self.client.create_firewall_policy(FirewallPolicyName=self.name, FirewallPolicy=document)
         return answer["FirewallPolicyResponse"]["FirewallPolicyArn"], answer["UpdateToken"]
 
     @cached_property
@@ -127,13 +140,21 @@ class Fixtures:
             f'"Resource":"{self.group[0]}"}}]}}'
         )
 
-    def given(self, path):
-        """What a member is given: whether anything is known of it, and a value or None to leave it out."""
-        structure, member = path[-2:]
-        if self.full and member in OMITTED.get(structure, ()):
-            return True, None
-        value = self.values().get(member)
-        return value is not None, value(self) if value else None
+    # What a request consists of, see Model.value.
+
+    def wanted(self, structure, member):
+        if self.full:
+            return member not in OMITTED.get(structure, ())
+        shape = self.model.shapes[structure]
+        if member in shape.get("required", ()):
+            return True
+        by_arn = member.endswith("Arn") and member[:-3] + "Name" in shape["members"]
+        return member in NEEDED.get(structure, ()) or by_arn and structure == self.model.input(self.operation)
+
+    def given(self, structure, member):
+        values = self.values()
+        value = values.get((structure, member), values.get(member))
+        return (True, value(self)) if value else (False, None)
 
     def values(self):
         creates = self.operation.startswith("Create")
@@ -151,7 +172,6 @@ class Fixtures:
             "ResourceArn": lambda f: f.shared if "ResourcePolicy" in f.operation else f.group[0],
             "VpcEndpointAssociationArn": lambda f: f.endpoint,
             **({"UpdateToken": lambda f: getattr(f, token)[1]} if tokened else {}),
-            "Type": lambda f: "STATEFUL",
             "Policy": lambda f: f.resource_policy,
             "Capacity": lambda f: 100,
             "AvailabilityZone": lambda f: ZONE if "Flow" in f.operation else "us-east-1b",
@@ -163,4 +183,27 @@ class Fixtures:
             "EnabledAnalysisTypes": lambda f: ANALYSIS,
             "TLSInspectionConfiguration": lambda f: f.inspection,
             "NextToken": lambda f: None,
+            **{(f"{verb}RuleGroup{what}Request", "Type"): lambda f: "STATEFUL" for verb in VERBS for what in ("", "Metadata", "Summary")},
+            ("IPSet", "Definition"): lambda f: ["10.0.0.0/8"],
+            ("PortSet", "Definition"): lambda f: ["80"],
+            ("IPSetReference", "ReferenceArn"): lambda f: f"arn:aws:ec2:{REGION}:123456789012:prefix-list/pl-0a1b2c3d",
+            ("FlowFilter", "SourcePort"): lambda f: "1024:65535",
+            ("FlowFilter", "DestinationPort"): lambda f: "443",
+            ("FlowFilter", "Protocols"): lambda f: ["6"],
+            ("Header", "Source"): lambda f: "10.0.0.0/8",
+            ("Header", "Destination"): lambda f: "ANY",
+            ("Header", "SourcePort"): lambda f: "ANY",
+            ("Header", "DestinationPort"): lambda f: "23",
+            ("Header", "Protocol"): lambda f: "TCP",
+            ("StatefulRule", "RuleOptions"): lambda f: [{"Keyword": "sid", "Settings": ["1"]}, {"Keyword": "msg", "Settings": ['"telnet"']}],
+            ("FirewallPolicy", "StatelessDefaultActions"): lambda f: ["aws:forward_to_sfe"],
+            ("FirewallPolicy", "StatelessFragmentDefaultActions"): lambda f: ["aws:drop"],
+            ("FirewallPolicy", "StatefulDefaultActions"): lambda f: ["aws:drop_strict"],
+            ("FirewallPolicy", "StatefulRuleGroupReferences"): lambda f: [{"ResourceArn": f.strict, "Priority": 1}],
+            ("FirewallPolicy", "StatelessRuleGroupReferences"): lambda f: [{"ResourceArn": f.stateless, "Priority": 1}],
+            ("PolicyVariables", "RuleVariables"): lambda f: {"HOME_NET": {"Definition": ["10.0.0.0/8"]}},
+            ("StatefulEngineOptions", "RuleOrder"): lambda f: "STRICT_ORDER",
+            ("LogDestinationConfig", "LogDestinationType"): lambda f: "CloudWatchLogs",
+            ("LogDestinationConfig", "LogDestination"): lambda f: {"logGroup": "alerts"},
+            ("FlowTimeouts", "TcpIdleTimeoutSeconds"): lambda f: 350,
         }

@@ -60,12 +60,12 @@ class Model:
                 return s
         raise ValueError(f"no sample keeps {shape}: add one")
 
-    def value(self, name, given, full, above=()):
-        """Returns a value of a shape: with all members, or those that are required.
+    def value(self, name, given, wanted, above=()):
+        """Returns a value of a shape, with those members of structures that are wanted.
 
-        given(path) may know a better value for the end of path, a tuple of the
-        names of shapes and members, or tell by None that the member is left out.
-        A shape within itself is left out.
+        Of a structure's shape and a member, wanted tells whether it is to be there,
+        and given whether a value is known for it and which; None leaves it out. What
+        is inside a shape of its own kind is left out.
         """
         shape = self.shapes[name]
         kind = shape["type"]
@@ -81,18 +81,23 @@ class Model:
             return 1_700_000_000
         path = (*above, name)
         if kind == "list":
-            return [self.value(shape["member"]["shape"], given, full, path) for _ in range(max(1, shape.get("min", 1)))]
+            return [self.value(shape["member"]["shape"], given, wanted, path) for _ in range(max(1, shape.get("min", 1)))]
         if kind == "map":
-            return {self.value(shape["key"]["shape"], given, full, path): self.value(shape["value"]["shape"], given, full, path)}
+            return {self.value(shape["key"]["shape"], given, wanted, path): self.value(shape["value"]["shape"], given, wanted, path)}
         result = {}
         for member, ref in shape["members"].items():
-            known, better = given((*path, member))
-            if known:
-                if better is not None and (full or member in shape.get("required", ()) or not above):
-                    result[member] = better
-            elif (full or member in shape.get("required", ())) and ref["shape"] not in path:
-                result[member] = self.value(ref["shape"], given, full, path)
+            if ref["shape"] in path or not wanted(name, member):
+                continue
+            known, value = given(name, member)
+            if not known:
+                value = self.value(ref["shape"], given, wanted, path)
+            if value is not None:
+                result[member] = value
         return result
+
+    def whole(self, name):
+        """Returns a value of a shape that has all members."""
+        return self.value(name, lambda *_: (False, None), lambda *_: True)
 
     def members(self, name, place=(), path="", above=()):
         """Yields (shape of the structure, member, its shape, place, path) of everything below a shape."""
@@ -104,7 +109,7 @@ class Model:
             yield from self.members(shape["member"]["shape"], (*place, 0), path + ".1.member", above)
         elif shape["type"] == "map":
             # The only key is that of the value that is broken.
-            key = self.value(shape["key"]["shape"], nothing, True)
+            key = self.whole(shape["key"]["shape"])
             yield from self.members(shape["value"]["shape"], (*place, key), f"{path}.{key}.member", above)
         for member, ref in shape.get("members", {}).items():
             lower = (path + "." + member[0].lower() + member[1:]).lstrip(".")
@@ -113,7 +118,7 @@ class Model:
 
     def violations(self, operation):
         """Yields (constraint, path, clauses, request); the answer's clause at path has all of clauses."""
-        base = self.value(self.input(operation), nothing, True)
+        base = self.whole(self.input(operation))
         for structure, member, name, place, path in self.members(self.input(operation)):
             if member in self.shapes[structure].get("required", ()):
                 yield "required", path, ["Member must not be null"], without(base, place)
@@ -125,7 +130,7 @@ class Model:
         """Yields (constraint, clauses, value that breaks it or None); elements of lists and maps included."""
         shape = self.shapes[name]
         kind = shape["type"]
-        good = self.value(name, nothing, True)
+        good = self.whole(name)
         if "enum" in shape:
             yield "enum", ["enum value set: [", *shape["enum"]], "NONE_OF_THESE"
         elif kind == "string":
@@ -160,14 +165,9 @@ class Model:
 
     def wrong_types(self, operation):
         """Yields (JSON pointer, request); the value at the pointer has another type than its member."""
-        base = self.value(self.input(operation), nothing, True)
+        base = self.whole(self.input(operation))
         for _, _, name, place, _ in self.members(self.input(operation)):
             yield "/" + "/".join(map(str, place)), replaced(base, place, WRONG[self.shapes[name]["type"]])
-
-
-def nothing(path):
-    """Knows no values."""
-    return False, None
 
 
 def replaced(base, place, value):

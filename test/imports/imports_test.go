@@ -24,6 +24,7 @@ const module = "github.com/sluicefw/sluice"
 var layout = []struct{ pkg, imports string }{
 	{"internal/packettest", ""},
 	{"internal/netns", "golang.org/x/sys/"},
+	{"internal/certificate", ""},
 
 	// Packets, left to right.
 	{"engine/packet", ""},
@@ -41,8 +42,6 @@ var layout = []struct{ pkg, imports string }{
 	{"pktio", "engine/packet"},
 	{"pktio/pcap", "pktio engine/packet"},
 	{"pktio/nfqueue", "pktio engine/packet golang.org/x/sys/"},
-	{"pktio/afpacket", "pktio engine/packet golang.org/x/sys/"},
-	{"pktio/geneve", "pktio engine/packet golang.org/x/sys/"},
 	{"pktio/netstack", "pktio engine/packet gvisor.dev/gvisor/"},
 	{"engine", "engine/packet engine/flow engine/stream engine/applayer engine/stateless engine/detect pktio eve metrics"},
 
@@ -55,21 +54,20 @@ var layout = []struct{ pkg, imports string }{
 	{"store", "go.etcd.io/ go.uber.org/zap google.golang.org/grpc/"},
 	{"resource", "awsapi/wire"},
 	{"iam", "awsapi/wire resource store github.com/go-json-experiment/json"},
-	{"node", "awsapi/wire resource store engine engine/packet engine/flow engine/detect pktio policy eve metrics delivery github.com/prometheus/"},
+	{"node", "awsapi/wire resource store engine engine/packet engine/flow engine/stream engine/applayer engine/detect pktio policy eve metrics delivery github.com/prometheus/"},
 	{"control", "awsapi/wire resource store policy iam github.com/google/uuid"},
 	{"audit", "awsapi/wire eve resource store github.com/google/uuid"},
 	{"awsapi/sigv4", "awsapi/wire"},
 	{"awsapi/credentials", ""},
 	{"awsapi", "awsapi/wire awsapi/sigv4 iam audit control github.com/google/uuid"},
 	{"awsapi/client", "awsapi/wire github.com/aws/"},
-	{"console", ""},
 
 	// Wiring: these name drivers.
 	{"internal/hosts", "pktio/netstack golang.org/x/net/dns/"},
 	{"config", "pktio/... go.yaml.in/yaml/"},
 	{"supervise", ""},
 	{"cli", "awsapi/wire awsapi/client iam rule policy engine engine/... pktio pktio/pcap eve github.com/spf13/cobra golang.org/x/sys/"},
-	{"onebox", "awsapi awsapi/wire control iam audit console metrics node policy resource store"},
+	{"onebox", "awsapi awsapi/wire control iam audit metrics node policy resource store"},
 	{"demo", "internal/hosts cli node onebox pktio pktio/netstack github.com/aws/ github.com/prometheus/ github.com/spf13/cobra"},
 	{"cmd/sluice", "... github.com/ golang.org/"},
 	{"test/...", "... github.com/ golang.org/"},
