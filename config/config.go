@@ -31,6 +31,11 @@ type Config struct {
 	Subnets map[string]string `yaml:"subnets"` // subnet id to zone; other subnets are in Zone
 	Attach  []Attachment      `yaml:"attach"`
 
+	// ReferenceSets says what is behind the ARNs that rule groups refer to as
+	// @NAME: networks in CIDR form, and absolute paths of files that have one on
+	// each line.
+	ReferenceSets map[string][]string `yaml:"reference_sets"`
+
 	Log      Log      `yaml:"log"`
 	Delivery Delivery `yaml:"delivery"`
 	Store    Store    `yaml:"store"`
@@ -158,7 +163,7 @@ type Key struct {
 }
 
 // Keys lists all settings in the order of the file. Those below a list (attach)
-// or a map (subnets) belong to it and are none of their own.
+// or a map (subnets, reference_sets) belong to it and are none of their own.
 func Keys() []Key {
 	var keys []Key
 	eachKey(reflect.ValueOf(new(Config)).Elem(), "", func(k Key, _ reflect.Value) { keys = append(keys, k) })

@@ -25,6 +25,8 @@ attach:
   - {firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}
   - firewall: inner
     nfqueue: {queues: "2", queue_len: 4096}
+reference_sets:
+  arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a: [10.9.0.0/16, /srv/blocked.txt]
 log: {level: warn, format: json}
 delivery: {services: true, endpoint: "http://127.0.0.1:5000", region: eu-west-1, spool_limit: 2097152}
 store: {endpoints: ["https://etcd-1:2379", "unix:///run/etcd.sock"]}
@@ -41,6 +43,9 @@ func wholeConfig() *Config {
 		Attach: []Attachment{
 			{Firewall: "edge", NFQueue: &NFQueue{Queues: "0-1", FailOpen: true}},
 			{Firewall: "inner", NFQueue: &NFQueue{Queues: "2", QueueLen: 4096}},
+		},
+		ReferenceSets: map[string][]string{
+			"arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a": {"10.9.0.0/16", "/srv/blocked.txt"},
 		},
 		Log:      Log{Level: "warn", Format: "json"},
 		Delivery: Delivery{Services: true, Endpoint: "http://127.0.0.1:5000", Region: "eu-west-1", SpoolLimit: 2097152},
@@ -136,10 +141,11 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"SLUICE_DATA_DIR": "/srv/sluice", "SLUICE_API_LISTEN": "[::1]:4580", "SLUICE_API_DEV": "true",
 		"SLUICE_API_TLS_CERT": "/etc/sluice/cert.pem", "SLUICE_API_TLS_KEY": "/etc/sluice/key.pem", "SLUICE_API_TLS_SELF_SIGNED": "false",
 		"SLUICE_FLOWS_LIMIT": "500000", "SLUICE_FLOWS_RESULT_LIMIT": "10",
-		"SLUICE_HOME_NET":  `[10.0.0.0/8, "fd00::/8"]`,
-		"SLUICE_SUBNETS":   "{subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}",
-		"SLUICE_ATTACH":    `[{firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}, {firewall: inner, nfqueue: {queues: "2", queue_len: 4096}}]`,
-		"SLUICE_LOG_LEVEL": "warn", "SLUICE_LOG_FORMAT": "json",
+		"SLUICE_HOME_NET":       `[10.0.0.0/8, "fd00::/8"]`,
+		"SLUICE_SUBNETS":        "{subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}",
+		"SLUICE_ATTACH":         `[{firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}, {firewall: inner, nfqueue: {queues: "2", queue_len: 4096}}]`,
+		"SLUICE_REFERENCE_SETS": `{arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a: [10.9.0.0/16, /srv/blocked.txt]}`,
+		"SLUICE_LOG_LEVEL":      "warn", "SLUICE_LOG_FORMAT": "json",
 		"SLUICE_DELIVERY_SERVICES": "true", "SLUICE_DELIVERY_ENDPOINT": "http://127.0.0.1:5000", "SLUICE_DELIVERY_REGION": "eu-west-1", "SLUICE_DELIVERY_SPOOL_LIMIT": "2097152",
 		"SLUICE_STORE_ENDPOINTS": `["https://etcd-1:2379", "unix:///run/etcd.sock"]`,
 		"SLUICE_METRICS_LISTEN":  ":9100",
@@ -169,6 +175,10 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 		{"key twice", "zone: a\nzone: b\n", []string{`@:2: mapping key "zone" already defined at line 1`}},
 		{"not YAML", "region: [\n", []string{`@:1: not YAML: did not find expected node content`}},
 		{"second document", "zone: a\n---\nzone: b\n", []string{`@: there is a second document in the file: remove the line "---" and what follows it`}},
+		{"reference set", "reference_sets:\n  pl-1: []\n  arn:aws:x:\n  - 10.0.0.0\n", []string{
+			`@:4: reference_sets.arn:aws:x[0]: "10.0.0.0" is neither a network nor a file: write one in CIDR form, such as 10.0.0.0/8, or the absolute path of a file with one on each line`,
+			`@:2: reference_sets.pl-1: "pl-1" is no ARN: write that of a rule group's reference, such as arn:aws:ec2:us-east-1:123456789012:prefix-list/pl-0a1b2c3d`,
+		}},
 		{"no number", "flows: {limit: many}\n", []string{`@:1: flows.limit: write a number in digits`}},
 		{"no bool", "api:\n  dev: maybe\n", []string{`@:2: api.dev: write true or false`}},
 		{"no list", "home_net: {a: b}\n", []string{`@:1: home_net.a: write a list: [a, b]`}},

@@ -27,6 +27,9 @@ var (
 // socket has at most 107 bytes on Linux.
 const maxDataDir = 80
 
+// maxARN is how long the ARN of a reference can be, in bytes. AWS: ResourceArn.
+const maxARN = 256
+
 // checker collects what is wrong.
 type checker struct {
 	places places
@@ -74,6 +77,7 @@ func (c *Config) validate(p places) error {
 		}
 	}
 	k.attach(c.Attach)
+	k.referenceSets(c.ReferenceSets)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		k.bad("log.level", "%q is no level: write debug, info, warn or error", c.Log.Level)
 	}
@@ -171,6 +175,21 @@ func (c *checker) attach(list []Attachment) {
 			taken[q] = a.Firewall
 		}
 		c.between(key+".nfqueue.queue_len", int(a.NFQueue.QueueLen), 0, 1<<20)
+	}
+}
+
+// referenceSets checks what sets are made of; files are read later.
+func (c *checker) referenceSets(sets map[string][]string) {
+	for _, arn := range slices.Sorted(maps.Keys(sets)) {
+		key := "reference_sets." + arn
+		if !strings.HasPrefix(arn, "arn:") || len(arn) > maxARN {
+			c.bad(key, "%q is no ARN: write that of a rule group's reference, such as arn:aws:ec2:us-east-1:123456789012:prefix-list/pl-0a1b2c3d", arn)
+		}
+		for i, item := range sets[arn] {
+			if _, err := netip.ParsePrefix(item); err != nil && !filepath.IsAbs(item) {
+				c.bad(fmt.Sprintf("%s[%d]", key, i), "%q is neither a network nor a file: write one in CIDR form, such as 10.0.0.0/8, or the absolute path of a file with one on each line", item)
+			}
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ var offered = map[string]string{
 	"ListTagsForResource":                    "",
 	"ListVpcEndpointAssociations":            "",
 	"PutResourcePolicy":                      "Statements allow, without conditions, to accounts, users and roles. Deny, Condition, NotPrincipal, NotAction and wildcards in Action and Resource are refused.",
-	"StartAnalysisReport":                    "Engine nodes make the report. It fails when one of the firewall's nodes does not answer within a minute. One report of a type runs at a time.",
+	"StartAnalysisReport":                    "Engine nodes make the report. It fails when one of the firewall's nodes does not answer within a minute. One report of a type runs at a time. What an engine saw is lost when it restarts. Hits are counted by whole days (UTC), sources since the domain was first seen, from 128 on as an estimate.",
 	"StartFlowCapture":                       "VpcEndpointId and VpcEndpointAssociationArn choose the whole zone of the endpoint.",
 	"StartFlowFlush":                         "As for StartFlowCapture.",
 	"TagResource":                            "",

@@ -70,6 +70,7 @@ type Control struct {
 	scope resource.Scope
 	o     Options
 	log   *slog.Logger
+	turn  chan struct{} // capacity 1: held by the change that is tried again, see change
 }
 
 // New returns a Control.
@@ -97,7 +98,7 @@ func New(o Options) *Control {
 			*l.limit = l.or
 		}
 	}
-	return &Control{store: o.Store, scope: o.Scope, o: o, log: o.Logger}
+	return &Control{store: o.Store, scope: o.Scope, o: o, log: o.Logger, turn: make(chan struct{}, 1)}
 }
 
 func newID() string {
@@ -109,14 +110,26 @@ func newID() string {
 }
 
 // attempts bounds how often a change is decided anew after losing to others.
-// One of those that collide always wins, so as many at once get through.
 const attempts = 64
 
 // change runs decide, which reads records and fills a transaction, and commits
 // that. When somebody else changed one of the records meanwhile it starts
 // over. An empty transaction is not committed (a dry run).
+//
+// One of those that collide always wins, but a slow one could lose to others for
+// ever. So whoever has lost once waits for its turn among those of this Control:
+// one of them at a time tries again, and new changes try once before they queue
+// up too. What is left to lose to are other Controls.
 func (c *Control) change(ctx context.Context, decide func(t *store.Txn) error) error {
-	for range attempts {
+	for attempt := range attempts {
+		if attempt == 1 {
+			select {
+			case c.turn <- struct{}{}:
+				defer func() { <-c.turn }()
+			case <-ctx.Done():
+				return wire.ThrottlingException("The resource is being changed by many requests at once: try again")
+			}
+		}
 		var t store.Txn
 		if err := decide(&t); err != nil {
 			return err

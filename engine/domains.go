@@ -29,7 +29,7 @@ const DomainPeriod = 30 * 24 * time.Hour
 type Domain struct {
 	Name        string // lower case, without a dot at the end
 	Hits        uint64 // connections (SNI) or requests (Host)
-	Sources     uint64 // different source addresses; an estimate if there are sketchSize or more
+	Sources     uint64 // different source addresses; an estimate from 128 on
 	First, Last time.Time
 }
 
@@ -150,8 +150,8 @@ const (
 	// maxDomain is the longest name that DNS has, in bytes. RFC 1035, 2.3.4.
 	maxDomain = 255
 
-	// maxDomains bounds what a worker remembers of a source. With all that can
-	// be known of each that is 50 MiB. Then a new domain takes the place of the
+	// maxDomains bounds what a worker remembers of a source: with the longest
+	// names and full sketches 64 MiB. Then a new domain takes the place of the
 	// one that was not seen for longest among evictSample others.
 	maxDomains  = 1 << 16
 	evictSample = 8

@@ -45,7 +45,16 @@ type Options struct {
 	NewRecords func() Records
 	Wants      Wants
 	Logger     *slog.Logger
+
+	hosts *detect.HostVars // of all workers
 }
+
+// hostVars is how many bits and counts of hosts rules can keep at once, and
+// flowVarsPerFlow how many variables flows can on average.
+const (
+	hostVars        = 1 << 20
+	flowVarsPerFlow = 2
+)
 
 // Engine is the data plane of one firewall.
 type Engine struct {
@@ -76,6 +85,7 @@ func New(opt Options) *Engine {
 	if opt.Custom == nil {
 		opt.Custom = &CustomActions{}
 	}
+	opt.hosts = detect.NewHostVars(hostVars)
 	return &Engine{opt: opt}
 }
 

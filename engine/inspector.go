@@ -344,10 +344,10 @@ func (w *worker) flushStream(f *flowEntry) {
 		w.cookie, w.packetTime = 0, f.Last
 		rules := w.programs[f.State.slot].program.Rules
 		w.result.Reset()
-		w.input = detect.Input{Packet: &w.pkt, Dir: dir, Established: established(f, dir), App: f.State.app, AppFinal: f.State.has(appKnown)}
+		w.begin(f, dir, established(f, dir), rules)
 		asm.Ack(asm.Next())
 		w.feed(f, i, dir, rules, &w.result)
-		rules.Decide(&w.result)
+		rules.Decide(&w.input, &w.result)
 		for _, h := range w.result.Alerts {
 			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, i.tx)
 		}

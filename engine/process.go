@@ -266,11 +266,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	rules := w.programs[s.slot].program.Rules
 	res := &w.result
 	res.Reset()
-	w.input = detect.Input{
-		Packet: &w.pkt, Dir: dir, Established: est,
-		First: f.Packets(dir) <= uint64(w.packets),
-		App:   s.app, AppFinal: s.has(appKnown),
-	}
+	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
 	tx := int64(-1)
 	w.unread = false
@@ -284,9 +280,24 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 		}
 	}
 	rules.Packet(&w.input, res)
-	rules.Decide(res)
+	rules.Decide(&w.input, res)
 	w.conclude(in, f, dir, est, rules, tx)
 	w.settle(f, rules)
+}
+
+// begin fills the rules' input for the packet at hand.
+func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.RuleSet) {
+	w.input = detect.Input{
+		Packet: &w.pkt, Dir: dir, Established: est,
+		First: f.Packets(dir) <= uint64(w.packets),
+		App:   f.State.app, AppFinal: f.State.has(appKnown),
+	}
+	if rules.NeedsFlow() {
+		w.input.FlowID, w.input.FlowStart, w.input.Now = f.ID(), f.First, w.now
+		w.input.Packets = [2]uint64{f.Packets(packet.ToServer), f.Packets(packet.ToClient)}
+		w.input.Bytes = f.Bytes
+		w.input.Vars, w.input.Hosts = w.vars, w.opt.hosts
+	}
 }
 
 // conclude carries out what the rules decided.

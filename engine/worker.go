@@ -56,6 +56,7 @@ type worker struct {
 	pool     *stream.Pool
 	sessions *applayer.Pool
 	names    names
+	vars     *detect.FlowVars
 	records  Records
 	block    *metrics.Block
 	n        []uint64 // block.N
@@ -134,6 +135,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		w.started = w.birth.UnixNano()
 		w.now = w.started
 	}
+	w.vars = detect.NewFlowVars(flowVarsPerFlow * opt.FlowLimit)
 	w.table = flow.NewTable(opt.FlowLimit, flow.Owner[state](w))
 	return w
 }
@@ -327,6 +329,9 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 		w.names.release(f.State.ext)
 	} else if f.State.ext != 0 {
 		w.recycle(f.State.ext)
+	}
+	if w.vars.Len() > 0 {
+		w.vars.Release(f.ID())
 	}
 	p := &w.programs[f.State.slot]
 	if p.flows--; p.flows == 0 && f.State.slot != w.current {

@@ -42,10 +42,11 @@ func TestReferenceSet(t *testing.T) {
 			RulesSource:   &wire.RulesSource{RulesString: &rules},
 		},
 	})
-	r.putPolicy("p1", func(p *wire.FirewallPolicy) {
+	strict := func(p *wire.FirewallPolicy) {
 		p.StatefulEngineOptions.RuleOrder = wire.Ptr(wire.RuleOrderStrictOrder)
 		p.StatefulRuleGroupReferences[0].Priority = wire.Ptr[int32](1)
-	})
+	}
+	r.putPolicy("p1", strict)
 	r.putFirewall()
 	refused := func(to netip.AddrPort) {
 		t.Helper()
@@ -65,9 +66,10 @@ func TestReferenceSet(t *testing.T) {
 	r.connect(echo)
 	refused(other)
 	r.put(scope.ReferenceSet(setARN), map[string]any{"update_token": "bad", "cidrs": []string{""}})
-	r.putPolicy("p2", nil) // comes after the bad record
+	r.putPolicy("p2", strict) // comes after the bad record
 	r.awaitTokens("p2", "g1")
 	r.awaitSet("s2")
+	refused(other)
 	if err := r.store.Delete(r.ctx, scope.ReferenceSet(setARN)); err != nil {
 		t.Fatal(err)
 	}

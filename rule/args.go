@@ -19,6 +19,20 @@ import (
 //	msg, classtype                   string
 //	reference                        *Reference
 //	metadata                         []Metadata
+//	byte_test, byte_jump             *ByteTest, *ByteJump
+//	byte_extract, byte_math          *ByteExtract, *ByteMath
+//	isdataat                         *IsDataAt
+//	bsize, urilen                    *BufferSize
+//	pcre                             *PCRE
+//	base64_decode                    *Base64Decode
+//	dsize, ttl, itype and other      Numbers
+//	numbers of headers and flows
+//	fragbits                         *FragBits
+//	ipopts                           uint8
+//	flowbits                         *FlowBits
+//	xbits, hostbits                  *HostBits
+//	flowint                          *FlowInt
+//	threshold, detection_filter      *Threshold
 
 // Reference is the argument of reference: where to read more.
 type Reference struct {

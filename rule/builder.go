@@ -2,7 +2,6 @@ package rule
 
 import (
 	"math"
-	"strings"
 )
 
 // builder puts the options of a rule together, one after the other: it parses
@@ -238,10 +237,64 @@ func (b *builder) plain(o *Option) (f *fault) {
 		a, f := parseAppProto(o.Value)
 		o.Arg = a
 		return f
-	case "byte_extract", "byte_math":
-		b.setVar(o)
+	default:
+		return b.argument(o)
 	}
 	return f
+}
+
+// argument reads the arguments of the keywords that need nothing but what came before.
+func (b *builder) argument(o *Option) *fault {
+	if most, ok := numberKeywords[o.Name]; ok {
+		return set(o)(parseNumbers(o.Name, o.Value, most))
+	}
+	switch o.Name {
+	case "tos":
+		return set(o)(parseTOS(o.Value))
+	case "ip_proto":
+		return set(o)(parseIPProto(o.Value))
+	case "fragbits":
+		return set(o)(parseFragBits(o.Value))
+	case "ipopts":
+		return set(o)(parseIPOption(o.Value))
+	case "byte_test":
+		return set(o)(b.parseByteTest(o.Value))
+	case "byte_jump":
+		return set(o)(b.parseByteJump(o.Value))
+	case "byte_extract":
+		return set(o)(b.parseByteExtract(o.Value))
+	case "byte_math":
+		return set(o)(b.parseByteMath(o.Value))
+	case "isdataat":
+		return set(o)(b.parseIsDataAt(o.Value))
+	case "bsize", "urilen":
+		return set(o)(b.parseBufferSize(o))
+	case "base64_decode":
+		return set(o)(b.parseBase64Decode(o.Value))
+	case "pcre":
+		return set(o)(b.parsePCRE(o.Value))
+	case "flowbits":
+		return set(o)(parseFlowBits(o.Value))
+	case "flowint":
+		return set(o)(parseFlowInt(o.Value))
+	case "hostbits":
+		return set(o)(parseHostBits(o.Value))
+	case "xbits":
+		return set(o)(parseXBits(o.Value))
+	case "threshold", "detection_filter":
+		return set(o)(parseThreshold(o.Name, o.Value))
+	}
+	return nil
+}
+
+// set returns what keeps a parsed argument, unless there was a fault.
+func set(o *Option) func(arg any, f *fault) *fault {
+	return func(arg any, f *fault) *fault {
+		if f == nil {
+			o.Arg = arg
+		}
+		return f
+	}
 }
 
 // single reads the number of a keyword that may stand once in a rule.
@@ -275,22 +328,6 @@ func (b *builder) flow(o *Option) *fault {
 	}
 	o.Arg, b.earlier = flow, flow
 	return nil
-}
-
-// setVar remembers the variable that byte_extract or byte_math sets.
-func (b *builder) setVar(o *Option) {
-	fields := strings.Split(o.Value, ",")
-	if o.Name == "byte_extract" {
-		if len(fields) > 2 {
-			b.vars[strings.Trim(fields[2], space)] = true
-		}
-		return
-	}
-	for _, field := range fields {
-		if name, ok := strings.CutPrefix(strings.Trim(field, space), "result "); ok {
-			b.vars[strings.Trim(name, space)] = true
-		}
-	}
 }
 
 // finish checks what only the whole rule shows.

@@ -64,7 +64,7 @@ func newEngine(env cli.Env, build cli.BuildInfo) *cobra.Command {
 // the embedded store's socket where no etcd is named.
 func engineConfig(c *config.Config) *config.Config {
 	e := *c
-	e.API, e.Metrics, e.Subnets = config.Default().API, config.Metrics{}, nil
+	e.API, e.Metrics, e.Subnets, e.ReferenceSets = config.Default().API, config.Metrics{}, nil, nil
 	if len(e.Store.Endpoints) == 0 {
 		e.Store.Endpoints = []string{store.SocketEndpoint(c.StoreDir())}
 	}

@@ -79,7 +79,7 @@ next serve adopts it. SIGHUP reopens the log files and reads the TLS certificate
 // Start, each because the next needs it:
 //  1. listeners, so that a taken port is known before anything else is touched
 //  2. store
-//  3. users and their keys, which are in the store, and the audit log
+//  3. users and their keys, which are in the store with the reference sets, and the audit log
 //  4. engine, which reads the store
 //  5. API and pages, which read the store and ask the engine
 //
@@ -111,7 +111,19 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 
-	options := awsapi.Options{Region: c.Region, Account: c.Account, Dev: c.API.Dev, Logger: log}
+	service := func(account string) *control.Control {
+		return control.New(control.Options{
+			Store: st, Scope: resource.Scope{Account: account, Region: c.Region},
+			Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.CheckRule, CheckLogDestination: destinationCheck(c), Logger: log,
+		})
+	}
+	if err := applyReferenceSets(ctx, service(c.Account), c.ReferenceSets, log); err != nil {
+		return err
+	}
+	options := awsapi.Options{
+		Region: c.Region, Account: c.Account, Dev: c.API.Dev, Logger: log,
+		ServiceFor: func(account string) (any, error) { return service(account), nil },
+	}
 	if !c.API.Dev {
 		if options.Users, err = users(ctx, c, st, log); err != nil {
 			return err
@@ -130,12 +142,6 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 
 	registry := metrics.New("serve", metricsBuild(build))
 	options.Observe = observer(registry)
-	options.ServiceFor = func(account string) (any, error) {
-		return control.New(control.Options{
-			Store: st, Scope: resource.Scope{Account: account, Region: c.Region},
-			Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.CheckRule, CheckLogDestination: destinationCheck(c), Logger: log,
-		}), nil
-	}
 	handler, err := awsapi.New(options)
 	if err != nil {
 		return err

@@ -1,13 +1,106 @@
 package detect
 
 import (
+	"bytes"
+	"encoding/binary"
+	"time"
+
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/rule"
 )
 
+// check is what a rule asks of the packet at hand, or of its flow.
+type check func(in *Input) bool
+
+// numberChecks are the keywords that compare a number, with where it is found;
+// ok is false for packets that have none.
+var numberChecks = map[string]func(in *Input) (n uint64, ok bool){
+	"dsize": func(in *Input) (uint64, bool) { return uint64(len(in.Packet.Payload)), true },
+	"ttl":   func(in *Input) (uint64, bool) { return uint64(in.Packet.TTL), in.Packet.IPVersion != 0 },
+	"tos":   func(in *Input) (uint64, bool) { return uint64(in.Packet.TOS), in.Packet.IPVersion == 4 },
+	"id":    func(in *Input) (uint64, bool) { return uint64(in.Packet.IPID), in.Packet.IPVersion == 4 },
+	"ip_proto": func(in *Input) (uint64, bool) {
+		return uint64(in.Packet.Proto), in.Packet.IPVersion != 0
+	},
+	"fragoffset": func(in *Input) (uint64, bool) { return uint64(in.Packet.FragOffset / 8), in.Packet.IPVersion != 0 },
+	"tcp.seq":    func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Seq), isTCP(in.Packet) },
+	"tcp.ack":    func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Ack), isTCP(in.Packet) },
+	"tcp.window": func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Window), isTCP(in.Packet) },
+	"tcp.mss": func(in *Input) (uint64, bool) {
+		return uint64(in.Packet.TCP.MSS), isTCP(in.Packet) && in.Packet.TCP.MSS > 0
+	},
+	"itype":    func(in *Input) (uint64, bool) { return uint64(in.Packet.ICMP.Type), isICMP(in.Packet) },
+	"icode":    func(in *Input) (uint64, bool) { return uint64(in.Packet.ICMP.Code), isICMP(in.Packet) },
+	"icmp_id":  func(in *Input) (uint64, bool) { return icmpWord(in.Packet, 4) },
+	"icmp_seq": func(in *Input) (uint64, bool) { return icmpWord(in.Packet, 6) },
+	"icmpv6.mtu": func(in *Input) (uint64, bool) {
+		p := in.Packet // RFC 4443, 3.2: Packet Too Big
+		if p.Proto != packet.ProtoICMPv6 || len(p.L4) < 8 || p.ICMP.Type != 2 {
+			return 0, false
+		}
+		return uint64(binary.BigEndian.Uint32(p.L4[4:])), true
+	},
+	"flow.age": func(in *Input) (uint64, bool) {
+		return uint64(max(in.Now-in.FlowStart, 0) / int64(time.Second)), in.FlowID != 0
+	},
+	"flow.pkts_toserver":  func(in *Input) (uint64, bool) { return in.Packets[packet.ToServer], in.FlowID != 0 },
+	"flow.pkts_toclient":  func(in *Input) (uint64, bool) { return in.Packets[packet.ToClient], in.FlowID != 0 },
+	"flow.bytes_toserver": func(in *Input) (uint64, bool) { return in.Bytes[packet.ToServer], in.FlowID != 0 },
+	"flow.bytes_toclient": func(in *Input) (uint64, bool) { return in.Bytes[packet.ToClient], in.FlowID != 0 },
+}
+
+func isTCP(p *packet.Packet) bool { return p.Proto == packet.ProtoTCP && p.L4 != nil }
+
+func isICMP(p *packet.Packet) bool {
+	return (p.Proto == packet.ProtoICMP || p.Proto == packet.ProtoICMPv6) && p.L4 != nil
+}
+
+// icmpWord is the identifier or the sequence number of the messages that have
+// them: echo (RFC 792, RFC 4443), and timestamp, information and address mask.
+func icmpWord(p *packet.Packet, off int) (uint64, bool) {
+	if !isICMP(p) || len(p.L4) < 8 {
+		return 0, false
+	}
+	t := p.ICMP.Type
+	if p.Proto == packet.ProtoICMP && t != 0 && t != 8 && (t < 13 || t > 18) || p.Proto == packet.ProtoICMPv6 && t != 128 && t != 129 {
+		return 0, false
+	}
+	return uint64(binary.BigEndian.Uint16(p.L4[off:])), true
+}
+
+// newCheck compiles a keyword that looks at the packet's headers or at figures
+// of its flow; ok is false for other keywords.
+func newCheck(o *rule.Option) (c check, ok bool) {
+	switch o.Name {
+	case "tcp.flags":
+		flags := o.Arg.(*rule.TCPFlags)
+		return func(in *Input) bool { return matchFlags(flags, in.Packet) }, true
+	case "sameip":
+		return func(in *Input) bool { return in.Packet.Src == in.Packet.Dst }, true
+	case "fragbits":
+		bits := o.Arg.(*rule.FragBits)
+		return func(in *Input) bool { return matchFragBits(bits, in.Packet) }, true
+	case "ipopts":
+		option := o.Arg.(uint8)
+		return func(in *Input) bool { return hasIPOption(in.Packet, option) }, true
+	}
+	get, ok := numberChecks[o.Name]
+	if !ok {
+		return nil, false
+	}
+	want := o.Arg.(rule.Numbers)
+	return func(in *Input) bool {
+		n, ok := get(in)
+		return ok && want.Has(n)
+	}, true
+}
+
+// otherChecks are the keywords of newCheck that compare no number.
+var otherChecks = []string{"tcp.flags", "sameip", "fragbits", "ipopts"}
+
 // matchFlags compares a packet's TCP flags as the flags keyword asks.
 func matchFlags(f *rule.TCPFlags, p *packet.Packet) bool {
-	if p.Proto != packet.ProtoTCP || p.L4 == nil {
+	if !isTCP(p) {
 		return false
 	}
 	have := p.TCP.Flags &^ f.Ignore
@@ -23,4 +116,86 @@ func matchFlags(f *rule.TCPFlags, p *packet.Packet) bool {
 		return have&f.Flags != f.Flags
 	}
 	return have == f.Flags
+}
+
+func matchFragBits(f *rule.FragBits, p *packet.Packet) bool {
+	if p.IPVersion != 4 {
+		return false
+	}
+	have := p.Net[6] >> 5
+	switch f.Op {
+	case '+':
+		return have&f.Bits == f.Bits
+	case '*':
+		return have&f.Bits != 0
+	case '!':
+		return have&f.Bits != f.Bits
+	}
+	return have == f.Bits
+}
+
+// hasIPOption looks for an option of the IPv4 header (RFC 791, 3.1).
+func hasIPOption(p *packet.Packet, option uint8) bool {
+	if p.IPVersion != 4 {
+		return false
+	}
+	options := p.Net[20:max(20, min(int(p.Net[0]&15)*4, len(p.Net)))]
+	if option == rule.AnyIPOption {
+		return len(options) > 0
+	}
+	for len(options) > 0 {
+		kind := options[0]
+		switch {
+		case kind == option:
+			return true
+		case kind == 0: // the end
+			return false
+		case kind == 1:
+			options = options[1:]
+		case len(options) < 2 || options[1] < 2 || int(options[1]) > len(options):
+			return false
+		default:
+			options = options[options[1]:]
+		}
+	}
+	return false
+}
+
+// packetBuffers are the sticky buffers that every packet fills; nil is for
+// packets that have none.
+var packetBuffers = map[string]func(p *packet.Packet) []byte{
+	"tcp.hdr":    func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoTCP) },
+	"udp.hdr":    func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoUDP) },
+	"icmpv4.hdr": func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoICMP) },
+	"icmpv6.hdr": func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoICMPv6) },
+	"ipv4.hdr":   func(p *packet.Packet) []byte { return netHeader(p, 4) },
+	"ipv6.hdr":   func(p *packet.Packet) []byte { return netHeader(p, 6) },
+	"ip.src":     func(p *packet.Packet) []byte { return address(p, p.Src[:]) },
+	"ip.dst":     func(p *packet.Packet) []byte { return address(p, p.Dst[:]) },
+}
+
+func l4Header(p *packet.Packet, proto uint8) []byte {
+	if p.Proto != proto || p.L4 == nil {
+		return nil
+	}
+	return bytes.TrimSuffix(p.L4, p.Payload)
+}
+
+func netHeader(p *packet.Packet, version uint8) []byte {
+	switch {
+	case p.IPVersion != version:
+		return nil
+	case p.L4 != nil:
+		return p.Net[:len(p.Net)-len(p.L4)]
+	case version == 4:
+		return p.Net[:min(int(p.Net[0]&15)*4, len(p.Net))]
+	}
+	return p.Net[:min(40, len(p.Net))]
+}
+
+func address(p *packet.Packet, a []byte) []byte {
+	if p.IPVersion == 4 {
+		return a[12:]
+	}
+	return a
 }

@@ -43,12 +43,20 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 			if d := actionOrder(a.Action) - actionOrder(b.Action); d != 0 {
 				return d
 			}
+			for i := range a.orders {
+				if d := int(b.orders[i]) - int(a.orders[i]); d != 0 {
+					return d
+				}
+			}
 			return a.priority - b.priority
 		})
 	}
 	p := &RuleSet{rules: make([]Rule, len(all)), flowVerdicts: opt.FlowVerdicts}
 	for i := range all {
 		p.rules[i] = all[i].Rule
+		r := &p.rules[i]
+		p.needsFlow = p.needsFlow || r.threshold != nil || len(r.conditions) > 0 || len(r.effects) > 0 || len(r.checks) > 0
+		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0
 		p.file(uint32(i))
 	}
 	return p, nil
@@ -88,7 +96,7 @@ func (p *RuleSet) file(i uint32) {
 		p.keepTail(r)
 	case kindApp:
 		p.keepTail(r)
-		if len(r.buffers) == 1 && len(r.payload) == 0 {
+		if len(r.buffers) == 1 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
 			b := &r.buffers[0]
 			if isHost, cased := hostBuffer(b.buffer); isHost {
 				if name, ok := hostName(b, cased); ok {
@@ -115,10 +123,6 @@ func (p *RuleSet) keepTail(r *Rule) {
 	p.needsStream = true
 	p.streamTail = max(p.streamTail, r.reach)
 }
-
-// streamWindow is how far apart, in bytes, the contents of a rule may be in a
-// stream to be found however it is cut into segments. Suricata's figure.
-const streamWindow = 2560
 
 func (p *RuleSet) perClass(lists *[numClasses][]uint32, r *Rule, i uint32) {
 	var seen [numClasses]bool
@@ -177,15 +181,28 @@ func (c *compiler) rule(s Source) (Rule, error) {
 	onlyStream := s.Rule.Proto == "tcp-stream"
 	plain := true // nothing but the header and app-layer-protocol
 	headerApp := r.appGiven
+	var steps stepCompiler
 	for i := range in.Options {
 		o := &in.Options[i]
-		switch arg := o.Arg.(type) {
-		case *rule.Content:
+		if s, at, err := steps.step(o.Arg); err != nil {
+			return fail(o, "%v", err)
+		} else if s != nil {
 			plain = false
-			if err := r.addContent(arg); err != nil {
+			if err := r.addStep(s, at, &steps); err != nil {
 				return fail(o, "%v", err)
 			}
 			continue
+		}
+		if check, ok := newCheck(o); ok {
+			plain = false
+			r.checks = append(r.checks, check)
+			continue
+		}
+		if ipOnly, ok := r.addState(o); ok {
+			plain = plain && ipOnly
+			continue
+		}
+		switch arg := o.Arg.(type) {
 		case *rule.Flow:
 			plain = false
 			r.flow = *arg
@@ -194,10 +211,6 @@ func (c *compiler) rule(s Source) (Rule, error) {
 			}
 			r.onlyPkt = r.onlyPkt || arg.NoStream
 			onlyStream = onlyStream || arg.OnlyStream
-			continue
-		case *rule.TCPFlags:
-			plain = false
-			r.flags = arg
 			continue
 		case *rule.AppProto:
 			if arg.Mode != "" {
@@ -214,9 +227,6 @@ func (c *compiler) rule(s Source) (Rule, error) {
 			continue
 		}
 		switch o.Name {
-		case "msg", "sid", "rev", "gid", "reference", "metadata", "priority", "classtype", "target",
-			"nocase", "startswith", "endswith", "offset", "depth", "distance", "within", "fast_pattern", "rawbytes", "dotprefix", "pkt_data":
-			// Held in Rule itself, or folded into the content that it modifies.
 		case "noalert":
 			r.Log = false
 		case "alert":
@@ -228,9 +238,8 @@ func (c *compiler) rule(s Source) (Rule, error) {
 			}
 			r.app, r.appGiven, r.hook = applayer.TLS, true, applayer.TLSClientHello
 		default:
-			if _, isBuffer := applayer.BufferByName(o.Name); isBuffer {
-				plain = false
-				continue
+			if folded(o.Name) {
+				continue // held in Rule itself, or in the step that it belongs to
 			}
 			return fail(o, "keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)
 		}
@@ -239,6 +248,9 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		if b := r.buffers[i].buffer; r.flow.ToClient && clientSends(b) {
 			return fail(nil, "%s is what the client sends, but flow:to_client asks for the server's packets: the rule could never match", b)
 		}
+	}
+	if r.threshold != nil {
+		r.counter = hashOf("rule", fmt.Sprintf("%d:%d", in.GID, in.SID))
 	}
 	r.classify(plain && !negated, onlyStream)
 	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (plain || headerApp)
@@ -262,16 +274,21 @@ func (r *Rule) classify(ipOnly, onlyStream bool) {
 		r.kind = kindApp
 	case len(r.payload) > 0:
 		r.kind = kindStream
-		if r.onlyPkt || r.protos[0]&(1<<packet.ProtoTCP) == 0 {
-			r.kind = kindPacket
+		if r.onlyPkt || r.protos[0]&(1<<packet.ProtoTCP) == 0 || len(r.checks) > 0 || len(r.headers) > 0 {
+			r.kind = kindPacket // as in Suricata, also where a keyword is about the packet itself
 		}
 		// A place that counts from the start may be meant in the packet as well
 		// as in the stream, so both are looked at, as Suricata does.
-		r.alsoPkt = !onlyStream && slices.ContainsFunc(r.payload, func(c content) bool { return c.placed })
-	case r.flags != nil:
+		r.alsoPkt = !onlyStream && slices.ContainsFunc(r.payload, func(s step) bool {
+			c, ok := s.(*content)
+			return ok && c.placed
+		})
+	case len(r.checks) > 0 || len(r.headers) > 0:
 		r.kind = kindPacket
 	case ipOnly && !r.appGiven && !r.appNot:
 		r.kind = kindIPOnly
+	case len(r.conditions) > 0 || len(r.effects) > 0 || r.threshold != nil:
+		r.kind = kindPacket // depends on more than the flow's state
 	default:
 		r.kind = kindHeader
 	}
@@ -353,7 +370,7 @@ func (r *Rule) setProto(name string) error {
 		}
 	}
 	switch strings.ToLower(name) {
-	case "ip":
+	case "ip", "pkthdr":
 		r.protos = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 	case "ip4", "ipv4":
 		r.protos, r.ipVersion = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, 4
@@ -385,34 +402,53 @@ func (r *Rule) setProto(name string) error {
 	return nil
 }
 
-func (r *Rule) addContent(c *rule.Content) error {
-	for _, n := range []*rule.Num{c.Offset, c.Depth, c.Distance, c.Within} {
-		if n != nil && n.Var != "" {
-			return fmt.Errorf("variable %q: byte_extract and byte_math are not supported by this version; use a number", n.Var)
+// addStep files a step under the buffer that it looks into.
+func (r *Rule) addStep(s step, at rule.Place, steps *stepCompiler) error {
+	switch {
+	case at.Buffer == "":
+		r.payload = append(r.payload, s)
+		return nil
+	case at.Buffer == "base64_data":
+		if steps.base64 == nil {
+			return fmt.Errorf("base64_data has no base64_decode before it; put one there")
 		}
-	}
-	dotprefix := len(c.Transforms) > 0 // other transformations were refused as keywords
-	if c.Buffer == "" || c.Buffer == "pkt_data" {
-		if dotprefix {
-			return fmt.Errorf("dotprefix works on a sticky buffer such as tls.sni; put one before it")
+		if len(at.Transforms) > 0 {
+			return fmt.Errorf("base64_data takes no transformations in this version; leave %s out", at.Transforms[0].Name)
 		}
-		r.payload = append(r.payload, newContent(c))
+		steps.base64.data = append(steps.base64.data, s)
 		return nil
 	}
-	b, ok := applayer.BufferByName(c.Buffer)
+	name := placeName(at)
+	ts, dotprefix, err := newTransforms(at.Transforms)
+	if err != nil {
+		return err
+	}
+	if get, ok := packetBuffers[at.Buffer]; ok {
+		for i := range r.headers {
+			if r.headers[i].name == name {
+				r.headers[i].steps = append(r.headers[i].steps, s)
+				return nil
+			}
+		}
+		r.headers = append(r.headers, headerMatch{name, get, ts, []step{s}})
+		return nil
+	}
+	b, ok := applayer.BufferByName(at.Buffer)
 	if !ok {
-		return fmt.Errorf("buffer %q is not supported by this version of Sluice; remove it from the rule", c.Buffer)
+		return fmt.Errorf("buffer %q is not supported by this version of Sluice; remove it from the rule", at.Buffer)
 	}
 	app := b.Proto()
 	if !r.appGiven {
 		r.app, r.appGiven = app, true
 	} else if r.app != app {
-		return fmt.Errorf("buffer %q belongs to protocol %s, but the rule is for %s", c.Buffer, app, r.app)
+		return fmt.Errorf("buffer %q belongs to protocol %s, but the rule is for %s", at.Buffer, app, r.app)
 	}
-	if last := len(r.buffers) - 1; last >= 0 && r.buffers[last].buffer == b && r.buffers[last].dotprefix == dotprefix {
-		r.buffers[last].contents = append(r.buffers[last].contents, newContent(c))
-	} else {
-		r.buffers = append(r.buffers, bufferMatch{buffer: b, dotprefix: dotprefix, contents: []content{newContent(c)}})
+	for i := range r.buffers {
+		if r.buffers[i].name == name {
+			r.buffers[i].steps = append(r.buffers[i].steps, s)
+			return nil
+		}
 	}
+	r.buffers = append(r.buffers, bufferMatch{name: name, buffer: b, transforms: ts, dotprefix: dotprefix, steps: []step{s}})
 	return nil
 }

@@ -6,11 +6,6 @@ import (
 	"github.com/sluicefw/sluice/rule"
 )
 
-// maxSteps bounds how often one rule may try its contents on one buffer. It is
-// what stops a rule with many relative contents on a payload made to match all
-// but the last; Suricata stops at 3,000 for the same reason.
-const maxSteps = 3000
-
 // content is a compiled content match.
 type content struct {
 	pattern    []byte // folded to lower case when nocase
@@ -24,10 +19,15 @@ type content struct {
 	depth      int // bytes from offset, 0 for none
 	distance   int
 	within     int // 0 for none
+	vars       *contentVars
 }
 
-func newContent(c *rule.Content) content {
-	out := content{
+// contentVars are the variables that stand for numbers of a content, -1 where
+// there is none.
+type contentVars struct{ offset, depth, distance, within int }
+
+func newContent(c *rule.Content) *content {
+	out := &content{
 		pattern:    c.Pattern,
 		nocase:     c.Nocase,
 		negated:    c.Negated,
@@ -57,58 +57,37 @@ func newContent(c *rule.Content) content {
 	return out
 }
 
-// reachOf returns how many bytes before its last one a match of cs may begin, at
-// most streamWindow.
-func reachOf(cs []content) int {
-	reach := len(cs[0].pattern) - 1
-	for i := range cs {
-		c := &cs[i]
-		switch {
-		case i == 0:
-		case c.negated, !c.relative, c.within == 0:
-			return streamWindow
-		default:
-			reach += max(c.distance, 0) + c.within
-		}
+func (c *content) place() place {
+	switch {
+	case c.relative:
+		return placeRelative
+	case c.negated:
+		return placeNone
 	}
-	return min(reach, streamWindow)
+	return placeAbsolute
 }
 
-// buffer is what contents are matched on: bytes, and where they stand in the
-// whole that offset and depth count from.
-type buffer struct {
-	data  []byte
-	base  int  // offset of data[0] in the whole
-	ended bool // data's end is the whole's end, so that endswith can be judged
-}
-
-// match says whether all contents match, in order, on buf.
-func match(cs []content, buf buffer) bool {
-	steps := maxSteps
-	return matchFrom(cs, buf, 0, &steps)
-}
-
-// matchFrom matches cs, the first of which may be relative to prev, an index of
-// buf.data just after the match before.
-func matchFrom(cs []content, buf buffer, prev int, steps *int) bool {
-	if len(cs) == 0 {
-		return true
+// match implements step: other occurrences are tried where what follows depends
+// on which one it is.
+func (c *content) match(m *matcher, prev int, rest []step) bool {
+	if c.vars != nil {
+		resolved := c.resolve(m)
+		c = &resolved
 	}
-	c := &cs[0]
-	from, to := c.window(buf, prev)
+	from, to := c.window(m.buf, prev)
 	if c.negated {
-		return c.find(buf, from, to) < 0 && matchFrom(cs[1:], buf, prev, steps)
+		return c.find(m.buf, from, to) < 0 && m.next(rest, prev)
 	}
-	again := dependent(cs[1:])
+	again := dependent(rest)
 	for {
-		at := c.find(buf, from, to)
+		at := c.find(m.buf, from, to)
 		if at < 0 {
 			return false
 		}
-		if *steps--; *steps <= 0 {
+		if m.tries--; m.tries <= 0 {
 			return false
 		}
-		if matchFrom(cs[1:], buf, at+len(c.pattern), steps) {
+		if m.next(rest, at+len(c.pattern)) {
 			return true
 		}
 		if !again {
@@ -118,17 +97,27 @@ func matchFrom(cs []content, buf buffer, prev int, steps *int) bool {
 	}
 }
 
-// dependent says whether where the match before ended matters to cs: only then
-// can another occurrence change the outcome. Negated contents have no end of
-// their own, so what follows them counts from the same place.
-func dependent(cs []content) bool {
-	for i := range cs {
-		if cs[i].relative || !cs[i].negated {
-			return cs[i].relative
+// resolve returns the content with the values of its variables. A depth or
+// within of 0 leaves no room for any pattern.
+func (c *content) resolve(m *matcher) content {
+	out := *c
+	value := func(set *int, i int) {
+		if i >= 0 {
+			*set = int(min(m.vars[i], maxValue))
 		}
 	}
-	return false
+	value(&out.offset, c.vars.offset)
+	value(&out.depth, c.vars.depth)
+	value(&out.distance, c.vars.distance)
+	value(&out.within, c.vars.within)
+	if c.vars.depth >= 0 && out.depth == 0 || c.vars.within >= 0 && out.within == 0 {
+		out.offset, out.distance = maxValue, maxValue
+	}
+	return out
 }
+
+// maxValue is where a variable stops that stands for a place; no buffer is as long.
+const maxValue = 1 << 30
 
 // window returns the part of buf.data in which the content must lie.
 func (c *content) window(buf buffer, prev int) (from, to int) {

@@ -91,8 +91,12 @@ func randomBytes(r *rand.Rand, n int) []byte {
 	return b
 }
 
-func compiled(cs []*rule.Content) []content {
-	var out []content
+func matches(steps []step, data []byte) bool {
+	return new(matcher).match(steps, buffer{data: data, ended: true})
+}
+
+func compiled(cs []*rule.Content) []step {
+	var out []step
 	for _, c := range cs {
 		out = append(out, newContent(c))
 	}
@@ -105,7 +109,7 @@ func TestContentsAgainstSlowTwin(t *testing.T) {
 	matched := 0
 	for range 20000 {
 		cs, data := randomContents(r), randomBytes(r, r.IntN(16))
-		got, want := match(compiled(cs), buffer{data: data, ended: true}), slowMatch(cs, data, 0)
+		got, want := matches(compiled(cs), data), slowMatch(cs, data, 0)
 		if got != want {
 			t.Errorf("seed %d: %q: got %v, want %v", seed, data, got, want)
 			for _, c := range cs {
@@ -131,15 +135,15 @@ func TestReachCoversCuts(t *testing.T) {
 		cs, data := compiled(randomContents(r)), randomBytes(r, 2+r.IntN(14))
 		negated := false
 		for i := range cs {
-			negated = negated || cs[i].negated
+			negated = negated || cs[i].(*content).negated
 		}
-		if negated || cs[len(cs)-1].endsWith || !match(cs, buffer{data: data, ended: true}) {
+		if negated || cs[len(cs)-1].(*content).endsWith || !matches(cs, data) {
 			continue
 		}
 		cut := 1 + r.IntN(len(data)-1)
 		rl := Rule{payload: cs, reach: reachOf(cs)}
-		first := match(cs, buffer{data: data[:cut], ended: true})
-		second := match(cs, rl.streamPart(&Input{Stream: data, StreamOld: cut}))
+		first := matches(cs, data[:cut])
+		second := new(matcher).match(cs, rl.streamPart(&Input{Stream: data, StreamOld: cut}))
 		if !first && !second {
 			t.Fatalf("seed %d: %q cut at %d: %+v is not found", seed, data, cut, cs)
 		}
@@ -147,7 +151,7 @@ func TestReachCoversCuts(t *testing.T) {
 }
 
 func TestStepsAreBounded(t *testing.T) {
-	var cs []content
+	var cs []step
 	for i := range 10 {
 		c := &rule.Content{Pattern: []byte("a")}
 		if i > 0 {
@@ -157,12 +161,12 @@ func TestStepsAreBounded(t *testing.T) {
 	}
 	cs = append(cs, newContent(&rule.Content{Pattern: []byte("b"), Distance: &rule.Num{}}))
 	data := bytes.Repeat([]byte("a"), 64<<10)
-	steps := maxSteps
-	if matchFrom(cs, buffer{data: data, ended: true}, 0, &steps) {
+	var m matcher
+	if m.match(cs, buffer{data: data, ended: true}) {
 		t.Error("matched without a b")
 	}
-	if steps > 0 {
-		t.Errorf("%d steps are left: the search was not stopped by them", steps)
+	if m.tries > 0 {
+		t.Errorf("%d tries are left: the search was not stopped by them", m.tries)
 	}
 }
 
@@ -172,7 +176,8 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 		{Pattern: []byte("b"), Distance: &rule.Num{Value: 1}, Within: &rule.Num{Value: 5}},
 	})
 	data := []byte("aaaaabaaaabbbbb")
-	if n := testing.AllocsPerRun(100, func() { match(cs, buffer{data: data, ended: true}) }); n != 0 {
+	var m matcher
+	if n := testing.AllocsPerRun(100, func() { m.match(cs, buffer{data: data, ended: true}) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

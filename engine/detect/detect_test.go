@@ -59,7 +59,7 @@ func run(set *RuleSet, in *Input) *Result {
 	set.Header(in, res)
 	set.Packet(in, res)
 	set.Stream(in, res)
-	set.Decide(res)
+	set.Decide(in, res)
 	return res
 }
 
@@ -243,14 +243,15 @@ func TestHeaderSaysWhenNothingWillMatch(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct{ options, column, says string }{
-		{`pcre:"/x/";`, "pcre", "pcre"},
-		{`content:"a"; pcre:"/x/";`, "pcre", "pcre"},
-		{`flowbits:set,x;`, "flowbits", "flowbits"},
-		{`dsize:10;`, "dsize", "dsize"},
-		{`byte_test:1,>,1,0;`, "byte_test", "byte_test"},
-		{`threshold:type limit,track by_src,count 1,seconds 1;`, "threshold", "threshold"},
+		{`rpc:1,2,3;`, "rpc", "rpc"},
+		{`content:"a"; geoip:src,CN;`, "geoip", "geoip"},
+		{`pcre:"/\p{L}/";`, "pcre", "not supported"},
+		{`pcre:"/(x)/, flow:y";`, "pcre", "capture"},
+		{`byte_test:1,>,1,0,dce;`, "byte_test", "dce"},
+		{`byte_extract:1,0,v; udp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
+		{`base64_data; content:"x";`, `content:"x";)`, "base64_decode"},
 		{`file.data; content:"x";`, "file.data", "file.data"},
-		{`tls.sni; to_lowercase; content:"x";`, "to_lowercase", "to_lowercase"},
+		{`tls.sni; xor:zz; content:"x";`, `content:"x";)`, "xor"},
 		{`ssl_state:server_hello;`, "ssl_state", "client_hello"},
 		{`app-layer-protocol:enip;`, "app-layer-protocol", "enip"},
 		{`http.host; content:"x"; tls.sni; content:"x";`, `content:"x";)`, "http"},
@@ -371,11 +372,14 @@ func TestHostIndexAgainstContents(t *testing.T) {
 	indexed, hits := 0, 0
 	for range 3000 {
 		b := bufferMatch{buffer: applayer.TLSSNI, dotprefix: r.IntN(2) == 0}
+		if b.dotprefix {
+			b.transforms = []transform{transforms["dotprefix"]}
+		}
 		c := &rule.Content{Pattern: []byte(name()), Nocase: r.IntN(4) > 0, StartsWith: r.IntN(2) == 0, EndsWith: r.IntN(4) > 0, Negated: r.IntN(8) == 0}
 		if r.IntN(2) == 0 {
 			c.Pattern = append([]byte("."), c.Pattern...)
 		}
-		b.contents = compiled([]*rule.Content{c})
+		b.steps = compiled([]*rule.Content{c})
 		key, ok := hostName(&b, true)
 		if !ok {
 			continue
@@ -389,7 +393,7 @@ func TestHostIndexAgainstContents(t *testing.T) {
 			if b.dotprefix {
 				data = append([]byte("."), data...)
 			}
-			want := match(b.contents, buffer{data: data, ended: true})
+			want := matches(b.steps, data)
 			got := 0
 			index.visit([]byte(host), func(i uint32) {
 				if i != 7 {
@@ -420,7 +424,7 @@ func TestInspectionDoesNotAllocate(t *testing.T) {
 		set.Header(&in, res)
 		set.Packet(&in, res)
 		set.Stream(&in, res)
-		set.Decide(res)
+		set.Decide(&in, res)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations per packet", n)
@@ -459,6 +463,6 @@ func FuzzRules(f *testing.F) {
 		set.Header(&in, res)
 		set.Packet(&in, res)
 		set.Stream(&in, res)
-		set.Decide(res)
+		set.Decide(&in, res)
 	})
 }

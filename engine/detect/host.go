@@ -48,11 +48,11 @@ func (h *hostIndex) visit(host []byte, yield func(uint32)) {
 // dotprefix with one content from a dot to the end. cased says whether the
 // buffer may hold capitals; then the rule must ignore case.
 func hostName(b *bufferMatch, cased bool) ([]byte, bool) {
-	if len(b.contents) != 1 {
+	if len(b.steps) != 1 || len(b.transforms) > 0 && !b.dotprefix {
 		return nil, false
 	}
-	c := &b.contents[0]
-	if c.negated || !c.endsWith || c.offset != 0 || c.relative || len(c.pattern) < 2 || cased && !c.nocase {
+	c, ok := b.steps[0].(*content)
+	if !ok || c.vars != nil || c.negated || !c.endsWith || c.offset != 0 || c.relative || len(c.pattern) < 2 || cased && !c.nocase {
 		return nil, false
 	}
 	if !cased && !bytes.Equal(c.pattern, bytes.ToLower(c.pattern)) {

@@ -27,6 +27,15 @@ type Input struct {
 	Stream     []byte
 	StreamOld  int
 	StreamBase int
+
+	// The flow, for keywords about it: 0 is none. Packets and Bytes count this packet.
+	FlowID         uint64
+	FlowStart, Now int64 // nanoseconds on one clock
+	Packets, Bytes [2]uint64
+
+	// What rules remember, both or neither.
+	Vars  *FlowVars
+	Hosts *HostVars
 }
 
 // Hit is a rule that matched. Whole says that the match decides the flow.
@@ -38,8 +47,8 @@ type Hit struct {
 // Result collects hits and decides. It is reused: Reset it for each packet.
 type Result struct {
 	hits  []Hit
-	dot   []byte // scratch of dotprefix
 	lower []byte // scratch of host look-ups
+	m     matcher
 
 	// Set by Decide.
 	Action Action
@@ -72,31 +81,47 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 	return hit
 }
 
-// Packet looks at the rules that inspect this packet's payload or flags.
+// Packet looks at the rules that inspect this packet's payload or headers.
 func (p *RuleSet) Packet(in *Input, res *Result) {
 	for _, i := range p.packet[classOf(in.Packet.Proto)] {
 		r := &p.rules[i]
 		if r.kind == kindStream && in.InStream && !r.alsoPkt {
 			continue
 		}
-		if r.flags != nil && !matchFlags(r.flags, in.Packet) || !r.header(in) || !r.appMatches(in) {
-			continue
+		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.packetPayload(in, &res.m) {
+			res.hits = append(res.hits, Hit{i, false})
 		}
-		if len(r.payload) > 0 && (len(in.Packet.Payload) == 0 || !match(r.payload, buffer{data: in.Packet.Payload, ended: true})) {
-			continue // contents, negated ones too, ask for a payload to look into
-		}
-		res.hits = append(res.hits, Hit{i, false})
 	}
+}
+
+// packetPayload compares the packet's payload. Contents, negated ones too, ask
+// for a payload to look into.
+func (r *Rule) packetPayload(in *Input, m *matcher) bool {
+	return len(r.payload) == 0 || len(in.Packet.Payload) > 0 && m.match(r.payload, buffer{data: in.Packet.Payload, ended: true})
+}
+
+// matchPacket compares what the rule asks of the packet's headers and its flow.
+func (r *Rule) matchPacket(in *Input, m *matcher) bool {
+	for _, c := range r.checks {
+		if !c(in) {
+			return false
+		}
+	}
+	for i := range r.headers {
+		h := &r.headers[i]
+		data := h.get(in.Packet)
+		if data == nil || !m.match(h.steps, buffer{data: m.transformed(h.transforms, data), ended: true}) {
+			return false
+		}
+	}
+	return true
 }
 
 // Stream looks at the rules that inspect reassembled bytes.
 func (p *RuleSet) Stream(in *Input, res *Result) {
 	for _, i := range p.stream {
 		r := &p.rules[i]
-		if !r.header(in) || !r.appMatches(in) || r.flags != nil && !matchFlags(r.flags, in.Packet) {
-			continue
-		}
-		if match(r.payload, r.streamPart(in)) {
+		if r.header(in) && r.appMatches(in) && res.m.match(r.payload, r.streamPart(in)) {
 			res.hits = append(res.hits, Hit{i, true})
 		}
 	}
@@ -124,7 +149,7 @@ func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *
 	}
 	for _, i := range p.hooks[ev.Hook] {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && r.matchBuffers(s, res) && r.matchPayload(in) {
+		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchBuffers(s, &res.m) && r.matchPayload(in, &res.m) {
 			res.hits = append(res.hits, Hit{i, true})
 		}
 	}
@@ -134,29 +159,22 @@ func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *
 // bytes, and before them those that a match could begin in.
 func (r *Rule) streamPart(in *Input) buffer {
 	skip := max(0, in.StreamOld-r.reach)
-	return buffer{data: in.Stream[skip:], base: in.StreamBase + skip, ended: true}
+	return buffer{data: in.Stream[skip:], base: in.StreamBase + skip, fresh: in.StreamOld - skip, ended: true}
 }
 
 // matchPayload compares what a rule with buffers asks of the payload: it may
 // be in the stream or in the packet at hand.
-func (r *Rule) matchPayload(in *Input) bool {
+func (r *Rule) matchPayload(in *Input, m *matcher) bool {
 	return len(r.payload) == 0 ||
-		len(in.Stream) > 0 && match(r.payload, r.streamPart(in)) ||
-		match(r.payload, buffer{data: in.Packet.Payload, ended: true})
+		len(in.Stream) > 0 && m.match(r.payload, r.streamPart(in)) ||
+		m.match(r.payload, buffer{data: in.Packet.Payload, ended: true})
 }
 
-func (r *Rule) matchBuffers(s *applayer.Session, res *Result) bool {
+func (r *Rule) matchBuffers(s *applayer.Session, m *matcher) bool {
 	for i := range r.buffers {
 		b := &r.buffers[i]
 		data, ok := s.Buffer(b.buffer)
-		if !ok {
-			return false
-		}
-		if b.dotprefix {
-			res.dot = append(append(res.dot[:0], '.'), data...)
-			data = res.dot
-		}
-		if !match(b.contents, buffer{data: data, ended: true}) {
+		if !ok || !m.match(b.steps, buffer{data: m.transformed(b.transforms, data), ended: true}) {
 			return false
 		}
 	}
@@ -191,7 +209,10 @@ func (r *Rule) appMatches(in *Input) bool {
 // at once, the first drop or reject holds, and what matches after it is logged
 // but changes nothing, except that a later drop or reject can extend the first
 // from the packet to its flow. This is as in Suricata.
-func (p *RuleSet) Decide(res *Result) {
+func (p *RuleSet) Decide(in *Input, res *Result) {
+	if p.remembers {
+		p.remember(in, res)
+	}
 	slices.SortFunc(res.hits, func(a, b Hit) int {
 		if a.Rule != b.Rule {
 			return int(a.Rule) - int(b.Rule)
@@ -214,7 +235,15 @@ func (p *RuleSet) Decide(res *Result) {
 		if r.Action == Pass && res.Action != None {
 			continue
 		}
-		if r.Log {
+		log := r.Log
+		if r.threshold != nil {
+			c := in.Hosts.count(in, r.threshold, r.counter)
+			if c == countNothing {
+				continue
+			}
+			log = log && c == countAlert
+		}
+		if log {
 			res.Alerts = append(res.Alerts, h)
 		}
 		if r.Action != Alert && res.Action == None {

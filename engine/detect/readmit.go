@@ -25,7 +25,7 @@ type Facts struct {
 // when no rule decides.
 //
 // Rules that look at what is not kept (payload, flags, other buffers than the
-// host name) count as not matching, so that a flow is never called stale for a
+// host name, flowbits and counts) count as not matching, so that a flow is never called stale for a
 // reason that cannot be shown.
 func (p *RuleSet) Readmit(f *Facts, res *Result) {
 	pkt := packet.Packet{Src: f.Src, Dst: f.Dst, SrcPort: f.SrcPort, DstPort: f.DstPort, Proto: f.Proto, IPVersion: 6}
@@ -54,7 +54,7 @@ func (p *RuleSet) Readmit(f *Facts, res *Result) {
 		if in.app {
 			p.readmitApp(&in.Input, f.Name, res)
 		}
-		p.Decide(res)
+		p.Decide(&in.Input, res)
 		if res.Action != None {
 			return
 		}
@@ -81,7 +81,7 @@ func (p *RuleSet) readmitApp(in *Input, name []byte, res *Result) {
 			continue
 		}
 		for _, i := range p.hooks[hook] {
-			if r := &p.rules[i]; r.header(in) && r.appMatches(in) && r.matchName(buf, name) {
+			if r := &p.rules[i]; r.header(in) && r.appMatches(in) && r.matchName(buf, name, &res.m) {
 				res.hits = append(res.hits, Hit{i, true})
 			}
 		}
@@ -100,17 +100,13 @@ func nameBuffer(app applayer.Proto) applayer.Buffer {
 }
 
 // matchName reports whether the rule asks for nothing but the name, and the name is it.
-func (r *Rule) matchName(buf applayer.Buffer, name []byte) bool {
-	if len(r.payload) > 0 || r.flags != nil {
+func (r *Rule) matchName(buf applayer.Buffer, name []byte, m *matcher) bool {
+	if len(r.payload) > 0 || len(r.checks) > 0 || len(r.headers) > 0 {
 		return false
 	}
 	for i := range r.buffers {
 		b := &r.buffers[i]
-		data := name
-		if b.dotprefix {
-			data = append([]byte{'.'}, name...)
-		}
-		if b.buffer != buf || name == nil || !match(b.contents, buffer{data: data, ended: true}) {
+		if b.buffer != buf || name == nil || !m.match(b.steps, buffer{data: m.transformed(b.transforms, name), ended: true}) {
 			return false
 		}
 	}

@@ -93,22 +93,39 @@ type Rule struct {
 	srcPort   portSet  // nil matches every port, also where there is none
 	dstPort   portSet
 	flow      rule.Flow
-	flags     *rule.TCPFlags
 	whole     bool // of kindIPOnly and kindHeader: a match decides the flow
 	onlyPkt   bool // tcp-pkt: never the stream
 	alsoPkt   bool // of kindStream: looks at packets whose payload is in the stream, too
 
-	payload []content
+	checks  []check
+	headers []headerMatch
+	payload []step
 	reach   int // bytes before new ones of a stream in which a match of payload can begin
 	hook    applayer.Hook
 	buffers []bufferMatch
+
+	conditions []condition
+	effects    []effect
+	orders     [numOrders]uint8
+	threshold  *rule.Threshold // nil counts nothing
+	counter    uint64          // names the rule's counts
 }
 
-// bufferMatch is a run of contents that inspect one named buffer.
+// bufferMatch is what a rule asks of one named buffer, after transformations.
 type bufferMatch struct {
-	buffer    applayer.Buffer
-	dotprefix bool
-	contents  []content
+	name       string // tells buffers with different transformations apart
+	buffer     applayer.Buffer
+	transforms []transform
+	dotprefix  bool // transforms is dotprefix alone
+	steps      []step
+}
+
+// headerMatch is the same for a buffer that every packet fills.
+type headerMatch struct {
+	name       string
+	get        func(p *packet.Packet) []byte
+	transforms []transform
+	steps      []step
 }
 
 // Protocol classes: rules are listed once for each class that they can match.
@@ -142,6 +159,8 @@ type RuleSet struct {
 	hosts  [applayer.NumBuffers]*hostIndex
 
 	flowVerdicts bool
+	remembers    bool // some rules have conditions or effects
+	needsFlow    bool // some rules look at figures of the flow, or remember
 	needsStream  bool
 	streamTail   int // bytes of a stream that must be kept for patterns that span segments
 }
@@ -189,6 +208,9 @@ func (p *RuleSet) Rules() []Rule { return p.rules }
 // NeedsStream says whether TCP payload must be reassembled for stream rules,
 // and how many bytes before new data patterns may reach back.
 func (p *RuleSet) NeedsStream() (tail int, ok bool) { return p.streamTail, p.needsStream }
+
+// NeedsFlow says whether rules look at Input.FlowID and what follows it.
+func (p *RuleSet) NeedsFlow() bool { return p.needsFlow }
 
 // WantsStream says whether stream rules exist for a protocol at all.
 func (p *RuleSet) WantsStream(proto uint8) bool {

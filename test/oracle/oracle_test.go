@@ -102,6 +102,11 @@ func TestAgreement(t *testing.T) {
 				continue
 			}
 			if shown++; shown <= 30 {
+				for _, rule := range rules {
+					if mode == "ips" && rule != "" && !strings.HasPrefix(rule, "alert") {
+						t.Log(rule)
+					}
+				}
 				t.Logf("round %d, %s, %s: %s", round, mode, flow, differ(a[flow], b[flow], rules))
 			}
 		}

@@ -1,0 +1,196 @@
+package detect
+
+import (
+	"slices"
+
+	"github.com/sluicefw/sluice/rule"
+)
+
+// What a rule asks of, or does to, what rules remember. It is judged in Decide,
+// when all that matched is known, so that the order of rules counts and not that of the
+// lists which found them.
+type (
+	condition func(in *Input) bool
+	effect    func(in *Input)
+)
+
+// addState compiles flowbits, flowint, xbits, hostbits, threshold and
+// detection_filter; ok is false for other keywords. ipOnly says whether the
+// keyword leaves a rule of addresses alone one.
+func (r *Rule) addState(o *rule.Option) (ipOnly, ok bool) {
+	switch arg := o.Arg.(type) {
+	case *rule.FlowBits:
+		return r.addFlowBits(arg), true
+	case *rule.FlowInt:
+		r.addFlowInt(arg)
+		return false, true
+	case *rule.HostBits:
+		name := hashOf("host", arg.Name)
+		do := func(in *Input) bool { return in.Hosts.bit(in, arg, name) }
+		if arg.Op.Reads() {
+			r.conditions = append(r.conditions, do)
+		} else {
+			r.effects = append(r.effects, func(in *Input) { do(in) })
+		}
+		r.order(orderHostBits, arg.Op.Reads())
+		return true, true
+	case *rule.Threshold:
+		r.threshold = arg
+		return true, true
+	}
+	return false, false
+}
+
+func (r *Rule) addFlowBits(b *rule.FlowBits) (ipOnly bool) {
+	if b.Op == rule.BitNoAlert {
+		r.Log = false
+		return true
+	}
+	var names []uint64
+	for _, n := range b.Names {
+		names = append(names, hashOf("flowbit", n))
+	}
+	r.order(orderFlowBits, b.Op.Reads())
+	if b.Op.Reads() {
+		want := b.Op == rule.BitIsSet
+		r.conditions = append(r.conditions, func(in *Input) bool {
+			return slices.ContainsFunc(names, func(n uint64) bool {
+				_, set := in.Vars.get(in.FlowID, n)
+				return set == want
+			})
+		})
+		return false
+	}
+	name, op := names[0], b.Op
+	r.effects = append(r.effects, func(in *Input) {
+		_, set := in.Vars.get(in.FlowID, name)
+		if op == rule.BitUnset || op == rule.BitToggle && set {
+			in.Vars.unset(in.FlowID, name)
+		} else {
+			in.Vars.set(in.FlowID, name, 1)
+		}
+	})
+	return true
+}
+
+// addFlowInt follows Suricata: a variable that is not set satisfies notset only, and
+// cannot be added to; one on the right counts as 0 then.
+func (r *Rule) addFlowInt(i *rule.FlowInt) {
+	name, other := hashOf("flowint", i.Name), hashOf("flowint", i.Value.Var)
+	op, fixed, isVar := i.Op, uint32(i.Value.Value), i.Value.Var != ""
+	r.order(orderFlowInt, i.Reads())
+	do := func(in *Input) bool {
+		have, set := in.Vars.get(in.FlowID, name)
+		value := fixed
+		if isVar {
+			value, _ = in.Vars.get(in.FlowID, other)
+		}
+		switch op {
+		case "isset":
+			return set
+		case "notset":
+			return !set
+		case "=":
+			in.Vars.set(in.FlowID, name, value)
+			return true
+		}
+		if !set {
+			return false
+		}
+		switch op {
+		case "+":
+			in.Vars.set(in.FlowID, name, have+value)
+		case "-":
+			in.Vars.set(in.FlowID, name, have-value)
+		case ">":
+			return have > value
+		case "<":
+			return have < value
+		case ">=":
+			return have >= value
+		case "<=":
+			return have <= value
+		case "==":
+			return have == value
+		case "!=":
+			return have != value
+		}
+		return true
+	}
+	if i.Reads() {
+		r.conditions = append(r.conditions, do)
+	} else {
+		r.effects = append(r.effects, func(in *Input) { do(in) })
+	}
+}
+
+// Unless rules run as written, those that set something come before those that
+// ask for it, as Suricata orders them within an action.
+const (
+	orderFlowBits = iota
+	orderFlowInt
+	orderHostBits
+	numOrders
+)
+
+const (
+	orderUnused = iota
+	orderReads
+	orderBoth
+	orderSets
+)
+
+func (r *Rule) order(what int, reads bool) {
+	kind := uint8(orderSets)
+	if reads {
+		kind = orderReads
+	}
+	if was := r.orders[what]; was != orderUnused && was != kind {
+		kind = orderBoth
+	}
+	r.orders[what] = kind
+}
+
+// phase is when Suricata looks at a rule within a packet, and so what another
+// rule's flowbits can already be seen by it.
+func (r *Rule) phase() int {
+	switch r.kind {
+	case kindIPOnly:
+		return 0
+	case kindApp:
+		return 2
+	}
+	return 1
+}
+
+// remember judges the conditions of the rules that were hit, lets the others
+// take effect, and forgets the hits of the former.
+func (p *RuleSet) remember(in *Input, res *Result) {
+	slices.SortFunc(res.hits, func(a, b Hit) int {
+		if d := p.rules[a.Rule].phase() - p.rules[b.Rule].phase(); d != 0 {
+			return d
+		}
+		return int(a.Rule) - int(b.Rule)
+	})
+	kept := res.hits[:0]
+	last, holds := int64(-1), false
+	for _, h := range res.hits {
+		if int64(h.Rule) != last {
+			last = int64(h.Rule)
+			r := &p.rules[h.Rule]
+			holds = in.Vars != nil || len(r.conditions) == 0
+			for _, c := range r.conditions {
+				holds = holds && c(in)
+			}
+			if holds && in.Vars != nil {
+				for _, e := range r.effects {
+					e(in)
+				}
+			}
+		}
+		if holds {
+			kept = append(kept, h)
+		}
+	}
+	res.hits = kept
+}

@@ -1,0 +1,48 @@
+package detect
+
+import (
+	"slices"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/rule"
+)
+
+// foldedKeywords are those that the parser has put where they belong: into Rule, or
+// into the content that they modify.
+var foldedKeywords = []string{
+	"msg", "sid", "rev", "gid", "reference", "metadata", "priority", "classtype", "target",
+	"nocase", "startswith", "endswith", "offset", "depth", "distance", "within", "fast_pattern", "rawbytes",
+	"pkt_data", "base64_data",
+}
+
+// folded says whether a keyword asks for nothing more where it stands.
+func folded(name string) bool {
+	if slices.Contains(foldedKeywords, name) || isTransform(name) || packetBuffers[name] != nil {
+		return true
+	}
+	if kw, _ := rule.Known(name); kw.Kind == rule.KindBufferModifier {
+		name = kw.Buffer
+	}
+	_, ok := applayer.BufferByName(name)
+	return ok
+}
+
+// stepKeywords are those that look into a buffer.
+var stepKeywords = []string{
+	"content", "uricontent", "byte_test", "byte_jump", "byte_extract", "byte_math", "isdataat", "bsize", "urilen", "pcre", "base64_decode",
+}
+
+// stateKeywords are those that remember, and ruleKeywords those about the rule
+// itself or its flow.
+var (
+	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter"}
+	ruleKeywords  = []string{"flow", "app-layer-protocol", "noalert", "alert", "ssl_state"}
+)
+
+// Supports says whether rules may use a keyword, given by its canonical name.
+// Some of its arguments may still be refused.
+func Supports(keyword string) bool {
+	_, compares := numberChecks[keyword]
+	return compares || folded(keyword) || slices.Contains(otherChecks, keyword) ||
+		slices.Contains(stepKeywords, keyword) || slices.Contains(stateKeywords, keyword) || slices.Contains(ruleKeywords, keyword)
+}
