@@ -54,6 +54,7 @@ alert tcp any any -> any any (flow:not_established; sid:6;)`
 			"ICMP":             func() { send(echoPacket) },
 			"midstream, reset": func() { send(strayPacket) },
 			"stateless":        func() { send(statelessPacket) },
+			"fragments":        func() { send(fragmentPackets[1]); send(fragmentPackets[0]) },
 			"a flush":          func() { r.w.table.Flush(&emptyFlush, r.now); r.sweep() },
 		} {
 			r.q.injected = make([]injected, 0, 4096)
@@ -72,5 +73,6 @@ var (
 	echoPacket      = packettest.ICMPEcho("10.0.0.1", "10.0.0.2", false, 1, 1, nil)
 	strayPacket     = packettest.TCP("10.0.0.1:77", "10.0.0.2:88", ack, 1, 1, nil)
 	statelessPacket = packettest.UDP("10.0.0.1:5", "10.0.0.2:99", nil)
+	fragmentPackets = packettest.Fragments(packettest.UDP("10.0.0.1:5", "10.0.0.2:53", query("www.example.com")), 60)
 	emptyFlush      = flow.Operation[state]{Filters: []flow.Filter{}}
 )

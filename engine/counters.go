@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -24,11 +25,12 @@ const (
 	ReasonFlow              // its flow was dropped before
 	ReasonDefault           // a stateful default action
 	ReasonReassembly        // its bytes are too far ahead, or behind too many holes, to be inspected; sent again they will fit
+	ReasonFragment          // a fragment of a datagram that cannot be inspected, or was refused
 	ReasonPanic             // the engine failed on it
 	NumReasons
 )
 
-var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action", "reassembly", "panic"}
+var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action", "reassembly", "fragment", "panic"}
 
 // String is the reason's metric label.
 func (r Reason) String() string { return reasonNames[r] }
@@ -69,15 +71,22 @@ const (
 	cResetErrors
 	cResetsLimited
 	cInspectionRefused
+	cVarsRefused
+	cRegexGaveUp
 	cRepinned
 	cDriverErrors
 	cPanics
-	cInvalid    = cPanics + 1
-	cDropped    = cInvalid + packet.NumInvalid - 1
-	cStream     = cDropped + int(NumReasons) - 1
-	cEnded      = cStream + stream.Reasons - 1
-	cException  = cEnded + int(flow.NumReasons)
-	numCounters = cException + int(detect.NumExceptions)*int(NumCauses)
+	cFragments
+	cReassembled
+	cFragmentTimeouts
+	cFragmentOverlaps
+	cInvalid          = cFragmentOverlaps + 1
+	cDropped          = cInvalid + packet.NumInvalid - 1
+	cStream           = cDropped + int(NumReasons) - 1
+	cEnded            = cStream + stream.Reasons - 1
+	cException        = cEnded + int(flow.NumReasons)
+	cFragmentsDropped = cException + int(detect.NumExceptions)*int(NumCauses)
+	numCounters       = cFragmentsDropped + int(defrag.NumStatus-defrag.Malformed)
 )
 
 // Counters is the table of what every worker counts, by firewall and zone.
@@ -104,10 +113,19 @@ func NewCounters() Counters {
 	one(cResets, "resets_sent", "Resets and unreachable messages sent.")
 	one(cResetErrors, "reset_errors", "Resets and unreachable messages that could not be sent.")
 	one(cInspectionRefused, "inspection_refused_flows", "Flows whose stream was not inspected because the memory for it was in use.")
+	one(cVarsRefused, "flow_variables_refused", "Flowbits and flowints that were not set because too many were.")
+	one(cRegexGaveUp, "pcre_gave_up", "Regular expressions that did not match because they would have taken too long.")
 	one(cRepinned, "flows_repinned", "Flows that were moved to newer rules because too many generations were alive.")
 	one(cDriverErrors, "driver_errors", "Batches whose verdicts the driver could not deliver.")
 	one(cResetsLimited, "unreachables_suppressed", "Unreachable messages that were not sent because too many were in one second.")
 	one(cPanics, "worker_panics", "Panics of workers, each of which cost a packet and its flow. Please report the stack in the log.")
+	one(cFragments, "fragments", "Fragments that arrived at the stateful engine.")
+	one(cReassembled, "fragments_reassembled_datagrams", "Datagrams that were put together from their fragments and inspected.")
+	one(cFragmentTimeouts, "fragments_timed_out_datagrams", "Datagrams of which fragments were missing for too long.")
+	one(cFragmentOverlaps, "fragments_overlapping", "Fragments with bytes that an earlier fragment had, too.")
+	for s := defrag.Malformed; s < defrag.NumStatus; s++ {
+		one(cFragmentsDropped+int(s-defrag.Malformed), "fragments_dropped", "Fragments that could not be part of a datagram that is inspected.", "reason", s.String())
+	}
 	for i := 1; i < packet.NumInvalid; i++ {
 		one(cInvalid+i-1, "invalid_dropped_packets", "Packets that failed validation.", "reason", packet.Invalid(i).String())
 	}

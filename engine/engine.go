@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/pktio"
@@ -27,6 +28,8 @@ import (
 type Options struct {
 	Firewall string // name, for metrics
 	Zone     string
+
+	Fragments defrag.Options // how each worker puts fragments together
 
 	FlowLimit    int   // flows per worker; 0 is 1,000,000
 	StreamMemory int64 // bytes per worker for reassembly; 0 is 256 MiB

@@ -26,13 +26,35 @@ func (w *worker) exception(in *pktio.Packet) bool {
 		return false
 	case detect.ExceptionReject:
 		w.deny(in, nil, 0, ReasonException, nil)
-		if w.pkt.TCP.Flags&packet.RST == 0 && w.table.FirstReset(&w.key) {
-			w.n[cStatefulRejected] += uint64(w.packets)
-			w.reject(in, detect.RejectBoth)
-		}
+		w.rejectMidstream(in)
 		return false
 	}
 	return true
+}
+
+// maxResets is how many packets of a side are answered with a reset: more than
+// one, because a reset can be lost, and few, because then there has to be silence.
+const maxResets = 3
+
+// rejectMidstream resets the connection of a midstream packet. The first packet
+// of either side resets both ends. Its own sender takes that reset for sure: it
+// has the number that the sender has acknowledged. The other end may not, if the
+// packet was out of order or a keep-alive (RFC 5961, 3.2), so that each side's own packets
+// are answered too.
+func (w *worker) rejectMidstream(in *pktio.Packet) {
+	if w.pkt.TCP.Flags&packet.RST != 0 {
+		return
+	}
+	own, all := w.table.CountReset(&w.key)
+	if own >= maxResets {
+		return
+	}
+	w.n[cStatefulRejected] += uint64(w.packets)
+	if all == 0 {
+		w.reject(in, detect.RejectBoth)
+	} else {
+		w.reject(in, detect.Reject)
+	}
 }
 
 // causeOf says why the packet at hand belongs to no flow, and by which flush.

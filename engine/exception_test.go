@@ -57,14 +57,26 @@ func TestExceptionReject(t *testing.T) {
 	if p := got[1]; p.TCP.Flags != rst|ack || p.TCP.Seq != at.clientSeq || p.TCP.Ack != at.serverSeq || p.SrcPort != 1 {
 		t.Errorf("to the server: %+v, want %d, %d", p.TCP, at.clientSeq, at.serverSeq)
 	}
-	r.drops("again", c.c2s(data, "lost"))
+	// The server did not take it (say that the packet was a keep-alive): its own
+	// packet is answered, with the number that it acknowledged.
+	server := *c
 	r.drops("from the server", c.s2c(data, "x"))
+	if got = r.injected(); len(got) != 1 || !got[0].back || got[0].TCP.Seq != server.clientSeq {
+		t.Errorf("answer to the server: %+v, want one reset with %d", got, server.clientSeq)
+	}
 	r.drops("its reset", c.s2c(rst, ""))
 	if n := len(r.injected()); n != 0 {
-		t.Errorf("%d more resets", n)
+		t.Errorf("a reset was answered %d times", n)
 	}
-	r.midstream(detect.ExceptionReject, CauseFlushed, 4)
-	r.counter(cStatefulRejected, 1)
+	// Resets get lost; after three there is silence.
+	for i := range 5 {
+		r.drops("again", c.c2s(data, "lost"))
+		if n := len(r.injected()); n != max(0, min(1, 2-i)) {
+			t.Errorf("packet %d: %d resets", i+2, n)
+		}
+	}
+	r.midstream(detect.ExceptionReject, CauseFlushed, 8)
+	r.counter(cStatefulRejected, 4)
 
 	fresh := newConn("1")
 	r.open(fresh)

@@ -129,7 +129,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		}
 		return w.datagram(f, dir, rules, res)
 	case packet.ProtoTCP:
-		if p.L4 == nil || f.State.has(untracked) {
+		if f.State.has(untracked) {
 			return -1
 		}
 	}

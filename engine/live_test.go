@@ -72,6 +72,20 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestDecidingRule: a page tells which rule decided a flow.
+func TestDecidingRule(t *testing.T) {
+	r := newRig(t, program(t, "pass tcp any any -> any 1 (sid:5;)\npass tcp any any -> any 443 (sid:6;)"))
+	r.open(newConn("1"))
+	r.accepts("datagram", packettest.UDP("10.0.0.1:5", "192.0.2.1:53", []byte("x")))
+	s := r.run(Operation{Filters: []flow.Filter{{}}, Page: &Page{Size: 9}})
+	r.sweep()
+	for _, f := range s.page.records {
+		if decided := f.Rule != nil; decided != (f.Key.Proto == 6) || decided && f.Rule.Meta.SID != 6 {
+			t.Errorf("flow of protocol %d: rule %+v", f.Key.Proto, f.Rule)
+		}
+	}
+}
+
 // TestProtectedFlows: what a protecting filter matches is never flushed, and
 // filters may look at both directions.
 func TestProtectedFlows(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,7 @@ type Operation struct {
 type OperationResult struct {
 	TakenUp time.Time // when the last worker had taken it up: from then on a flush holds everywhere
 	Swept   time.Time // when the last worker had visited its whole table
+	Clock   int64     // TakenUp on the clock of FlowRecord.First and Last, for ages
 	Flows   int       // flows that were chosen
 	Stored  int       // of those, how many are in Chunks
 	Bytes   uint64    // of the chosen flows, both directions
@@ -53,13 +55,18 @@ type share struct {
 	ask    *Operation
 	limit  *atomic.Int64 // records that may still be kept, by all workers
 	page   *pageKeeper   // nil unless ask.Page is set
+	stale  *detect.Rule  // why the flow chosen last is stale; nil unless ask.Stale is set
 	bytes  uint64
 	taken  time.Time
+	clock  int64 // taken on the worker's clock
 	swept  time.Time
 	flows  int
 	chunks [][]FlowRecord
 	done   chan struct{}
 	lost   bool // the worker ended before it had swept
+
+	// abandoned tells the worker that nobody waits for a capture any more.
+	abandoned atomic.Bool
 }
 
 func newShare(op *Operation, number uint16, limit *atomic.Int64) *share {
@@ -115,6 +122,10 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		case <-ctx.Done():
 			if op.Flush {
 				go e.logFlushed(shares, op.ID)
+			} else {
+				for _, s := range shares {
+					s.abandoned.Store(true)
+				}
 			}
 			return nil, fmt.Errorf("%d of %d workers did not finish: %w", len(shares)-i, len(shares), ctx.Err())
 		}
@@ -124,6 +135,7 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		if s.swept.After(res.Swept) {
 			res.Swept = s.swept
 		}
+		res.Clock = max(res.Clock, s.clock)
 		res.Flows += s.flows
 		res.Bytes += s.bytes
 		if s.page != nil {
@@ -214,9 +226,13 @@ func (w *worker) take(s *share) {
 	if !w.opt.PacketClock {
 		w.now = w.clock(s.taken)
 	}
+	s.clock = w.now
 	s.op.Emit = func(f *flowEntry) { s.add(w, f) }
 	if s.ask.Stale {
-		s.op.Choose = func(f *flowEntry) bool { return w.stale(f) != nil }
+		s.op.Choose = func(f *flowEntry) bool {
+			s.stale = w.stale(f)
+			return s.stale != nil
+		}
 	}
 	w.shares = append(w.shares, s)
 	if s.ask.Flush {
@@ -251,10 +267,14 @@ func (w *worker) flushOf(number uint16) flushed {
 }
 
 func (s *share) add(w *worker, f *flowEntry) {
+	if s.abandoned.Load() {
+		s.chunks = nil
+		return
+	}
 	s.flows++
 	s.bytes += f.Bytes[0] + f.Bytes[1]
 	if s.page != nil {
-		s.page.add(w, f)
+		s.page.add(w, f, s.stale)
 		return
 	}
 	w.kept = s.limit.Add(-1) >= 0
@@ -269,6 +289,7 @@ func (s *share) add(w *worker, f *flowEntry) {
 	n := len(s.chunks[last])
 	s.chunks[last] = s.chunks[last][:n+1]
 	w.record(&s.chunks[last][n], f)
+	s.chunks[last][n].Rule = s.stale
 }
 
 // completed is called when the sweep of an operation is over.
@@ -277,7 +298,7 @@ func (w *worker) completed(op *flow.Operation[state]) {
 		if &s.op == op {
 			s.swept = time.Now()
 			close(s.done)
-			w.shares = append(w.shares[:i], w.shares[i+1:]...)
+			w.shares = slices.Delete(w.shares, i, i+1)
 			return
 		}
 	}

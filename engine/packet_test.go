@@ -232,21 +232,6 @@ func TestStateless(t *testing.T) {
 	r.addsUp()
 }
 
-// TestFragmentsForwarded: fragments that are forwarded have flows of their own,
-// and those of TCP, which hide what they belong to, meet the default actions.
-func TestFragmentsForwarded(t *testing.T) {
-	for family := range detect.NumFamilies {
-		r := newRig(t, program(t, "pass udp any any -> any any (sid:1;)", dropDefault(family)))
-		for _, f := range packettest.Fragments(packettest.UDP("10.0.0.1:1", "10.0.0.2:99", make([]byte, 200)), 100) {
-			r.accepts("UDP fragment", f)
-		}
-		for _, f := range packettest.Fragments(packettest.TCP("10.0.0.1:1", "10.0.0.2:99", syn, 1, 0, make([]byte, 200)), 100)[1:] {
-			r.drops("TCP fragment", f)
-		}
-		r.addsUp()
-	}
-}
-
 func TestOffloadedPacketsCount(t *testing.T) {
 	r := newRig(t, program(t, ""))
 	udp := packettest.UDP("10.0.0.1:1", "10.0.0.2:2", make([]byte, 3000))

@@ -3,6 +3,8 @@ package engine
 import (
 	"cmp"
 	"slices"
+
+	"github.com/sluicefw/sluice/engine/detect"
 )
 
 // SortKey is what a list of flows is sorted by.
@@ -65,9 +67,12 @@ type pageKeeper struct {
 	records []FlowRecord
 }
 
-func (h *pageKeeper) add(w *worker, f *flowEntry) {
+func (h *pageKeeper) add(w *worker, f *flowEntry, stale *detect.Rule) {
 	var r FlowRecord
 	w.record(&r, f)
+	if r.Rule = stale; stale == nil {
+		r.Rule = w.decidedBy(f)
+	}
 	h.insert(r)
 }
 

@@ -46,6 +46,9 @@ func (w *worker) giveUp(in *pktio.Packet) {
 	if w.opt.Inline {
 		in.Verdict = pktio.Drop
 	}
+	if w.rebuilt {
+		w.condemn()
+	}
 	if w.keyed {
 		w.guard(func() {
 			if f, _ := w.table.Find(&w.key, w.now); f != nil {

@@ -20,7 +20,8 @@ func (w *worker) packet(in *pktio.Packet) {
 		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
 	}
 	w.cause, w.causeOperation = 0, ""
-	w.packets, w.denied, w.keyed = 0, false, false
+	w.packets, w.denied, w.keyed, w.rebuilt = 0, false, false, false
+	w.wire = len(in.Data)
 	p := &w.pkt
 	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
 
@@ -61,7 +62,11 @@ func (w *worker) packet(in *pktio.Packet) {
 	}
 	w.n[cStatefulPackets] += uint64(packets)
 	w.n[cStatefulBytes] += uint64(len(p.Net))
-	w.stateful(in, packets)
+	if p.Fragment {
+		w.fragment(in)
+	} else {
+		w.stateful(in)
+	}
 	if !w.denied {
 		w.n[cStatefulPassed] += uint64(packets)
 	}
@@ -96,7 +101,7 @@ func (w *worker) deny(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Rea
 }
 
 // stateful is the second engine: flow table, connection tracking, rules.
-func (w *worker) stateful(in *pktio.Packet, packets uint32) {
+func (w *worker) stateful(in *pktio.Packet) {
 	p := &w.pkt
 	flow.KeyOf(&w.key, p)
 	w.keyed = true
@@ -108,11 +113,11 @@ func (w *worker) stateful(in *pktio.Packet, packets uint32) {
 	f, dir := w.table.Find(&w.key, w.now)
 	var outcome stream.Outcome
 	wasEstablished := f != nil && established(f, dir)
-	isTCP := p.Proto == packet.ProtoTCP && p.L4 != nil
+	isTCP := p.Proto == packet.ProtoTCP
 	if isTCP && f != nil {
 		if f, outcome = w.track(f, dir); outcome.Has(stream.Invalid) {
 			// Not counted to the flow: what anybody can send must not keep it alive.
-			w.n[cStream+int(outcome.Reason())-1] += uint64(packets)
+			w.n[cStream+int(outcome.Reason())-1] += uint64(w.packets)
 			w.deny(in, f, dir, ReasonStream, nil)
 			return
 		}
@@ -127,7 +132,7 @@ func (w *worker) stateful(in *pktio.Packet, packets uint32) {
 		}
 	}
 	s := &f.State
-	f.Count(dir, packets, w.size(in), w.now)
+	f.Count(dir, w.packets, w.size(), w.now)
 	s.ttl[dir].add(p.TTL)
 	if isTCP {
 		s.tcpFlags[dir] |= p.TCP.Flags
@@ -175,7 +180,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	if isTCP && !opening(p) {
 		if !w.exception(in) {
 			if w.program.ExceptionFlows {
-				w.openDropped(in)
+				w.openDropped()
 			}
 			return nil, dir
 		}
@@ -195,9 +200,6 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	case p.Proto == packet.ProtoUDP:
 	case !isTCP:
 		f.State.flags |= noInspection | appKnown
-		if p.Proto == packet.ProtoTCP {
-			f.State.flags |= untracked
-		}
 	case opening(p):
 		f.State.tcp.Open(p, packet.ToServer)
 	case w.program.Exception == detect.ExceptionPickUp:
@@ -210,7 +212,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 }
 
 // openDropped makes the packet at hand, which is dropped, the first of a dropped flow.
-func (w *worker) openDropped(in *pktio.Packet) {
+func (w *worker) openDropped() {
 	f := w.table.Insert(&w.key, w.now)
 	if f == nil {
 		return
@@ -220,14 +222,14 @@ func (w *worker) openDropped(in *pktio.Packet) {
 	f.State.slot = w.current
 	f.State.decision = dropped
 	f.State.flags |= midstream | untracked | noInspection | appKnown
-	f.Count(packet.ToServer, w.packets, w.size(in), w.now)
+	f.Count(packet.ToServer, w.packets, w.size(), w.now)
 	f.State.ttl[packet.ToServer].add(w.pkt.TTL)
 }
 
 // size is what the packet adds to the bytes of its flow.
-func (w *worker) size(in *pktio.Packet) int {
+func (w *worker) size() int {
 	if w.opt.CountFrames {
-		return len(in.Data)
+		return w.wire
 	}
 	return len(w.pkt.Net)
 }
@@ -281,6 +283,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	}
 	rules.Packet(&w.input, res)
 	rules.Decide(&w.input, res)
+	w.n[cVarsRefused], w.n[cRegexGaveUp] = w.vars.Refused(), res.GaveUp()
 	w.conclude(in, f, dir, est, rules, tx)
 	w.settle(f, rules)
 }
@@ -291,6 +294,7 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 		Packet: &w.pkt, Dir: dir, Established: est,
 		First: f.Packets(dir) <= uint64(w.packets),
 		App:   f.State.app, AppFinal: f.State.has(appKnown),
+		Pieces: !w.opt.Inline,
 	}
 	if rules.NeedsFlow() {
 		w.input.FlowID, w.input.FlowStart, w.input.Now = f.ID(), f.First, w.now
@@ -341,8 +345,7 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		if !d.Drop[family] && !d.Alert[family] {
 			continue
 		}
-		// Fragments without a TCP header are taken at once, too.
-		if w.pkt.L4 != nil && !defaultApplies(family, f, est, dir) {
+		if !defaultApplies(family, f, est, dir) {
 			continue
 		}
 		action := detect.Pass

@@ -33,7 +33,8 @@ type FlowRecord struct {
 	First, Last int64 // nanoseconds since 1970
 	Packets     [2]uint64
 	Bytes       [2]uint64
-	Name        string // SNI or Host
+	Name        string       // SNI or Host
+	Rule        *detect.Rule // of Stale operations: by which the newest program would not admit the flow; of other pages: that decided it
 	Generation  uint32
 	App         applayer.Proto
 	State       FlowState
@@ -129,16 +130,21 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 	if f != nil {
 		t.FlowID = f.ID()
 	}
+	if w.rebuilt && t.PktSrc != "" {
+		t.PktSrc = "defrag" // Suricata's word
+	}
 	if w.opt.CountPackets {
 		t.PcapCnt = w.cookie
 	}
 	return t
 }
 
-// alert logs what r found, given the action that the packet met in the end.
+// alert logs what r found in f, nil for a fragment, given the action that the packet met in the end.
 func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome detect.Action, tx int64) {
-	f.State.flags |= alerted
 	w.n[cAlerts]++
+	if f != nil {
+		f.State.flags |= alerted
+	}
 	if !w.opt.Wants.WantsAlerts() {
 		return
 	}
@@ -159,6 +165,14 @@ func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome det
 			a.Verdict = "pass"
 		}
 	}
+	if f != nil {
+		w.alertFlow(a, f)
+	}
+	w.records.Alert(a)
+}
+
+// alertFlow adds what an alert says about the flow.
+func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
 	if f.State.app != applayer.Unknown {
 		a.AppProto = f.State.app.String()
 	}
@@ -170,7 +184,6 @@ func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome det
 		BytesToServer: f.Bytes[0], BytesToClient: f.Bytes[1], Start: f.First,
 	}
 	a.Flow = &w.counters
-	w.records.Alert(a)
 }
 
 // rejectTargets says in Suricata's words who hears of a reject.
@@ -212,7 +225,7 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 	if p.Proto == packet.ProtoTCP && p.L4 != nil {
 		d.TCP = &p.TCP
 	}
-	if p.Proto == packet.ProtoUDP {
+	if p.Proto == packet.ProtoUDP && p.L4 != nil {
 		d.UDPLength = uint16(len(p.Payload) + 8)
 	}
 	d.ICMPID, d.ICMPSeq = p.ICMP.ID, p.ICMP.Seq
@@ -232,5 +245,5 @@ var dropReasons = [NumReasons]string{
 	ReasonInvalid: "decode error", ReasonNoProgram: "no policy", ReasonStateless: "stateless rules",
 	ReasonFlowLimit: "flow memcap", ReasonStream: "stream error", ReasonException: "stream midstream",
 	ReasonRule: "rules", ReasonFlow: "flow drop", ReasonDefault: "rules",
-	ReasonReassembly: "stream reassembly", ReasonPanic: "internal error",
+	ReasonReassembly: "stream reassembly", ReasonFragment: "defrag error", ReasonPanic: "internal error",
 }

@@ -60,7 +60,6 @@ type queue struct {
 	out    chan []pktio.Packet // batches with their verdicts
 	wake   chan struct{}
 	closed chan struct{}
-	reply  func([]pktio.Packet) // instead of out, if set
 
 	mu       sync.Mutex
 	injected []injected // guarded by mu

@@ -68,8 +68,10 @@ func FuzzWorker(f *testing.F) {
 		packettest.TCP("[2001:db8::1]:1", "[2001:db8::2]:2", syn, 1, 0, nil),
 		packettest.Fragments(packettest.UDP("10.0.0.1:1", "10.0.0.2:2", make([]byte, 99)), 60)[1],
 	}
+	seeds = append(seeds, query53("evil.example")...)
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 0, 0, 5, 0, 0}, uint8(0))
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 2, 0, 0, 4, 9, 40, 6, 0, 0, 7, 0, 0, 8, 13, 33, 9, 1, 1, 10, 2, 2, 11, 3, 3, 12, 4, 4}, uint8(7))
+	f.Add([]byte{15, 0, 0, 14, 0, 0, 13, 0, 0, 13, 0, 0, 14, 0, 0}, uint8(0))
 	f.Fuzz(func(t *testing.T, commands []byte, setup uint8) {
 		p := program(t, fuzzRules, exception(detect.Exception(setup%uint8(detect.NumExceptions))), dropDefault(detect.Family(setup>>2%uint8(detect.NumFamilies))))
 		r := newRig(t, p, func(o *Options) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/engine/stream"
@@ -18,7 +19,7 @@ const (
 
 // Bits of state.flags.
 const (
-	untracked    uint8 = 1 << iota // TCP without its context: picked up under CONTINUE, or a later fragment
+	untracked    uint8 = 1 << iota // TCP without its context: picked up under CONTINUE
 	midstream                      // its start was not seen
 	alerted                        // a rule wrote an alert
 	appKnown                       // what the application-layer default actions wait for is known
@@ -64,10 +65,14 @@ func (s *state) setRule(i uint32) {
 	s.rule = [3]uint8{uint8(i), uint8(i >> 8), uint8(i >> 16)}
 }
 
-// decidedBy returns the index of the deciding rule, or false.
-func (s *state) decidedBy() (uint32, bool) {
+// decidedBy returns the rule that decided the flow, or nil.
+func (w *worker) decidedBy(f *flowEntry) *detect.Rule {
+	s := &f.State
 	i := uint32(s.rule[0]) | uint32(s.rule[1])<<8 | uint32(s.rule[2])<<16
-	return i - 1, i != 0
+	if i == 0 {
+		return nil
+	}
+	return &w.programs[s.slot].program.Rules.Rules()[i-1]
 }
 
 func (s *state) has(flag uint8) bool { return s.flags&flag != 0 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -52,16 +53,17 @@ type worker struct {
 	stopped bool          // guarded by mailMu: nobody reads mail any more
 	gone    chan struct{} // closed when run has ended
 
-	table    *flow.Table[state]
-	pool     *stream.Pool
-	sessions *applayer.Pool
-	names    names
-	vars     *detect.FlowVars
-	records  Records
-	block    *metrics.Block
-	n        []uint64 // block.N
-	latency  *metrics.Recorder
-	batch    []pktio.Packet
+	table     *flow.Table[state]
+	pool      *stream.Pool
+	sessions  *applayer.Pool
+	names     names
+	fragments *defrag.Table
+	vars      *detect.FlowVars
+	records   Records
+	block     *metrics.Block
+	n         []uint64 // block.N
+	latency   *metrics.Recorder
+	batch     []pktio.Packet
 
 	program  *detect.Program // the newest, nil before the first
 	programs [maxGenerations]pinned
@@ -91,6 +93,8 @@ type worker struct {
 	packets        uint32 // on the wire; 0 until they are counted as received
 	denied         bool   // dropped, or would be if the engine did not only look on
 	keyed          bool   // key is this packet's
+	rebuilt        bool   // pkt is a datagram that this packet completed
+	wire           int    // bytes of pkt with its link-layer header
 	unread         bool   // its bytes could not be taken for inspection
 	cookie         uint64
 	input          detect.Input
@@ -116,18 +120,19 @@ type pinned struct {
 
 func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 	w := &worker{
-		opt:      opt,
-		queue:    queue,
-		mail:     make(chan func(), 16),
-		gone:     make(chan struct{}),
-		records:  records,
-		pool:     stream.NewPool(opt.StreamMemory),
-		sessions: applayer.NewPool(opt.StreamMemory / 2),
-		block:    opt.Counters.NewBlock(opt.Firewall, opt.Zone),
-		latency:  opt.Latency.NewRecorder(),
-		batch:    make([]pktio.Packet, batchSize),
-		resetBuf: make([]byte, 0, 1536),
-		birth:    time.Now(),
+		opt:       opt,
+		queue:     queue,
+		mail:      make(chan func(), 16),
+		gone:      make(chan struct{}),
+		records:   records,
+		pool:      stream.NewPool(opt.StreamMemory),
+		sessions:  applayer.NewPool(opt.StreamMemory / 2),
+		fragments: defrag.New(opt.Fragments),
+		block:     opt.Counters.NewBlock(opt.Firewall, opt.Zone),
+		latency:   opt.Latency.NewRecorder(),
+		batch:     make([]pktio.Packet, batchSize),
+		resetBuf:  make([]byte, 0, 1536),
+		birth:     time.Now(),
 	}
 	w.n = w.block.N
 	w.udp = applayer.NewPool(udpSessionMemory).Get()
@@ -212,6 +217,8 @@ func (w *worker) takeMail() {
 func (w *worker) sweep() {
 	elapsed := min(w.now-w.swept, int64(sweepCircle))
 	w.swept = w.now
+	w.fragments.Expire(w.now)
+	w.countFragments()
 	if !w.table.Sweeping() {
 		w.table.Sweep(min(idleStep, 1+int(int64(w.table.Slots())*elapsed/int64(sweepCircle))), w.now)
 		return

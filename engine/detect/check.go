@@ -89,6 +89,9 @@ func newCheck(o *rule.Option) (c check, ok bool) {
 		return nil, false
 	}
 	want := o.Arg.(rule.Numbers)
+	if o.Name == "dsize" && want.Negated { // as in Suricata, of packets that have a payload
+		return func(in *Input) bool { return len(in.Packet.Payload) > 0 && want.Has(uint64(len(in.Packet.Payload))) }, true
+	}
 	return func(in *Input) bool {
 		n, ok := get(in)
 		return ok && want.Has(n)

@@ -59,6 +59,7 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0
 		p.file(uint32(i))
 	}
+	p.index()
 	return p, nil
 }
 
@@ -119,7 +120,7 @@ func (p *RuleSet) keepTail(r *Rule) {
 	if len(r.payload) == 0 {
 		return
 	}
-	r.reach = reachOf(r.payload)
+	r.reach, r.pieces = reachOf(r.payload), pieces(r.payload)
 	p.needsStream = true
 	p.streamTail = max(p.streamTail, r.reach)
 }

@@ -440,6 +440,8 @@ func FuzzRules(f *testing.F) {
 	f.Add(`drop http any any -> any any (http.host; dotprefix; content:".example.com"; endswith; sid:1;)`, []byte("GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n"))
 	f.Add(`pass tls any any -> any any (ssl_state:client_hello; tls.sni; content:"x"; nocase; startswith; endswith; sid:1;)`, []byte{22, 3, 1, 0, 1, 1})
 	f.Add(`alert tcp any any <> [1.2.3.4,!1.2.3.4/32] any (flags:!S,12; content:!"|00|"; offset:65535; depth:1; sid:1;)`, []byte{0})
+	f.Add(`alert tcp any any -> any any (byte_extract:1,0,n; content:"a"; offset:n; within:n; pcre:"/(a|b)+$/Rs"; base64_decode:relative; base64_data; content:"x"; sid:1;)`, []byte("\x01aab"))
+	f.Add(`alert tcp any any -> any any (byte_jump:1,-3,relative,align,post_offset -9; isdataat:!2,relative; tcp.hdr; xor:00; content:"x"; flowbits:toggle,a; threshold:type both,track by_src,count 1,seconds 1; sid:1;)`, []byte{9, 9})
 	f.Fuzz(func(t *testing.T, text string, payload []byte) {
 		r, err := rule.Parse(text)
 		if err != nil {
@@ -451,7 +453,7 @@ func FuzzRules(f *testing.F) {
 		}
 		payload = payload[:min(len(payload), 1400)]
 		p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.PSH|packet.ACK, 1, 1, payload))
-		in := Input{Packet: p, First: true, Established: true, Stream: payload, StreamOld: len(payload) / 2}
+		in := Input{Packet: p, First: true, Established: true, Stream: payload, StreamOld: len(payload) / 2, StreamBase: 5, Pieces: true, Vars: NewFlowVars(2), Hosts: NewHostVars(2)}
 		res := &Result{}
 		session := applayer.NewPool(1 << 20).Get()
 		session.Reset(packet.ProtoTCP, 1000, 80)

@@ -28,6 +28,10 @@ type Input struct {
 	StreamOld  int
 	StreamBase int
 
+	// Pieces makes absolute places of what is no content count from the new
+	// bytes of a stream, too, as in Suricata where it only looks on.
+	Pieces bool
+
 	// The flow, for keywords about it: 0 is none. Packets and Bytes count this packet.
 	FlowID         uint64
 	FlowStart, Now int64 // nanoseconds on one clock
@@ -49,6 +53,8 @@ type Result struct {
 	hits  []Hit
 	lower []byte // scratch of host look-ups
 	m     matcher
+	found []uint32 // rules that may match
+	seen  sightings
 
 	// Set by Decide.
 	Action Action
@@ -64,6 +70,10 @@ func (r *Result) Reset() {
 	r.Alerts = r.Alerts[:0]
 	r.Action, r.Whole, r.Rule = None, false, nil
 }
+
+// GaveUp returns how many regular expressions ran out of work since r was made; they
+// count as not matching.
+func (r *Result) GaveUp() uint64 { return r.m.gaveUp }
 
 // Header looks at the rules that depend on the flow alone. It reports whether
 // any matched; if none did, none will for later packets of the same direction,
@@ -83,11 +93,13 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 
 // Packet looks at the rules that inspect this packet's payload or headers.
 func (p *RuleSet) Packet(in *Input, res *Result) {
-	for _, i := range p.packet[classOf(in.Packet.Proto)] {
+	class := classOf(in.Packet.Proto)
+	res.found = p.packetIndex[class].candidates(res.found[:0], in.Packet.Payload, &res.seen)
+	if !in.InStream {
+		res.found = p.strayIndex[class].candidates(res.found, in.Packet.Payload, &res.seen)
+	}
+	for _, i := range res.found {
 		r := &p.rules[i]
-		if r.kind == kindStream && in.InStream && !r.alsoPkt {
-			continue
-		}
 		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.packetPayload(in, &res.m) {
 			res.hits = append(res.hits, Hit{i, false})
 		}
@@ -119,9 +131,10 @@ func (r *Rule) matchPacket(in *Input, m *matcher) bool {
 
 // Stream looks at the rules that inspect reassembled bytes.
 func (p *RuleSet) Stream(in *Input, res *Result) {
-	for _, i := range p.stream {
+	res.found = p.streamIndex.candidates(res.found[:0], in.Stream, &res.seen)
+	for _, i := range res.found {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && res.m.match(r.payload, r.streamPart(in)) {
+		if r.header(in) && r.appMatches(in) && r.matchStream(in, &res.m) {
 			res.hits = append(res.hits, Hit{i, true})
 		}
 	}
@@ -147,7 +160,8 @@ func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *
 			}
 		})
 	}
-	for _, i := range p.hooks[ev.Hook] {
+	res.found = p.hookIndex[ev.Hook].candidates(res.found[:0], s, &res.seen)
+	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchBuffers(s, &res.m) && r.matchPayload(in, &res.m) {
 			res.hits = append(res.hits, Hit{i, true})
@@ -159,14 +173,20 @@ func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *
 // bytes, and before them those that a match could begin in.
 func (r *Rule) streamPart(in *Input) buffer {
 	skip := max(0, in.StreamOld-r.reach)
-	return buffer{data: in.Stream[skip:], base: in.StreamBase + skip, fresh: in.StreamOld - skip, ended: true}
+	return buffer{data: in.Stream[skip:], base: in.StreamBase + skip, ended: true}
+}
+
+// matchStream looks at the stream, and where places count at its new bytes by themselves.
+func (r *Rule) matchStream(in *Input, m *matcher) bool {
+	return m.match(r.payload, r.streamPart(in)) || r.pieces && in.Pieces && in.StreamBase+in.StreamOld > 0 &&
+		m.match(r.payload, buffer{data: in.Stream[in.StreamOld:], base: in.StreamBase + in.StreamOld, piece: true, ended: true})
 }
 
 // matchPayload compares what a rule with buffers asks of the payload: it may
 // be in the stream or in the packet at hand.
 func (r *Rule) matchPayload(in *Input, m *matcher) bool {
 	return len(r.payload) == 0 ||
-		len(in.Stream) > 0 && m.match(r.payload, r.streamPart(in)) ||
+		len(in.Stream) > 0 && r.matchStream(in, m) ||
 		m.match(r.payload, buffer{data: in.Packet.Payload, ended: true})
 }
 

@@ -22,18 +22,13 @@ func (x *regex) place() place {
 }
 
 // match implements step. A relative pattern sees nothing of what lies before
-// the end of the last match. One that begins at the start of its text may do so
-// where new bytes of a stream begin, as in Suricata, whose stream chunks are texts of
-// their own.
+// the end of the last match.
 func (x *regex) match(m *matcher, prev int, rest []step) bool {
 	from := 0
 	if x.relative {
 		from = prev
 	}
-	if x.re.Anchored() && !x.relative && m.buf.fresh > 0 && (m.buf.base > 0 || !x.re.Match(&m.regex, m.buf.data, 0)) {
-		from = m.buf.fresh
-	}
-	if from < 0 || from > len(m.buf.data) {
+	if from < 0 || from > len(m.buf.data) || x.re.Anchored() && !x.relative && m.buf.start() < 0 {
 		return false
 	}
 	text := m.buf.data[from:]
@@ -80,7 +75,7 @@ func (b *base64) place() place {
 }
 
 func (b *base64) match(m *matcher, prev int, rest []step) bool {
-	at := b.offset - m.buf.base
+	at := b.offset + m.buf.start()
 	if b.relative {
 		at = prev + b.offset
 	}

@@ -100,7 +100,8 @@ type Rule struct {
 	checks  []check
 	headers []headerMatch
 	payload []step
-	reach   int // bytes before new ones of a stream in which a match of payload can begin
+	reach   int  // bytes before new ones of a stream in which a match of payload can begin
+	pieces  bool // payload has steps for which a stream's new bytes are a text of their own
 	hook    applayer.Hook
 	buffers []bufferMatch
 
@@ -157,6 +158,12 @@ type RuleSet struct {
 	stream []uint32
 	hooks  [applayer.NumHooks][]uint32
 	hosts  [applayer.NumBuffers]*hostIndex
+
+	// Made by index from the lists above. strayIndex has the rules that look only at
+	// packets which get into no stream.
+	packetIndex, strayIndex [numClasses]prefilter
+	streamIndex             prefilter
+	hookIndex               [applayer.NumHooks]hookIndex
 
 	flowVerdicts bool
 	remembers    bool // some rules have conditions or effects

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"slices"
+
 	"github.com/sluicefw/sluice/engine/pcre"
 )
 
@@ -42,8 +44,31 @@ func dependent(steps []step) bool {
 type buffer struct {
 	data  []byte
 	base  int  // offset of data[0] in the whole
-	fresh int  // index of the first byte that was not looked at before
+	piece bool // data is a text of its own: for all but contents, places count from its start
 	ended bool // data's end is the whole's end, so that endswith can be judged
+}
+
+// start is the index in data that absolute places count from, for all steps but
+// contents. It may be negative.
+func (b *buffer) start() int {
+	if b.piece {
+		return 0
+	}
+	return -b.base
+}
+
+// pieces says whether any step asks for an absolute place: see Input.Pieces.
+func pieces(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool {
+		switch s := s.(type) {
+		case *content, *bufferSize:
+			return false
+		case *regex:
+			return s.re.Anchored() && !s.relative
+		default:
+			return s.place() != placeRelative
+		}
+	})
 }
 
 // matcher is what matching needs beside the rule: one for each worker.

@@ -12,7 +12,7 @@ import (
 var foldedKeywords = []string{
 	"msg", "sid", "rev", "gid", "reference", "metadata", "priority", "classtype", "target",
 	"nocase", "startswith", "endswith", "offset", "depth", "distance", "within", "fast_pattern", "rawbytes",
-	"pkt_data", "base64_data",
+	"pkt_data", "base64_data", "prefilter",
 }
 
 // folded says whether a keyword asks for nothing more where it stands.

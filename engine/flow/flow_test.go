@@ -196,8 +196,14 @@ func TestFlushSparesTheYoungAndTheNew(t *testing.T) {
 	if len(o.ended) != 1 || o.ended[0] != (ended{old, Flushed, 7}) {
 		t.Errorf("ended %v", o.ended)
 	}
-	if first, second := tab.FirstReset(&old), tab.FirstReset(&old); !first || second {
-		t.Errorf("first reset: %v, then %v", first, second)
+	for i := range 20 {
+		if own, all := tab.CountReset(&old); own != min(i, 15) || all != own {
+			t.Fatalf("after %d resets: %d, %d in all", i, own, all)
+		}
+	}
+	back := old.Reverse()
+	if own, all := tab.CountReset(&back); own != 0 || all != 15 {
+		t.Errorf("to the other side: %d, %d in all", own, all)
 	}
 }
 
@@ -235,7 +241,6 @@ func TestFullTable(t *testing.T) {
 // twin is the table as one would write it without caring for speed.
 type twin struct {
 	flows map[Key]*twinFlow
-	limit int
 }
 
 type twinFlow struct {

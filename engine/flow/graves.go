@@ -1,6 +1,9 @@
 package flow
 
-import "math/bits"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // graves remembers how recently ended TCP flows ended, so that a midstream
 // packet can be told its cause. It is a direct-mapped cache: a newer grave takes
@@ -14,7 +17,7 @@ type grave struct {
 	tag    uint32 // high half of the key's hash; 0 is empty
 	op     uint16
 	reason Reason
-	reset  bool // both ends have been sent a reset
+	resets uint8 // sent in answer to each side's packets: two counters of 4 bits
 }
 
 // Grave is what is known of an ended flow.
@@ -47,9 +50,10 @@ func (t *Table[S]) Grave(k *Key) (Grave, bool) {
 	return Grave{Reason: slot.reason, Op: slot.op}, true
 }
 
-// FirstReset reports whether the midstream traffic of k has not been answered
-// with a reset yet, and remembers that it has now.
-func (t *Table[S]) FirstReset(k *Key) bool {
+// CountReset counts a reset that answers a midstream packet of k. It returns how
+// many there were before: in answer to packets of the same direction, and in all.
+// Counts stop at 15.
+func (t *Table[S]) CountReset(k *Key) (own, all int) {
 	if t.graves.slots == nil {
 		t.graves.slots = make([]grave, 1<<bits.Len(uint(t.limit/4)))
 	}
@@ -57,7 +61,14 @@ func (t *Table[S]) FirstReset(k *Key) bool {
 	if slot.tag != tag {
 		*slot = grave{tag: tag, reason: NumReasons}
 	}
-	first := !slot.reset
-	slot.reset = true
-	return first
+	// Which side is which does not matter, as long as it is always the same.
+	shift := 0
+	if c := bytes.Compare(k.Src[:], k.Dst[:]); c > 0 || c == 0 && k.SrcPort > k.DstPort {
+		shift = 4
+	}
+	mine, other := slot.resets>>shift&15, slot.resets>>(4-shift)&15
+	if mine < 15 {
+		slot.resets += 1 << shift
+	}
+	return int(mine), int(mine) + int(other)
 }

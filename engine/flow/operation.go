@@ -1,5 +1,7 @@
 package flow
 
+import "slices"
+
 // Operation is one flow capture or flush on one table. The owner fills what is
 // exported before it hands it over.
 type Operation[S any] struct {
@@ -132,7 +134,7 @@ func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
 	}
 	if len(t.ops) > 0 && t.ops[0].left <= 0 {
 		op := t.ops[0]
-		t.ops = append(t.ops[:0], t.ops[1:]...)
+		t.ops = slices.Delete(t.ops, 0, 1) // which clears the last place: the operation holds on to its result
 		return op
 	}
 	return nil

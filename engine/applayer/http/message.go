@@ -39,7 +39,7 @@ func cutBlank(b []byte) (before, after []byte) {
 func authorityOf(connect bool, target []byte) (authority []byte, ok bool) {
 	if !connect {
 		i := bytes.Index(target, []byte("://"))
-		if i <= 0 || bytes.IndexAny(target[:i], "/?#") >= 0 {
+		if i <= 0 || bytes.ContainsAny(target[:i], "/?#") {
 			return nil, false
 		}
 		target = target[i+3:]
