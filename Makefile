@@ -10,7 +10,7 @@ BENCHTIME ?= 1s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Packages whose goroutines meet: they are tested once more under the race detector.
-RACE := ./awsapi/... ./cli ./cmd/... ./control ./delivery/... ./demo ./engine ./engine/flow ./eve ./internal/... \
+RACE := ./audit ./awsapi/... ./cli ./cmd/... ./control ./delivery/... ./demo ./engine ./engine/flow ./eve ./iam ./internal/... \
 	./metrics ./node ./onebox ./pktio/... ./store ./supervise
 
 .PHONY: build
@@ -22,7 +22,7 @@ demo: build ## the demonstration; needs no root
 	bin/sluice demo
 
 .PHONY: test
-test: venv-if-possible ## all tests, then those of concurrent packages under the race detector
+test: venv-if-possible jsdeps ## all tests, then those of concurrent packages under the race detector
 	$(GO) test ./...
 	@if command -v "$$($(GO) env CC)" >/dev/null; then \
 		set -x; $(GO) test -race $(RACE); \
@@ -35,8 +35,9 @@ test-oracle: ## compare the engine with an installed Suricata 7
 	SLUICE_ORACLE=1 $(GO) test -count=1 -v ./test/oracle
 
 .PHONY: bench
-bench: ## what a packet, a flush and a capture cost
+bench: ## what a packet, a flush, a capture and calls of the API cost
 	$(GO) run ./test/bench
+	$(GO) run ./test/apibench
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
 # Inputs that fail are kept below testdata/fuzz of their package: commit them.
@@ -68,9 +69,22 @@ venv: .venv/complete ## Python's AWS clients, in .venv
 venv-if-possible:
 	@$(MAKE) --no-print-directory venv || { rm -rf .venv; echo "skipped: tests with Python's AWS clients, which could not be installed (see above)"; }
 
+# Without npm the tests that need them say so.
+.PHONY: jsdeps
+jsdeps: ## AWS's SDK for JavaScript, in test/lifecycle/js, if there is npm
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory test/lifecycle/js/node_modules/.complete || \
+		{ rm -rf test/lifecycle/js/node_modules; echo "skipped: tests with the SDK for JavaScript, which could not be installed (see above)"; }; \
+	else \
+		echo "skipped: the SDK for JavaScript needs npm"; \
+	fi
+test/lifecycle/js/node_modules/.complete: test/lifecycle/js/package.json test/lifecycle/js/package-lock.json
+	npm ci --prefix test/lifecycle/js --no-audit --no-fund --loglevel error
+	@touch $@
+
 .PHONY: clean
 clean: ## what make has made
-	rm -rf bin .venv
+	rm -rf bin .venv test/lifecycle/js/node_modules
 
 .PHONY: help
 help: ## this list

@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sluicefw/sluice/awsapi/client"
 	"github.com/sluicefw/sluice/awsapi/wire"
 )
 
-// API is what the flow commands need of the AWS Network Firewall API. Refusals
-// are errors of type *wire.Error.
+// API is what the flow commands need of the AWS Network Firewall API, and of what
+// Sluice has beyond it. Refusals are errors of type *wire.Error.
 type API interface {
 	ListFirewalls(context.Context, *wire.ListFirewallsRequest) (*wire.ListFirewallsResponse, error)
 	DescribeFirewall(context.Context, *wire.DescribeFirewallRequest) (*wire.DescribeFirewallResponse, error)
@@ -16,6 +17,25 @@ type API interface {
 	StartFlowFlush(context.Context, *wire.StartFlowFlushRequest) (*wire.StartFlowFlushResponse, error)
 	DescribeFlowOperation(context.Context, *wire.DescribeFlowOperationRequest) (*wire.DescribeFlowOperationResponse, error)
 	ListFlowOperationResults(context.Context, *wire.ListFlowOperationResultsRequest) (*wire.ListFlowOperationResultsResponse, error)
+
+	// Sluice's own; others refuse them with an UnknownOperationException.
+	ListFlows(context.Context, *wire.ListFlowsRequest) (*wire.ListFlowsResponse, error)
+	GetStaleFlows(context.Context, *wire.GetStaleFlowsRequest) (*wire.GetStaleFlowsResponse, error)
+	PreviewFlowFlush(context.Context, *wire.PreviewFlowFlushRequest) (*wire.PreviewFlowFlushResponse, error)
+	FlushFlows(context.Context, *wire.FlushFlowsRequest) (*wire.FlushFlowsResponse, error)
+	FlushStaleFlows(context.Context, *wire.FlushStaleFlowsRequest) (*wire.FlushStaleFlowsResponse, error)
+}
+
+// errOnlySluice stands for the refusal of an API that does not have Sluice's own
+// operations.
+var errOnlySluice = errors.New("only Sluice has this operation, and the API at this endpoint does not know it")
+
+// onlySluice explains the refusal of one of Sluice's own operations.
+func onlySluice(err error) error {
+	if refusal, ok := errors.AsType[*wire.Error](err); ok && refusal.Code == "UnknownOperationException" {
+		return errOnlySluice
+	}
+	return err
 }
 
 // LocalEndpoint is where sluice serve listens when nothing else is configured.
@@ -71,4 +91,24 @@ func (r remote) DescribeFlowOperation(ctx context.Context, in *wire.DescribeFlow
 
 func (r remote) ListFlowOperationResults(ctx context.Context, in *wire.ListFlowOperationResultsRequest) (*wire.ListFlowOperationResultsResponse, error) {
 	return client.Call[wire.ListFlowOperationResultsRequest, wire.ListFlowOperationResultsResponse](ctx, r.c, "ListFlowOperationResults", in)
+}
+
+func (r remote) ListFlows(ctx context.Context, in *wire.ListFlowsRequest) (*wire.ListFlowsResponse, error) {
+	return client.Call[wire.ListFlowsRequest, wire.ListFlowsResponse](ctx, r.c, "ListFlows", in)
+}
+
+func (r remote) GetStaleFlows(ctx context.Context, in *wire.GetStaleFlowsRequest) (*wire.GetStaleFlowsResponse, error) {
+	return client.Call[wire.GetStaleFlowsRequest, wire.GetStaleFlowsResponse](ctx, r.c, "GetStaleFlows", in)
+}
+
+func (r remote) PreviewFlowFlush(ctx context.Context, in *wire.PreviewFlowFlushRequest) (*wire.PreviewFlowFlushResponse, error) {
+	return client.Call[wire.PreviewFlowFlushRequest, wire.PreviewFlowFlushResponse](ctx, r.c, "PreviewFlowFlush", in)
+}
+
+func (r remote) FlushFlows(ctx context.Context, in *wire.FlushFlowsRequest) (*wire.FlushFlowsResponse, error) {
+	return client.Call[wire.FlushFlowsRequest, wire.FlushFlowsResponse](ctx, r.c, "Sluice_20261101.StartFlowFlush", in)
+}
+
+func (r remote) FlushStaleFlows(ctx context.Context, in *wire.FlushStaleFlowsRequest) (*wire.FlushStaleFlowsResponse, error) {
+	return client.Call[wire.FlushStaleFlowsRequest, wire.FlushStaleFlowsResponse](ctx, r.c, "FlushStaleFlows", in)
 }

@@ -41,6 +41,12 @@ type fakeAPI struct {
 	started   []string                    // "capture us-east-1a", in order
 	last      *wire.StartFlowFlushRequest // or the capture's, in the same form
 	hook      func(operation string)      // called with each request
+
+	aws       bool                    // Sluice's own operations are unknown
+	stale     map[string]string       // by destination: why flows to it are stale
+	lastOwn   *wire.FlushFlowsRequest // of Sluice's flush
+	lastStale *wire.FlushStaleFlowsRequest
+	lastList  *wire.ListFlowsRequest
 }
 
 type fakeOp struct {
@@ -61,6 +67,7 @@ func newFake() *fakeAPI {
 				fakeFlow("2001:db8:20::1:8000", 65000, "2001:db8:ffff:ffff:ffff:ffff:ffff:1", 53, "17", 200000, 1, 1<<40),
 			},
 		},
+		stale:     map[string]string{"192.0.2.80": "sid 7 of arn:aws:network-firewall:us-east-1:111122223333:stateful-rulegroup/web: closed", "192.0.2.1": "sid 8 of arn:aws:network-firewall:us-east-1:111122223333:stateful-rulegroup/web"},
 		throttled: map[string]int{}, status: map[string]string{}, fail: map[string]error{}, ops: map[string]*fakeOp{},
 	}
 }
@@ -133,7 +140,7 @@ func (f *fakeAPI) start(kind string, in *wire.StartFlowFlushRequest) (*string, e
 		return nil, wire.ThrottlingException("A flow operation is already running for this firewall in Availability Zone %s", zone)
 	}
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", len(f.ops)+1)
-	f.ops[id] = &fakeOp{kind: kind, zone: zone, polls: f.polls}
+	f.ops[id] = &fakeOp{kind: strings.NewReplacer("OWN_", "", "STALE_", "").Replace(kind), zone: zone, polls: f.polls}
 	f.started = append(f.started, strings.ToLower(strings.TrimPrefix(kind, "FLOW_"))+" "+zone)
 	f.last = in
 	return &id, nil
@@ -201,6 +208,94 @@ func (f *fakeAPI) ListFlowOperationResults(_ context.Context, in *wire.ListFlowO
 	return out, nil
 }
 
+// live are the flows of a zone as Sluice tells of them, in no order.
+func (f *fakeAPI) live(operation, zone string) ([]wire.LiveFlow, error) {
+	if err := f.enter(operation, zone); err != nil {
+		return nil, err
+	}
+	if f.aws {
+		return nil, wire.UnknownOperationException("")
+	}
+	var all []wire.LiveFlow
+	for _, g := range f.flows[zone] {
+		l := wire.LiveFlow{
+			SourceAddress: g.SourceAddress, SourcePort: g.SourcePort, DestinationAddress: g.DestinationAddress, DestinationPort: g.DestinationPort,
+			Protocol: g.Protocol, Age: g.Age, IdleSeconds: wire.Ptr(*g.Age / 10), PacketCount: g.PacketCount, ByteCount: g.ByteCount, State: wire.Ptr("ESTABLISHED"),
+		}
+		if *g.DestinationPort == "443" {
+			l.ApplicationProtocol, l.Name = wire.Ptr("tls"), wire.Ptr("a-rather-long-name-of-a-host.example.com")
+		}
+		if reason := f.stale[*g.DestinationAddress.AddressDefinition]; reason != "" && operation == "GetStaleFlows" {
+			l.StaleReason = &reason
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func (f *fakeAPI) ListFlows(_ context.Context, in *wire.ListFlowsRequest) (*wire.ListFlowsResponse, error) {
+	f.lastList = in
+	all, err := f.live("ListFlows", *in.AvailabilityZone)
+	if err != nil {
+		return nil, err
+	}
+	value := map[string]func(*wire.LiveFlow) int64{
+		"": func(*wire.LiveFlow) int64 { return 0 }, "AGE": func(f *wire.LiveFlow) int64 { return int64(*f.Age) }, "BYTES": func(f *wire.LiveFlow) int64 { return *f.ByteCount },
+		"PACKETS": func(f *wire.LiveFlow) int64 { return int64(*f.PacketCount) }, "IDLE": func(f *wire.LiveFlow) int64 { return int64(*f.IdleSeconds) },
+	}[wire.Val(in.SortBy)]
+	slices.SortStableFunc(all, func(a, b wire.LiveFlow) int { return int(min(max(value(&b)-value(&a), -1), 1)) })
+	n := int64(len(all))
+	return &wire.ListFlowsResponse{FlowCount: &n, Flows: all[:min(len(all), int(*in.MaxResults))]}, nil
+}
+
+func (f *fakeAPI) GetStaleFlows(_ context.Context, in *wire.GetStaleFlowsRequest) (*wire.GetStaleFlowsResponse, error) {
+	all, err := f.live("GetStaleFlows", *in.AvailabilityZone)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(f wire.LiveFlow) bool { return f.StaleReason == nil })
+	n := int64(len(all))
+	i, _ := strconv.Atoi(wire.Val(in.NextToken)) // pages of one
+	out := &wire.GetStaleFlowsResponse{FlowCount: &n, Flows: all[min(i, len(all)):min(i+1, len(all))]}
+	if i+1 < len(all) {
+		out.NextToken = wire.Ptr(strconv.Itoa(i + 1))
+	}
+	return out, nil
+}
+
+func (f *fakeAPI) PreviewFlowFlush(_ context.Context, in *wire.PreviewFlowFlushRequest) (*wire.PreviewFlowFlushResponse, error) {
+	all, err := f.live("PreviewFlowFlush", *in.AvailabilityZone)
+	if err != nil {
+		return nil, err
+	}
+	n := int64(len(all))
+	return &wire.PreviewFlowFlushResponse{FlowCount: &n}, nil
+}
+
+func (f *fakeAPI) FlushFlows(_ context.Context, in *wire.FlushFlowsRequest) (*wire.FlushFlowsResponse, error) {
+	if f.aws {
+		return nil, wire.UnknownOperationException("")
+	}
+	f.lastOwn = in
+	id, err := f.start("FLOW_OWN_FLUSH", &wire.StartFlowFlushRequest{AvailabilityZone: in.AvailabilityZone, FlowFilters: in.FlowFilters})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.FlushFlowsResponse{FirewallArn: in.FirewallArn, FlowOperationId: id, FlowOperationStatus: wire.Ptr("IN_PROGRESS")}, nil
+}
+
+func (f *fakeAPI) FlushStaleFlows(_ context.Context, in *wire.FlushStaleFlowsRequest) (*wire.FlushStaleFlowsResponse, error) {
+	if f.aws {
+		return nil, wire.UnknownOperationException("")
+	}
+	f.lastStale = in
+	id, err := f.start("FLOW_STALE_FLUSH", &wire.StartFlowFlushRequest{AvailabilityZone: in.AvailabilityZone})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.FlushStaleFlowsResponse{FirewallArn: in.FirewallArn, FlowOperationId: id, FlowOperationStatus: wire.Ptr("IN_PROGRESS")}, nil
+}
+
 // handler serves the fake over HTTP, as the real API would.
 func (f *fakeAPI) handler(t *testing.T) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -223,6 +318,8 @@ func (f *fakeAPI) handler(t *testing.T) http.Handler {
 				out, err = f.DescribeFlowOperation(ctx, in)
 			case *wire.ListFlowOperationResultsRequest:
 				out, err = f.ListFlowOperationResults(ctx, in)
+			case *wire.FlushFlowsRequest:
+				out, err = f.FlushFlows(ctx, in)
 			}
 		}
 		if err != nil {

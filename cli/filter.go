@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sluicefw/sluice/awsapi/wire"
 )
 
@@ -18,10 +20,22 @@ const maxFilters = 20
 // filterFlags are the flags that say which flows are meant. Values of one flag
 // are alternatives; different flags must all hold.
 type filterFlags struct {
+	prefix string // of the flags' names: "" or "protect-"
+
 	src, dst     []string
 	sport, dport []string
 	proto        []string
 	minAge       string
+}
+
+// flags defines the flags. what begins what is said of each: "source address".
+func (f *filterFlags) flags(c *cobra.Command, what string) {
+	fl := c.Flags()
+	fl.StringArrayVar(&f.src, f.prefix+"src", nil, what+"source address or prefix; repeatable")
+	fl.StringArrayVar(&f.dst, f.prefix+"dst", nil, what+"destination address or prefix; repeatable")
+	fl.StringArrayVar(&f.sport, f.prefix+"sport", nil, what+"source port or range (1000:2000); repeatable")
+	fl.StringArrayVar(&f.dport, f.prefix+"dport", nil, what+"destination port or range; repeatable")
+	fl.StringArrayVar(&f.proto, f.prefix+"proto", nil, what+"tcp, udp, icmp, icmpv6, sctp or a number; repeatable")
 }
 
 func (f *filterFlags) empty() bool {
@@ -33,6 +47,16 @@ type selection struct {
 	filters []wire.FlowFilter
 	minAge  *int32 // seconds; nil: not given
 	words   string // for people: "src 10.0.1.0/24, proto tcp"
+	own     *ownFlush
+}
+
+// ownFlush is what Sluice's flush can do and AWS's cannot.
+type ownFlush struct {
+	stale     bool // flows that today's rules would not admit, whatever the filters say
+	protect   []wire.FlowFilter
+	either    bool    // filters match in either direction
+	exception *string // DROP, REJECT or CONTINUE; nil: the policy's
+	spared    string  // protect for people
 }
 
 // parse checks the flags and forms the filters. Without flags it selects all
@@ -40,23 +64,23 @@ type selection struct {
 func (f *filterFlags) parse() (*selection, error) {
 	src, err := each(f.src, parseAddress)
 	if err != nil {
-		return nil, usagef("--src: %w", err)
+		return nil, usagef("--%ssrc: %w", f.prefix, err)
 	}
 	dst, err := each(f.dst, parseAddress)
 	if err != nil {
-		return nil, usagef("--dst: %w", err)
+		return nil, usagef("--%sdst: %w", f.prefix, err)
 	}
 	sport, err := each(f.sport, parsePorts)
 	if err != nil {
-		return nil, usagef("--sport: %w", err)
+		return nil, usagef("--%ssport: %w", f.prefix, err)
 	}
 	dport, err := each(f.dport, parsePorts)
 	if err != nil {
-		return nil, usagef("--dport: %w", err)
+		return nil, usagef("--%sdport: %w", f.prefix, err)
 	}
 	protos, err := each(f.proto, parseProto)
 	if err != nil {
-		return nil, usagef("--proto: %w", err)
+		return nil, usagef("--%sproto: %w", f.prefix, err)
 	}
 	minAge, err := parseAge(f.minAge)
 	if err != nil {
@@ -70,7 +94,7 @@ func (f *filterFlags) parse() (*selection, error) {
 	s.filters = product(src, dst, sport, dport, protos)
 	switch {
 	case len(s.filters) == 0:
-		return nil, usagef("no flow can match: --src and --dst are of different IP versions")
+		return nil, usagef("no flow can match: --%ssrc and --%[1]sdst are of different IP versions", f.prefix)
 	case len(s.filters) > maxFilters:
 		return nil, usagef("%d filters are needed for %s, and an operation takes %d at most: "+
 			"use prefixes or port ranges (1000:2000) that cover several values, or run the command once for each part",
@@ -244,13 +268,13 @@ func (f *filterFlags) shape() string {
 	for _, x := range []struct {
 		name   string
 		values []string
-	}{{"--src", f.src}, {"--dst", f.dst}, {"--sport", f.sport}, {"--dport", f.dport}} {
+	}{{"src", f.src}, {"dst", f.dst}, {"sport", f.sport}, {"dport", f.dport}} {
 		n := 0
 		for _, v := range x.values {
 			n += strings.Count(v, ",") + 1
 		}
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, x.name))
+			parts = append(parts, fmt.Sprintf("%d --%s%s", n, f.prefix, x.name))
 		}
 	}
 	return strings.Join(parts, " x ")

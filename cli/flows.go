@@ -14,25 +14,27 @@ import (
 	"github.com/sluicefw/sluice/awsapi/wire"
 )
 
-// NewFlows returns the flows command: list, capture and flush. It speaks the AWS
-// Network Firewall API only, so it works against AWS as well.
+// NewFlows returns the flows command. list, capture and a flush that asks for
+// nothing more speak the AWS Network Firewall API only, so they work against AWS
+// as well.
 func NewFlows(env Env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "flows",
-		Short: "List, capture and flush the flows of a firewall",
-		Long: `List, capture and flush the flows that a firewall tracks now.
+		Short: "List, watch, capture and flush the flows of a firewall",
+		Long: `List, watch, capture and flush the flows that a firewall tracks now.
 
-These commands use the AWS Network Firewall API and nothing else. They talk to the
-Sluice server on this machine, unless --endpoint-url or AWS_ENDPOINT_URL names
-another; --endpoint-url aws means AWS itself. Credentials and region come from where
-every AWS client has them.
+list, capture and flush use the AWS Network Firewall API. top and stale, and some
+flags of flush, use operations that only Sluice has. All talk to the Sluice server on
+this machine, unless --endpoint-url or AWS_ENDPOINT_URL names another;
+--endpoint-url aws means AWS itself. Credentials and region come from where every AWS
+client has them.
 
 Exit codes: 0 done, also when nothing matched; 1 error; 2 wrong usage; 3 completed
 with errors: some flows or zones may be missing.`,
-	}, newList(env), newCapture(env), newFlush(env))
+	}, newList(env), newTop(env), newCapture(env), newFlush(env), newStale(env))
 }
 
-// flowsCommand is what the three commands share.
+// flowsCommand is what the commands share.
 type flowsCommand struct {
 	env      Env
 	connect  ConnectOptions
@@ -49,20 +51,38 @@ const (
 	defaultTimeout = 10 * time.Minute
 )
 
+// flags defines the flags of a command that runs operations on chosen flows.
 func (f *flowsCommand) flags(c *cobra.Command) {
+	f.firewallFlags(c)
+	f.chooseFlags(c)
+	f.outputFlag(c)
+	f.waitFlags(c)
+	f.connectionFlags(c)
+}
+
+func (f *flowsCommand) firewallFlags(c *cobra.Command) {
 	fl := c.Flags()
 	fl.SortFlags = false
 	fl.StringVar(&f.firewall, "firewall", "", "name or ARN of the firewall (default: the only one there is)")
 	fl.StringArrayVar(&f.zones, "zone", nil, "Availability Zone (default: all of the firewall); repeatable")
-	fl.StringArrayVar(&f.filter.src, "src", nil, "source address or prefix; repeatable")
-	fl.StringArrayVar(&f.filter.dst, "dst", nil, "destination address or prefix; repeatable")
-	fl.StringArrayVar(&f.filter.sport, "sport", nil, "source port or range (1000:2000); repeatable")
-	fl.StringArrayVar(&f.filter.dport, "dport", nil, "destination port or range; repeatable")
-	fl.StringArrayVar(&f.filter.proto, "proto", nil, "tcp, udp, icmp, icmpv6, sctp or a number; repeatable")
-	fl.StringVar(&f.filter.minAge, "min-age", "", "leave out younger flows: seconds or a duration (5m)")
-	fl.StringVarP(&f.format, "output", "o", "table", "table, json, ndjson or csv")
-	fl.DurationVar(&f.wait, "wait", defaultWait, "how long to wait while another flow operation runs")
-	fl.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long to wait for an operation to complete")
+}
+
+func (f *flowsCommand) chooseFlags(c *cobra.Command) {
+	f.filter.flags(c, "")
+	c.Flags().StringVar(&f.filter.minAge, "min-age", "", "leave out younger flows: seconds or a duration (5m)")
+}
+
+func (f *flowsCommand) outputFlag(c *cobra.Command) {
+	c.Flags().StringVarP(&f.format, "output", "o", "table", "table, json, ndjson or csv")
+}
+
+func (f *flowsCommand) waitFlags(c *cobra.Command) {
+	c.Flags().DurationVar(&f.wait, "wait", defaultWait, "how long to wait while another flow operation runs")
+	c.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "how long to wait for an operation to complete")
+}
+
+func (f *flowsCommand) connectionFlags(c *cobra.Command) {
+	fl := c.Flags()
 	fl.StringVar(&f.connect.Endpoint, "endpoint-url", "", `URL of the API, or "aws" (default: $AWS_ENDPOINT_URL, else `+LocalEndpoint+")")
 	fl.StringVar(&f.connect.Region, "region", "", "region (default: $AWS_REGION or the profile's)")
 	fl.StringVar(&f.connect.Profile, "profile", "", "profile of the AWS configuration (default: $AWS_PROFILE)")
@@ -219,6 +239,7 @@ func (f *flowsCommand) writeOperations(t *target, ops []*operation) error {
 func newFlush(env Env) *cobra.Command {
 	f := &flowsCommand{env: env}
 	var yes, all, dryRun bool
+	var own ownFlags
 	c := &cobra.Command{
 		Use:   "flush",
 		Short: "Flush the flows that match",
@@ -229,12 +250,16 @@ rules of today. A flush cannot be cancelled or undone.
 On a terminal flush first captures the flows and asks; scripts say --yes. Flows
 that begin between the question and the flush may be flushed as well.
 
+The flags --protect-..., --both-directions and --exception use an operation that
+only Sluice has; without them, flush uses AWS's.
+
 ` + filterHelp + "\n\n" + outputHelp + `
 The flows written are those that were flushed (with --dry-run: would be). As a table
 only their number is printed.`,
 		Example: `  sluice flows flush --src 10.0.1.0/24 --dport 443
   sluice flows flush --dst 192.0.2.80 --yes -o json
-  sluice flows flush --all --zone us-east-1a --dry-run`,
+  sluice flows flush --all --zone us-east-1a --dry-run
+  sluice flows flush --dport 443 --protect-src 10.0.9.0/24 --exception reject`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
@@ -245,10 +270,15 @@ only their number is printed.`,
 			case !yes && !dryRun && !(env.StdinTTY && env.StderrTTY):
 				return usagef("there is no terminal to ask on: say --yes to flush without a question, or --dry-run to see what would be flushed")
 			}
+			ownFlush, err := own.parse()
+			if err != nil {
+				return err
+			}
 			r, t, s, err := f.begin(c.Context())
 			if err != nil {
 				return err
 			}
+			s.own = ownFlush
 			if dryRun {
 				return f.dryRun(c.Context(), r, t, s)
 			}
@@ -261,6 +291,7 @@ only their number is printed.`,
 		},
 	}
 	f.flags(c)
+	own.flags(c)
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	c.Flags().BoolVar(&all, "all", false, "flush all flows; needed when there is no filter")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print the flows that would be flushed, and flush nothing")
@@ -268,7 +299,7 @@ only their number is printed.`,
 }
 
 func (f *flowsCommand) dryRun(ctx context.Context, r *runner, t *target, s *selection) error {
-	ops := r.run(ctx, wire.FlowOperationTypeFlowCapture, t, s)
+	ops := f.matching(ctx, r, t, s)
 	rows, total := f.order(ops, "age", 0)
 	if f.format != "table" || total > 0 {
 		if err := writeFlows(f.env, f.format, t, ops, rows); err != nil {
@@ -281,11 +312,25 @@ func (f *flowsCommand) dryRun(ctx context.Context, r *runner, t *target, s *sele
 	return f.finish(ctx, t, ops)
 }
 
+// matching reads the flows that a flush would take now.
+func (f *flowsCommand) matching(ctx context.Context, r *runner, t *target, s *selection) []*operation {
+	if s.own != nil {
+		return r.liveOperations(ctx, t, s)
+	}
+	return r.run(ctx, wire.FlowOperationTypeFlowCapture, t, s)
+}
+
 // where continues "37 flows" with what they match and where they are.
 func (f *flowsCommand) where(t *target, s *selection) string {
 	matching := ""
-	if s.words != "" {
+	switch {
+	case s.own != nil && s.own.stale:
+		matching = " that today's rules would not admit,"
+	case s.words != "":
 		matching = " matching " + s.words
+	}
+	if s.own != nil && s.own.spared != "" {
+		matching += " except " + s.own.spared
 	}
 	zones := "zone "
 	if len(t.zones) > 1 {
@@ -297,6 +342,13 @@ func (f *flowsCommand) where(t *target, s *selection) string {
 // ask counts the flows and asks whether to flush them. It says so when there
 // are none, and then there is no question.
 func (f *flowsCommand) ask(ctx context.Context, r *runner, t *target, s *selection) (bool, error) {
+	if s.own != nil {
+		total, err := r.preview(ctx, t, s)
+		if err != nil {
+			return false, fmt.Errorf("the flows could not be counted, so nothing was flushed: %w", err)
+		}
+		return f.confirmFlush(ctx, t, s, total, nil)
+	}
 	ops := r.run(ctx, wire.FlowOperationTypeFlowCapture, t, s)
 	total := 0
 	for _, op := range ops {
@@ -306,6 +358,12 @@ func (f *flowsCommand) ask(ctx context.Context, r *runner, t *target, s *selecti
 			return false, errors.New("the flows could not be counted, so nothing was flushed; --yes flushes without counting")
 		}
 	}
+	return f.confirmFlush(ctx, t, s, total, ops)
+}
+
+// confirmFlush asks whether to flush the flows that were counted; ops, if any, say
+// whether the number is exact.
+func (f *flowsCommand) confirmFlush(ctx context.Context, t *target, s *selection, total int, ops []*operation) (bool, error) {
 	if total == 0 && !slices.ContainsFunc(ops, func(op *operation) bool { return !op.whole() }) {
 		fmt.Fprintf(f.env.Stderr, "No flows%s; nothing was flushed\n", f.where(t, s))
 		return false, nil

@@ -148,7 +148,25 @@ func (r *runner) run(ctx context.Context, kind string, t *target, s *selection) 
 
 func (r *runner) start(ctx context.Context, t *target, s *selection, op *operation) error {
 	return r.retry(ctx, "zone "+op.zone, func() error {
-		if op.kind == wire.FlowOperationTypeFlowFlush {
+		switch {
+		case op.kind == wire.FlowOperationTypeFlowFlush && s.own != nil && s.own.stale:
+			resp, err := r.api.FlushStaleFlows(ctx, &wire.FlushStaleFlowsRequest{
+				FirewallArn: &t.arn, AvailabilityZone: &op.zone, StreamExceptionPolicy: s.own.exception,
+			})
+			if err == nil {
+				op.id, op.status = wire.Val(resp.FlowOperationId), wire.Val(resp.FlowOperationStatus)
+			}
+			return onlySluice(err)
+		case op.kind == wire.FlowOperationTypeFlowFlush && s.own != nil:
+			resp, err := r.api.FlushFlows(ctx, &wire.FlushFlowsRequest{
+				FirewallArn: &t.arn, AvailabilityZone: &op.zone, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
+				ProtectedFlowFilters: s.own.protect, MatchEitherDirection: &s.own.either, StreamExceptionPolicy: s.own.exception,
+			})
+			if err == nil {
+				op.id, op.status = wire.Val(resp.FlowOperationId), wire.Val(resp.FlowOperationStatus)
+			}
+			return onlySluice(err)
+		case op.kind == wire.FlowOperationTypeFlowFlush:
 			resp, err := r.api.StartFlowFlush(ctx, &wire.StartFlowFlushRequest{
 				FirewallArn: &t.arn, AvailabilityZone: &op.zone, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
 			})

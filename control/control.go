@@ -44,6 +44,7 @@ type Options struct {
 	CheckRule policy.CompileCheck
 
 	FlowDeadline time.Duration // for nodes to report on a flow operation or answer an analysis report; 0 means 60 s
+	QueryTimeout time.Duration // for nodes to answer a query of live flows, which takes them milliseconds; 0 means 5 s
 	Limits       Limits
 
 	Clock  func() time.Time // nil: time.Now
@@ -66,11 +67,12 @@ type Limits struct {
 // Control carries out operations. It is safe for concurrent use, and any
 // number of them may work on one store.
 type Control struct {
-	store *store.Store
-	scope resource.Scope
-	o     Options
-	log   *slog.Logger
-	turn  chan struct{} // capacity 1: held by the change that is tried again, see change
+	store  *store.Store
+	scope  resource.Scope
+	o      Options
+	log    *slog.Logger
+	groups groupStates
+	turn   chan struct{} // capacity 1: held by the change that is tried again, see change
 }
 
 // New returns a Control.
@@ -86,6 +88,9 @@ func New(o Options) *Control {
 	}
 	if o.FlowDeadline <= 0 {
 		o.FlowDeadline = time.Minute
+	}
+	if o.QueryTimeout <= 0 {
+		o.QueryTimeout = 5 * time.Second
 	}
 	for _, l := range []struct {
 		limit *int

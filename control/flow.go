@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"errors"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -97,20 +99,30 @@ func (c *Control) startFlow(ctx context.Context, caller wire.Caller, in flowRequ
 }
 
 func checkFlowRequest(in flowRequest) error {
-	switch n := len(in.filters); {
-	case n == 0:
+	if len(in.filters) == 0 {
 		return invalid("FlowFilters cannot be null or empty, context: FlowFilters")
-	case n > resource.MaxFlowFilters:
-		return invalid("%s", quoted("FlowFilters limit exceeded", n, "FlowFilters"))
 	}
-	if _, err := resource.ParseFlowFilters(in.filters); err != nil {
-		return invalid("%s", err)
+	if err := checkFilters("FlowFilters", in.filters); err != nil {
+		return err
 	}
-	if _, err := resource.ParseFlowFilters(in.options.Protect); err != nil {
-		return invalid("Protected%s", err)
+	if err := checkFilters("ProtectedFlowFilters", in.options.Protect); err != nil {
+		return err
 	}
 	if age := wire.Val(in.minimumAge); age < 0 {
 		return invalid("%s", quoted("MinimumFlowAgeInSeconds is not within the bound", age, "MinimumFlowAgeInSeconds"))
+	}
+	return nil
+}
+
+// checkFilters checks the filters in a member of a request.
+func checkFilters(member string, filters []wire.FlowFilter) error {
+	if n := len(filters); n > resource.MaxFlowFilters {
+		return invalid("%s", quoted(member+" limit exceeded", n, member))
+	}
+	_, err := resource.ParseFlowFilters(filters)
+	if e, ok := errors.AsType[*resource.FilterError](err); ok {
+		e.List = member
+		return invalid("%s", e)
 	}
 	return nil
 }
@@ -161,11 +173,12 @@ type flowProgress struct {
 	message  string                // "" unless something failed
 	pickedAt time.Time             // when the first node picked the flows, else when it was asked for
 	reports  []resource.FlowReport // those that count, in order of their nodes
+	rev      int64                 // store revision of all this
 }
 
 // flowState reads the reports on an operation and says where it stands.
 func (c *Control) flowState(ctx context.Context, op *resource.FlowOperation) (flowProgress, error) {
-	records, _, err := list[resource.FlowReport](ctx, c, c.scope.FlowReports(op.ID))
+	records, rev, err := list[resource.FlowReport](ctx, c, c.scope.FlowReports(op.ID))
 	if err != nil {
 		return flowProgress{}, err
 	}
@@ -173,7 +186,9 @@ func (c *Control) flowState(ctx context.Context, op *resource.FlowOperation) (fl
 	for i, r := range records {
 		reports[i] = r.Value
 	}
-	return flowState(op, reports, c.o.Clock()), nil
+	p := flowState(op, reports, c.o.Clock())
+	p.rev = rev
+	return p, nil
 }
 
 // Status messages. AWS: these two are known.
@@ -331,17 +346,49 @@ func zoneID(zone string) string {
 }
 
 // flowOperation reads an operation of a firewall. Expired ones are gone.
-func (c *Control) flowOperation(ctx context.Context, arnText, id *string, scope flowScope) (*resource.FlowOperation, error) {
-	ops, err := c.flowOperationsOf(ctx, arnText, scope)
+func (c *Control) flowOperation(ctx context.Context, arnText, id *string, scope flowScope) (op record[resource.FlowOperation], err error) {
+	f, err := c.firewall(ctx, arnText, nil)
 	if err != nil {
-		return nil, err
+		return op, err
 	}
-	for i := range ops {
-		if ops[i].ID == *id {
-			return &ops[i], nil
+	if err := scope.check(); err != nil {
+		return op, err
+	}
+	op, found, err := c.findFlowOperation(ctx, &f.value, *id)
+	if err != nil {
+		return op, err
+	}
+	if !found || !c.kept(&op.value) || !scope.covers(&op.value) {
+		return op, notFound("flow operation " + *id)
+	}
+	return op, nil
+}
+
+// findFlowOperation looks in the zones of a firewall and then, because it may
+// have left a zone since, through the keys of all its operations.
+func (c *Control) findFlowOperation(ctx context.Context, f *resource.Firewall, id string) (op record[resource.FlowOperation], found bool, err error) {
+	for _, zone := range f.Zones() {
+		op, found, err = read[resource.FlowOperation](ctx, c, c.scope.FlowOperation(f.Name, zone, id))
+		if found || err != nil {
+			return op, found, err
 		}
 	}
-	return nil, notFound("flow operation " + *id)
+	p, err := c.store.Keys(ctx, c.flowOperations(f.Name), "", 0)
+	if err != nil {
+		return op, false, storeError(err)
+	}
+	for _, kv := range p.KVs {
+		if path.Base(kv.Key) == id {
+			return read[resource.FlowOperation](ctx, c, kv.Key)
+		}
+	}
+	return op, false, nil
+}
+
+// kept says whether an operation is still known. Its lease ends at about the
+// same time; this is exact.
+func (c *Control) kept(op *resource.FlowOperation) bool {
+	return op.Started.After(c.o.Clock().Add(-flowHistory))
 }
 
 // flowOperationsOf returns the operations of a firewall, the newest first.
@@ -358,9 +405,8 @@ func (c *Control) flowOperationsOf(ctx context.Context, arnText *string, scope f
 		return nil, err
 	}
 	var ops []resource.FlowOperation
-	oldest := c.o.Clock().Add(-flowHistory)
 	for _, r := range records {
-		if r.Value.Started.After(oldest) && scope.covers(&r.Value) {
+		if c.kept(&r.Value) && scope.covers(&r.Value) {
 			ops = append(ops, r.Value)
 		}
 	}
@@ -370,10 +416,11 @@ func (c *Control) flowOperationsOf(ctx context.Context, arnText *string, scope f
 
 // DescribeFlowOperation returns what was asked for and where it stands.
 func (c *Control) DescribeFlowOperation(ctx context.Context, _ wire.Caller, in *wire.DescribeFlowOperationRequest) (*wire.DescribeFlowOperationResponse, error) {
-	op, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn})
+	r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn})
 	if err != nil {
 		return nil, err
 	}
+	op := &r.value
 	state, err := c.flowState(ctx, op)
 	if err != nil {
 		return nil, err

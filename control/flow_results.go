@@ -50,10 +50,11 @@ func (c *Control) ListFlowOperationResults(ctx context.Context, _ wire.Caller, i
 			return nil, invalid("NextToken is invalid, parameter: [%s], context: NextToken", *in.NextToken)
 		}
 	}
-	op, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn})
+	r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn})
 	if err != nil {
 		return nil, err
 	}
+	op := &r.value
 	state, err := c.flowState(ctx, op)
 	if err != nil {
 		return nil, err

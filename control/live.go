@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -16,9 +18,8 @@ import (
 // of this file come under the target prefix Sluice_20261101.
 
 const (
-	queryTimeout = 5 * time.Second  // nodes answer in milliseconds, or are not there
-	queryLease   = 30 * time.Second // how long a query and its answers stay in the store
-	sampleSize   = 10               // flows that a preview shows
+	queryLease = 30 * time.Second // beyond the timeout of a query: how long it and its answers stay in the store
+	sampleSize = 10               // flows that a preview shows
 )
 
 // everyFlow matches all flows.
@@ -71,34 +72,28 @@ func (c *Control) CancelFlowOperation(ctx context.Context, caller wire.Caller, i
 	scope := flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn}
 	var op *resource.FlowOperation
 	err := c.change(ctx, func(t *store.Txn) error {
-		var err error
-		if op, err = c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, scope); err != nil {
-			return err
-		}
-		if op.Type == resource.FlowFlush {
-			return wire.InvalidOperationException("A flush cannot be cancelled: its flows are cut when it begins")
-		}
-		r, found, err := read[resource.FlowOperation](ctx, c, c.scope.FlowOperation(op.Firewall, op.Zone, op.ID))
+		r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, scope)
 		if err != nil {
 			return err
 		}
-		if !found {
-			return notFound("flow operation " + op.ID)
+		op = &r.value
+		if op.Type == resource.FlowFlush {
+			return wire.InvalidOperationException("A flush cannot be cancelled: its flows are cut when it begins")
 		}
-		state, err := c.flowState(ctx, &r.value)
+		state, err := c.flowState(ctx, op)
 		if err != nil {
 			return err
 		}
 		if state.status != wire.FlowOperationStatusInProgress {
 			return wire.InvalidOperationException("The flow operation has ended already, as %s", state.status)
 		}
-		kv, err := c.store.Get(ctx, r.key)
+		kv, err := c.store.Get(ctx, r.key) // for its lease
 		if err != nil {
 			return storeError(err)
 		}
-		r.value.Cancelled = true
-		op = &r.value
+		op.Cancelled = true
 		t.IfRev(r.key, r.rev)
+		t.IfNoneSince(c.scope.FlowReports(op.ID), state.rev) // what has ended stays as it ended
 		t.Put(r.key, op, kv.Lease)
 		return nil
 	})
@@ -163,17 +158,22 @@ type answers struct {
 	shown        []wire.LiveFlow     // of queryPage
 }
 
+// page returns the first flows, size of them at most.
 func (a *answers) page(size int) []wire.LiveFlow {
-	page := make([]wire.LiveFlow, 0, min(size, len(a.all)))
-	for i := range a.all[:cap(page)] {
-		page = append(page, a.all[i].Flow)
+	page := make([]wire.LiveFlow, min(size, len(a.all)))
+	for i := range page {
+		page[i] = a.all[i].Flow
 	}
 	return page
 }
 
 // queryPage runs a query whose place in the list travels in the page token.
 func (c *Control) queryPage(ctx context.Context, operation string, arn *string, scope flowScope, q resource.FlowQuery, token *string, size *int32) (*answers, *string, error) {
-	p, err := newPager(operation, token, size, wire.Val(arn), scope.given(), wire.Val(scope.zoneName), wire.Val(scope.endpoint), wire.Val(scope.association), q)
+	asked, err := json.Marshal(q)
+	if err != nil {
+		return nil, nil, wire.InternalServerError("%s", err)
+	}
+	p, err := newPager(operation, token, size, wire.Val(arn), wire.Val(scope.zoneName), wire.Val(scope.endpoint), wire.Val(scope.association), asked)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -201,11 +201,11 @@ func (c *Control) queryPage(ctx context.Context, operation string, arn *string, 
 
 // query asks the nodes of a zone and waits for their answers.
 func (c *Control) query(ctx context.Context, arn *string, scope flowScope, q resource.FlowQuery) (*answers, error) {
-	if err := checkFlowRequest(flowRequest{filters: q.Filters, options: q.FlowOptions}); err != nil {
+	if err := checkFlowRequest(flowRequest{filters: q.Filters, minimumAge: count(q.MinimumAge), options: q.FlowOptions}); err != nil {
 		return nil, err
 	}
 	var f record[resource.Firewall]
-	err := c.changeLeased(ctx, queryLease, func(t *store.Txn, grant func() (store.Lease, error)) error {
+	err := c.changeLeased(ctx, c.o.QueryTimeout+queryLease, func(t *store.Txn, grant func() (store.Lease, error)) error {
 		var err error
 		if f, err = c.firewall(ctx, arn, nil); err != nil {
 			return err
@@ -217,13 +217,13 @@ func (c *Control) query(ctx context.Context, arn *string, scope flowScope, q res
 			return err
 		}
 		if len(q.Nodes) == 0 {
-			return wire.InternalServerError("No engine serves Availability Zone %s", q.Zone)
+			return wire.InternalServerError("No engine node serves Availability Zone %s: start one", q.Zone)
 		}
 		lease, err := grant()
 		if err != nil {
 			return err
 		}
-		q.ID, q.Firewall, q.Deadline = c.o.NewID(), f.value.Name, c.o.Clock().Add(queryTimeout)
+		q.ID, q.Firewall, q.Deadline = c.o.NewID(), f.value.Name, c.o.Clock().Add(c.o.QueryTimeout)
 		t.Put(c.scope.FlowQuery(q.ID), &q, lease)
 		return nil
 	})
@@ -253,7 +253,7 @@ func (c *Control) query(ctx context.Context, arn *string, scope flowScope, q res
 
 // answersTo waits until every node has answered.
 func (c *Control) answersTo(ctx context.Context, q *resource.FlowQuery) ([]resource.FlowAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.o.QueryTimeout)
 	defer cancel()
 	answered := map[string]resource.FlowAnswer{}
 	for up := range c.store.Watch(ctx, c.scope.FlowAnswers(q.ID), 0) {
@@ -270,13 +270,13 @@ func (c *Control) answersTo(ctx context.Context, q *resource.FlowQuery) ([]resou
 			}
 			answered[a.Node] = a
 		}
-		if len(answered) >= len(q.Nodes) {
-			all := make([]resource.FlowAnswer, 0, len(answered))
-			for _, node := range q.Nodes {
-				all = append(all, answered[node])
-			}
-			return all, nil
+		if len(answered) == len(q.Nodes) {
+			return slices.Collect(maps.Values(answered)), nil
 		}
 	}
-	return nil, wire.InternalServerError("%d of %d engines did not answer in time: try again", len(q.Nodes)-len(answered), len(q.Nodes))
+	silent := slices.DeleteFunc(slices.Clone(q.Nodes), func(node string) bool {
+		_, ok := answered[node]
+		return ok
+	})
+	return nil, wire.InternalServerError("No answer from node %s within %s: try again", strings.Join(silent, ", "), c.o.QueryTimeout)
 }

@@ -80,12 +80,12 @@ func (c *Control) configuration(ctx context.Context, f *resource.Firewall) (toke
 		return tokens, nil, nil
 	}
 	for _, text := range groupsOf(p.value.Doc) {
-		g, _, err := c.groupByARN(ctx, text)
+		g, err := c.groupState(ctx, text)
 		if err != nil {
 			return nil, nil, err
 		}
-		tokens[text] = g.value.UpdateToken
-		references = append(references, referencesOf(g.value.Doc)...)
+		tokens[text] = g.token
+		references = append(references, g.references...)
 	}
 	return tokens, references, nil
 }

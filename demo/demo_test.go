@@ -155,7 +155,8 @@ func TestGuide(t *testing.T) {
 				}
 			}
 			for line := range strings.Lines(text) {
-				if !c.tty && utf8.RuneCountInString(line) > 81 {
+				// The line with the path is as long as the path is.
+				if !c.tty && utf8.RuneCountInString(line) > 81 && !strings.Contains(line, "export PATH=") {
 					t.Errorf("wider than 80 columns: %s", line)
 				}
 			}

@@ -3,6 +3,8 @@ package demo
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/template"
 	"time"
@@ -50,8 +52,10 @@ func guide(ctx context.Context, env cli.Env, out *printer, o options) (err error
 var tour = template.Must(template.New("tour").Parse(`
 # Sluice demo
 {{.Clients}} clients talk to {{.Servers}} servers through firewall "{{.Firewall}}", all in this process.
-The API is at {{.URL}} and takes any key. In a second terminal:
+The API is at {{.URL}} and takes any key. In a second terminal
+(aws and boto3 are there after "make venv"):
 
+$ export PATH={{.Path}}:$PATH
 $ export AWS_ENDPOINT_URL={{.URL}} AWS_DEFAULT_REGION={{.Region}}
 $ export AWS_ACCESS_KEY_ID={{.Key}} AWS_SECRET_ACCESS_KEY={{.Key}} AWS_PAGER=
 $ NET={{.Blocked}} ZONE={{.Zone}} GROUP={{.Group}}
@@ -78,9 +82,9 @@ $   --type STATEFUL --update-token $TOKEN --rules \
 $   "reject tcp any any -> $NET any (msg:\"off limits\"; sid:2;)"
 
 # 4  Cut them: with its next packet, each connection is reset (see below).
-$ sluice flows flush --dst $NET
+$ sluice flows flush --dst $NET --yes
 
-# 5  The same from Python.
+# 5  The same call from Python; it flushes what has tried to come back.
 $ python3 -c 'import boto3; print(boto3.client("network-firewall")
 $   .start_flow_flush(FirewallArn="'$FW'", AvailabilityZone="'$ZONE'",
 $   FlowFilters=[{"DestinationAddress": {"AddressDefinition": "'$NET'"}}]))'
@@ -88,11 +92,26 @@ $   FlowFilters=[{"DestinationAddress": {"AddressDefinition": "'$NET'"}}]))'
 Ctrl-C ends it. "sluice demo --script" plays and checks all of this by itself.
 `))
 
+// commands is where the tour's commands are: this program, and the Python
+// environment that "make venv" puts beside its folder.
+func commands() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	bin := filepath.Dir(self)
+	return bin + ":" + filepath.Join(filepath.Dir(bin), ".venv", "bin"), nil
+}
+
 func printTour(out *printer, w *world, o options) error {
+	path, err := commands()
+	if err != nil {
+		return err
+	}
 	var text strings.Builder
-	err := tour.Execute(&text, map[string]any{
+	err = tour.Execute(&text, map[string]any{
 		"Clients": o.connections, "Servers": len(hosts.Servers()), "Firewall": firewallName, "URL": w.box.URL(),
-		"Region": region, "Zone": zone, "Key": accessKey, "ARN": w.firewallARN, "Blocked": blocked, "Group": groupName,
+		"Region": region, "Zone": zone, "Key": accessKey, "ARN": w.firewallARN, "Blocked": blocked, "Group": groupName, "Path": path,
 	})
 	if err != nil {
 		return fmt.Errorf("write the tour: %w", err)

@@ -220,7 +220,11 @@ func (n *Node) reconcile(ctx context.Context) {
 			n.opt.Logger.Error("a log destination cannot be opened; its records are not written", slog.String("firewall", name), slog.Any("error", err))
 		}
 		n.rememberDomains(ctx, fw, f.Analysis)
-		if n.update(ctx, fw, f.PolicyARN) {
+		changed := n.update(ctx, fw, f.PolicyARN)
+		switch {
+		case !rematches(f.Rematch):
+			fw.rematch.Store(-1)
+		case changed:
 			n.rematch(ctx, fw, f.Rematch)
 		}
 	}
@@ -240,6 +244,7 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 	existed := fw.exists
 	fw.exists, fw.tokens, fw.tried, fw.failure = false, nil, nil, ""
 	fw.mu.Unlock()
+	fw.rematch.Store(-1)
 	if !existed {
 		return
 	}
@@ -285,7 +290,9 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool 
 		fail(err)
 		return false
 	}
-	if err := fw.engine.SetProgram(ctx, program); err != nil {
+	setting, cancel := context.WithTimeout(ctx, rematchTimeout)
+	defer cancel()
+	if err := fw.engine.SetProgram(setting, program); err != nil {
 		if ctx.Err() == nil {
 			fail(err)
 		}
@@ -301,13 +308,15 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool 
 // rematchTimeout bounds what a change of rules waits for its old flows.
 const rematchTimeout = 10 * time.Second
 
+// rematches says whether a firewall with this setting looks for old flows at all.
+func rematches(mode string) bool {
+	return mode == wire.RematchModeReport || mode == wire.RematchModeEnforce
+}
+
 // rematch looks for flows of older programs that the newest would not admit any
 // more, as the firewall's setting says: it counts them, or flushes them.
 func (n *Node) rematch(ctx context.Context, fw *firewall, mode string) {
-	fw.rematch.Store(-1)
-	if mode != wire.RematchModeReport && mode != wire.RematchModeEnforce {
-		return
-	}
+	fw.rematch.Store(-1) // unless this goes well
 	ctx, cancel := context.WithTimeout(ctx, rematchTimeout)
 	defer cancel()
 	res, err := fw.engine.Run(ctx, engine.Operation{

@@ -53,6 +53,7 @@ type Options struct {
 
 	FlowLimit   int      // per worker; 0 is the engine's default
 	ResultLimit int      // flows kept of one operation; 0 is 1,000,000
+	StoredFlows int      // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
 	HomeNet     []string // HOME_NET where no policy sets it; empty is the private ranges
 	Logger      *slog.Logger
 }
@@ -81,6 +82,9 @@ type Node struct {
 	ops   map[string]context.CancelFunc // guarded by opsMu: operations taken up
 	opsWG sync.WaitGroup
 
+	results []result // guarded by opsMu: in the store, oldest first
+	stored  int      // guarded by opsMu: flows in results
+
 	dirty chan struct{} // holds a token: reports must be written
 }
 
@@ -89,6 +93,9 @@ type Node struct {
 func New(opt Options) (*Node, error) {
 	if opt.ResultLimit <= 0 {
 		opt.ResultLimit = 1_000_000
+	}
+	if opt.StoredFlows <= 0 {
+		opt.StoredFlows = 20_000_000
 	}
 	if len(opt.HomeNet) == 0 {
 		opt.HomeNet = DefaultHomeNet

@@ -52,7 +52,12 @@ func (n *Node) watchOperations(ctx context.Context) {
 func (n *Node) begin(ctx context.Context, op resource.FlowOperation) (context.Context, bool) {
 	n.opsMu.Lock()
 	defer n.opsMu.Unlock()
-	if n.ops[op.ID] != nil || op.Started.Before(n.started) || time.Now().After(op.Deadline) {
+	if n.ops[op.ID] != nil {
+		return nil, false
+	}
+	if now := time.Now(); op.Started.Before(n.started) || now.After(op.Deadline) {
+		n.opt.Logger.Warn("a flow operation is too old to be taken up; if it is not, the clocks of this machine and the API's differ",
+			slog.String("operation", op.ID), slog.Time("asked", op.Started), slog.Time("deadline", op.Deadline), slog.Time("now", now))
 		return nil, false
 	}
 	ctx, n.ops[op.ID] = context.WithCancel(ctx)
@@ -82,6 +87,10 @@ func (n *Node) runOperation(ctx context.Context, op resource.FlowOperation, leas
 	log := n.opt.Logger.With(slog.String("operation", op.ID), slog.String("type", op.Type), slog.String("firewall", op.Firewall))
 	report := resource.FlowReport{Node: n.opt.ID, TakenUp: time.Now()}
 	res, err := n.carryOut(ctx, op)
+	if err != nil && ctx.Err() != nil {
+		log.Info("flow operation stopped: it is cancelled, or the node ends")
+		return
+	}
 	if err != nil {
 		report.Error = err.Error()
 		log.Error("flow operation failed", slog.Any("error", err))
@@ -96,9 +105,13 @@ func (n *Node) runOperation(ctx context.Context, op resource.FlowOperation, leas
 		}
 		if err == nil || res == nil {
 			report.Done = time.Now()
-			_, err = n.opt.Store.Put(ctx, n.opt.Scope.FlowReport(op.ID, n.opt.ID), report, lease)
+			err = n.putReport(ctx, op, report, lease)
 		}
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			n.keep(ctx, result{op.ID, report, lease})
+			return
+		}
+		if ctx.Err() != nil {
 			return
 		}
 		if time.Now().After(op.Deadline) {
@@ -113,6 +126,48 @@ func (n *Node) runOperation(ctx context.Context, op resource.FlowOperation, leas
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// result is what this node has in the store of one operation.
+type result struct {
+	id     string
+	report resource.FlowReport
+	lease  store.Lease
+}
+
+// keep remembers a result, and when those of 12 hours are more than the store
+// should hold gives up the flows of the oldest. Its report then says that flows are
+// missing, so that the operation does, too.
+func (n *Node) keep(ctx context.Context, r result) {
+	n.opsMu.Lock()
+	defer n.opsMu.Unlock()
+	n.results = append(n.results, r)
+	n.stored += r.report.Stored
+	for n.stored > n.opt.StoredFlows && len(n.results) > 1 {
+		old := n.results[0]
+		n.results = n.results[1:]
+		n.stored -= old.report.Stored
+		if old.report.Stored == 0 {
+			continue
+		}
+		old.report.Stored, old.report.Chunks = 0, 0
+		var t store.Txn
+		t.Put(n.opt.Scope.FlowReport(old.id, n.opt.ID), old.report, old.lease)
+		t.DeleteBelow(n.opt.Scope.FlowResults(old.id, n.opt.ID))
+		if _, err := n.opt.Store.Commit(ctx, &t); err != nil {
+			// Its lease ends it in time, or has.
+			n.opt.Logger.Warn("an old result was not removed", slog.String("operation", old.id), slog.Any("error", err))
+		}
+	}
+}
+
+// putReport writes a report, or fails: not after the deadline, when its operation
+// counts as ended without it.
+func (n *Node) putReport(ctx context.Context, op resource.FlowOperation, report resource.FlowReport, lease store.Lease) error {
+	ctx, cancel := context.WithDeadline(ctx, op.Deadline)
+	defer cancel()
+	_, err := n.opt.Store.Put(ctx, n.opt.Scope.FlowReport(op.ID, n.opt.ID), report, lease)
+	return err
 }
 
 func (n *Node) carryOut(ctx context.Context, op resource.FlowOperation) (*engine.OperationResult, error) {
@@ -190,13 +245,12 @@ func (n *Node) storeResults(ctx context.Context, id string, res *engine.Operatio
 		batch = batch[:0]
 		return nil
 	}
-	taken := res.TakenUp.UnixNano()
 	for _, c := range res.Chunks {
 		for i := range c {
 			f := &c[i]
 			r := resource.FlowRecord{
 				Src: f.Key.Src, Dst: f.Key.Dst, Proto: f.Key.Proto,
-				Age:     uint32(max(0, taken-f.First) / int64(time.Second)),
+				Age:     uint32(max(0, res.Clock-f.First) / int64(time.Second)),
 				Packets: f.Packets[0] + f.Packets[1], Bytes: f.Bytes[0] + f.Bytes[1],
 			}
 			if flow.HasPorts(f.Key.Proto) {

@@ -233,3 +233,29 @@ func TestResultLimit(t *testing.T) {
 		}
 	}
 }
+
+// Results have a bound together: the oldest give up their flows, and say so.
+func TestStoredFlows(t *testing.T) {
+	r := start(t, func(o *Options) { o.StoredFlows = 5 })
+	r.putAll(passAll)
+	for range 2 {
+		r.connect(echo)
+	}
+	var ids []string
+	for range 3 { // 6 flows in all
+		id := r.startOperation(resource.FlowCapture, wire.FlowFilter{})
+		if report := r.awaitReport(id); report.Stored != 2 {
+			t.Fatalf("the report is %+v", report)
+		}
+		ids = append(ids, id)
+	}
+	report := await(r, scope.FlowReport(ids[0], nodeID), func(f resource.FlowReport) bool { return f.Stored == 0 })
+	if report.Flows != 2 || len(r.results(ids[0])) != 0 {
+		t.Errorf("the oldest: %+v, %d results", report, len(r.results(ids[0])))
+	}
+	for _, id := range ids[1:] {
+		if n := len(r.results(id)); n != 2 {
+			t.Errorf("a newer one has %d results", n)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/engine/stream"
@@ -89,17 +91,17 @@ func (n *Node) ask(ctx context.Context, q resource.FlowQuery) (a resource.FlowAn
 		return a, err
 	}
 	a.Flows, a.Bytes = res.Flows, res.Bytes
-	now := time.Now().UnixNano()
+	now := res.Clock
 	page := engine.MergePages(op.Page, res.Chunks)
 	for i := range page {
 		place := page[i].Place(op.Page.By)
-		a.Page = append(a.Page, resource.LiveFlow{Place: resource.FlowPlace{Value: place.Value, ID: place.ID}, Flow: liveFlow(&page[i], now)})
+		a.Page = append(a.Page, resource.LiveFlow{Place: resource.FlowPlace{Value: place.Value, ID: place.ID}, Flow: liveFlow(&page[i], now, q.Stale)})
 	}
 	return a, nil
 }
 
 // liveFlow writes a flow as the API shows it.
-func liveFlow(f *engine.FlowRecord, now int64) wire.LiveFlow {
+func liveFlow(f *engine.FlowRecord, now int64, stale bool) wire.LiveFlow {
 	address := func(a packet.Addr) *wire.Address { return &wire.Address{AddressDefinition: wire.Ptr(a.String())} }
 	seconds := func(since int64) *int32 { return wire.Ptr(int32(max(0, now-since) / int64(time.Second))) }
 	count := func(n uint64) *int64 { return wire.Ptr(int64(n)) }
@@ -120,7 +122,7 @@ func liveFlow(f *engine.FlowRecord, now int64) wire.LiveFlow {
 	if f.TCPState != stream.StateNone {
 		out.TcpState = wire.Ptr(f.TCPState.String())
 	}
-	if f.App != applayer.Unknown {
+	if f.App != applayer.Unknown && f.App != applayer.Failed {
 		out.ApplicationProtocol = wire.Ptr(f.App.String())
 	}
 	if f.Name != "" {
@@ -129,7 +131,23 @@ func liveFlow(f *engine.FlowRecord, now int64) wire.LiveFlow {
 	if f.Midstream {
 		out.Midstream = wire.Ptr(true)
 	}
+	switch {
+	case f.Rule == nil:
+	case stale:
+		out.StaleReason = wire.Ptr(ruleName(&f.Rule.Meta))
+	default:
+		out.DecidedBy = wire.Ptr(ruleName(&f.Rule.Meta))
+	}
 	return out
+}
+
+// ruleName names a rule or default action for a person.
+func ruleName(m *detect.Meta) string {
+	name := fmt.Sprintf("sid %d of %s", m.SID, m.ResourceARN)
+	if m.Msg != "" {
+		name += ": " + m.Msg
+	}
+	return name
 }
 
 var liveStates = map[engine.FlowState]string{

@@ -72,10 +72,9 @@ func (o *Options) setDefaults() {
 
 // Box is a running product. All methods may be called from any goroutine.
 type Box struct {
-	store  *store.Store
-	node   *node.Node
-	url    string
-	logDir string
+	store *store.Store
+	node  *node.Node
+	url   string
 
 	stops     []func() error // in the order that they were started in
 	closeOnce sync.Once
@@ -110,7 +109,6 @@ func (b *Box) start(ctx context.Context, o Options) error {
 		b.onClose(func() error { return os.RemoveAll(temp) })
 		dir = temp
 	}
-	b.logDir = filepath.Join(dir, "logs")
 
 	var err error
 	if b.store, err = store.Open(ctx, store.Options{Dir: filepath.Join(dir, "store"), Logger: o.Logger}); err != nil {
@@ -119,7 +117,7 @@ func (b *Box) start(ctx context.Context, o Options) error {
 	b.onClose(b.store.Close)
 
 	b.node, err = node.New(node.Options{
-		ID: nodeID, Zone: o.Zone, Version: o.Version, Store: b.store, Scope: scope, Attach: o.Attach, LogDir: b.logDir,
+		ID: nodeID, Zone: o.Zone, Version: o.Version, Store: b.store, Scope: scope, Attach: o.Attach, LogDir: filepath.Join(dir, "logs"),
 		FlowLimit: o.FlowLimit, HomeNet: o.HomeNet, ResultLimit: o.ResultLimit, Logger: o.Logger,
 	})
 	if err != nil {
@@ -248,9 +246,6 @@ func (b *Box) Store() *store.Store { return b.store }
 
 // Node is the engine node.
 func (b *Box) Node() *node.Node { return b.node }
-
-// LogDir is where the log groups of firewalls become directories.
-func (b *Box) LogDir() string { return b.logDir }
 
 // Close stops the API, then the node with its drivers, then the store: each
 // part still has what it needs to end in order. No goroutine is left.

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -29,6 +30,7 @@ type FlowFilter struct {
 
 // FilterError says which member of which filter is wrong.
 type FilterError struct {
+	List    string // member of the request that has the filters; "" is FlowFilters
 	Index   int    // of the filter
 	Member  string // "SourcePort", ...
 	Problem string // "has invalid format" or "is not within the bound"
@@ -37,7 +39,7 @@ type FilterError struct {
 
 // Error writes the mistake in the grammar of AWS's texts.
 func (e *FilterError) Error() string {
-	return fmt.Sprintf("%s %s, parameter: [%s], context: FlowFilters[%d].%s", e.Member, e.Problem, e.Value, e.Index, e.Member)
+	return fmt.Sprintf("%s %s, parameter: [%s], context: %s[%d].%s", e.Member, e.Problem, e.Value, cmp.Or(e.List, "FlowFilters"), e.Index, e.Member)
 }
 
 // ParseFlowFilters parses the filters of an operation. Its error is a

@@ -5,6 +5,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -148,8 +149,11 @@ func (c *Client) Endpoint() string { return c.endpoint }
 // Call runs one operation, and again while it fails in passing: throttling, a
 // server's fault, a broken connection. As with the AWS SDKs, an operation whose
 // answer was lost may so run twice. Refusals of the server are *wire.Error.
+//
+// The operation is given by name, or by its target where AWS and Sluice have
+// one of the same name: "Sluice_20261101.StartFlowFlush".
 func Call[In, Out any](ctx context.Context, c *Client, operation string, in *In) (*Out, error) {
-	op := wire.Named(operation)
+	op := cmp.Or(wire.Named(operation), wire.Lookup(operation))
 	if op == nil {
 		return nil, fmt.Errorf("%s: no such operation", operation)
 	}

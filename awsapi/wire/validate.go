@@ -38,7 +38,8 @@ const (
 // and lists the first ones, in AWS's words.
 func (o *Operation) Validate(in any) error {
 	var v violations
-	v.structure(reflect.ValueOf(in).Elem(), shapes[o.Name+"Request"])
+	request := reflect.ValueOf(in).Elem()
+	v.structure(request, shapes[request.Type().Name()]) // not o.Name, which two prefixes may share
 	switch {
 	case v.count == 0:
 		return nil

@@ -293,3 +293,18 @@ func FuzzTime(f *testing.F) {
 		}
 	})
 }
+
+// Two prefixes have a StartFlowFlush; each is checked by its own members.
+func TestOperationsThatShareTheirName(t *testing.T) {
+	const body = `{"ExceptProtected":false,"FirewallArn":"arn:aws:f","FlowFilters":[],"MinimumFlowAgeInSeconds":1,"VpcEndpointId":"vpce-0"}`
+	for _, target := range []string{"NetworkFirewall_20201112.StartFlowFlush", "Sluice_20261101.StartFlowFlush"} {
+		op := Lookup(target)
+		if _, err := op.DecodeRequest([]byte(body)); err != nil {
+			t.Errorf("%s: %v", target, err)
+		}
+		_, err := op.DecodeRequest([]byte(`{"FirewallArn":"x"}`))
+		if err == nil || !strings.Contains(err.Error(), "Value 'x' at 'firewallArn' failed") || !strings.Contains(err.Error(), "Value null at 'flowFilters' failed") {
+			t.Errorf("%s with a wrong ARN and no filters: %v", target, err)
+		}
+	}
+}

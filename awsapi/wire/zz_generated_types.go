@@ -1284,6 +1284,7 @@ type LiveFlow struct {
 	ByteCount           *int64   `json:",omitzero"` // ByteCount
 	BytesToClient       *int64   `json:",omitzero"` // FlowCount
 	BytesToServer       *int64   `json:",omitzero"` // FlowCount
+	DecidedBy           *string  `json:",omitzero"` // FlowText
 	DestinationAddress  *Address `json:",omitzero"` // Address
 	DestinationPort     *string  `json:",omitzero"` // Port
 	Generation          *int64   `json:",omitzero"` // FlowCount

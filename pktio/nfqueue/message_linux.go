@@ -9,7 +9,7 @@ import (
 
 // Numbers of linux/netfilter/nfnetlink_queue.h that x/sys/unix does not have.
 const (
-	msgPacket       = unix.NFNL_SUBSYS_QUEUE<<8 | 0
+	msgPacket       = unix.NFNL_SUBSYS_QUEUE << 8
 	msgVerdict      = unix.NFNL_SUBSYS_QUEUE<<8 | 1
 	msgConfig       = unix.NFNL_SUBSYS_QUEUE<<8 | 2
 	msgVerdictBatch = unix.NFNL_SUBSYS_QUEUE<<8 | 3

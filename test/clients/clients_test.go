@@ -93,6 +93,21 @@ func TestBoto3Flows(t *testing.T) {
 	six.Say("still there")
 }
 
+// TestExtensions calls Sluice's own operations as the document shows; the
+// download ends by the exception policy of its flush, and UDP goes on.
+func TestExtensions(t *testing.T) {
+	client(t, "python")
+	r := rig.Start(t, rig.Setup{})
+	d, e := r.Download("10.0.0.1:40000", "192.0.2.10:80"), r.Echo("10.0.0.1:40000", "192.0.2.53:53")
+	e.Say("hello")
+	python(t, r, "extensions_test.py")
+	d.Send()
+	if err := d.Receive(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the flushed download ended by %v, want ECONNRESET", err)
+	}
+	e.Say("still there")
+}
+
 // cli is the AWS command line.
 type cli struct {
 	*testing.T

@@ -29,6 +29,7 @@ var layout = []struct{ pkg, imports string }{
 	// Packets, left to right.
 	{"engine/packet", ""},
 	{"engine/flow", "engine/packet"},
+	{"engine/defrag", "engine/packet"},
 	{"engine/stream", "engine/packet"},
 	{"engine/applayer/dns", ""},
 	{"engine/applayer/http", ""},
@@ -36,14 +37,15 @@ var layout = []struct{ pkg, imports string }{
 	{"engine/applayer", "engine/packet engine/stream engine/applayer/..."},
 	{"rule", ""},
 	{"engine/stateless", "engine/packet"},
-	{"engine/detect", "engine/packet engine/flow engine/stream engine/applayer engine/stateless rule"},
+	{"engine/pcre", ""},
+	{"engine/detect", "engine/packet engine/flow engine/stream engine/applayer engine/stateless engine/pcre rule"},
 	{"eve", "engine/packet engine/flow engine/applayer engine/detect"},
 	{"metrics", "github.com/prometheus/"},
 	{"pktio", "engine/packet"},
 	{"pktio/pcap", "pktio engine/packet"},
 	{"pktio/nfqueue", "pktio engine/packet golang.org/x/sys/"},
 	{"pktio/netstack", "pktio engine/packet gvisor.dev/gvisor/"},
-	{"engine", "engine/packet engine/flow engine/stream engine/applayer engine/stateless engine/detect pktio eve metrics"},
+	{"engine", "engine/packet engine/defrag engine/flow engine/stream engine/applayer engine/stateless engine/detect pktio eve metrics"},
 
 	{"delivery", "eve github.com/aws/"},
 

@@ -7,6 +7,10 @@
 // them), and a payload whose only content is negated and has a place (the place
 // is ignored).
 //
+// Not made either is what depends on how an engine cuts a stream: places of byte_test,
+// byte_jump, isdataat and anchored patterns that count from its start, and how often a stream's
+// rule matches, which threshold and xbits count. They are compared on packets.
+//
 // Known to differ, and why the agreement is not 100%: where it only looks on,
 // Suricata inspects a stream in chunks that do not overlap, so a rule with several
 // contents may miss what lies in two of them, and a negated content does not see

@@ -51,14 +51,20 @@ func contentOptions(r *rand.Rand, from []string, lower bool) string {
 
 // payloadOptions writes options other than content that look into a buffer.
 // first says whether there is no content before them that they could count from.
-func payloadOptions(r *rand.Rand, first bool) string {
+// In streams only patterns that stand anywhere are made: what other options count
+// from depends on where an engine cuts.
+func payloadOptions(r *rand.Rand, first, stream bool) string {
 	relative := func(name string) string {
 		if first || r.IntN(2) == 0 {
 			return ""
 		}
 		return name
 	}
-	switch r.IntN(9) {
+	kind := r.IntN(9)
+	if stream {
+		kind = 9
+	}
+	switch kind {
 	case 0:
 		return fmt.Sprintf("isdataat:%s%d%s; ", pick(r, []string{"", "!"}), r.IntN(30), relative(",relative"))
 	case 1:
@@ -77,7 +83,7 @@ func payloadOptions(r *rand.Rand, first bool) string {
 			1+r.IntN(5), relative(",relative"), pick(r, []string{"<", ">"}), r.IntN(4))
 	}
 	word := pick(r, words)
-	pattern := pick(r, []string{word, "[a-d]+" + word[1:], "(?:" + word + "|zz)", word[:1] + ".{1,9}?a", `\x` + fmt.Sprintf("%02x", word[0]), "(a+)b", `\b` + word, "a(?=b)", "(?<!a)a", `[^\x00]\d`, `\w{3,}\W`, "(.)\\1", "^" + word, word + "$"})
+	pattern := pick(r, []string{word, "[a-d]+" + word[1:], "(?:" + word + "|zz)", word[:1] + ".{1,9}?a", `\x` + fmt.Sprintf("%02x", word[0]), "(a+)b", `\b` + word, "a(?=b)", "(?<!a)a", `[^\x00]\d`, `\w{3,}\W`, "(.)\\1", "^" + word, word + "$"}[:14-2*btoi(stream)])
 	flags := pick(r, []string{"", "i", "s", "m", "is"})
 	if !first && r.IntN(3) == 0 {
 		flags += "R"
@@ -87,6 +93,13 @@ func payloadOptions(r *rand.Rand, first bool) string {
 		negated = "!"
 	}
 	return fmt.Sprintf(`pcre:%s"/%s/%s"; `, negated, pattern, flags)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // headerOption writes an option on a packet's headers or on its flow.
@@ -112,8 +125,12 @@ func headerOption(r *rand.Rand, proto string) string {
 	return pick(r, options) + "; "
 }
 
-// stateOption writes an option that remembers, or asks for what others do.
-func stateOption(r *rand.Rand) string {
+// stateOption writes an option that remembers, or asks for what others do. How often
+// a stream's rule matches depends on how an engine cuts it, so those do not count.
+func stateOption(r *rand.Rand, proto string) string {
+	if proto != "udp" && proto != "icmp" && proto != "tcp-pkt" {
+		return "flowbits:" + pick(r, []string{"set,", "isset,", "isnotset,"}) + pick(r, []string{"a", "b", "c"}) + "; "
+	}
 	bit := func() string { return pick(r, []string{"a", "b", "c"}) }
 	switch r.IntN(8) {
 	case 0, 1:
@@ -127,7 +144,7 @@ func stateOption(r *rand.Rand) string {
 	case 5:
 		return fmt.Sprintf("detection_filter:track %s,count %d,seconds %d; ", pick(r, []string{"by_src", "by_dst"}), 1+r.IntN(3), 1+r.IntN(60))
 	case 6:
-		return "flowint:n," + pick(r, []string{"=,1", "+,1", "notset", "isset", ">,1", "==,2"}) + "; "
+		return "flowint:num," + pick(r, []string{"=,1", "+,1", "notset", "isset", ">,1", "==,2"}) + "; "
 	}
 	return fmt.Sprintf("hostbits:%s,%s,%s; ", pick(r, []string{"set", "isset", "isnotset"}), bit(), pick(r, []string{"src", "dst"}))
 }
@@ -165,13 +182,14 @@ func randomRule(r *rand.Rand, action string, sid int) string {
 	if proto != "ip" && proto != "icmp" && r.IntN(2) == 0 {
 		fmt.Fprintf(&opts, "flow:%s; ", pick(r, []string{"established", "to_server", "to_client", "established,to_server", "established,to_client", "not_established", "stateless"}))
 	}
+	stream := proto == "tcp" || proto == "tcp-stream"
 	switch proto {
 	case "tcp", "tcp-pkt":
 		switch r.IntN(8) {
 		case 5:
-			opts.WriteString(payloadOptions(r, true))
+			opts.WriteString(payloadOptions(r, true, stream))
 		case 6:
-			opts.WriteString(contentOptions(r, words, false) + payloadOptions(r, false))
+			opts.WriteString(contentOptions(r, words, false) + payloadOptions(r, false, stream))
 		case 7:
 			opts.WriteString(headerOption(r, proto))
 		case 0:
@@ -184,11 +202,11 @@ func randomRule(r *rand.Rand, action string, sid int) string {
 		case proto != "tcp-stream" && r.IntN(3) == 0:
 			opts.WriteString(headerOption(r, proto))
 		case r.IntN(3) == 0:
-			opts.WriteString(payloadOptions(r, true))
+			opts.WriteString(payloadOptions(r, true, stream))
 		default:
 			opts.WriteString(contentOptions(r, words, false))
 			if r.IntN(2) == 0 {
-				opts.WriteString(payloadOptions(r, false))
+				opts.WriteString(payloadOptions(r, false, stream))
 			}
 		}
 	case "ip":
@@ -200,7 +218,7 @@ func randomRule(r *rand.Rand, action string, sid int) string {
 		case 4:
 			opts.WriteString("http.user_agent; " + transformed(r, []string{"alpha/1.0", "Bravo/1.0", "xyz/1.0"}))
 		case 5:
-			opts.WriteString("http.uri; " + contentOptions(r, words, false) + payloadOptions(r, false))
+			opts.WriteString("http.uri; " + contentOptions(r, words, false) + payloadOptions(r, false, stream))
 		case 6:
 			opts.WriteString(contentOptions(r, words, false))
 			opts.WriteString("http_uri; ")
@@ -223,7 +241,7 @@ func randomRule(r *rand.Rand, action string, sid int) string {
 		}
 	}
 	if r.IntN(8) == 0 {
-		opts.WriteString(stateOption(r))
+		opts.WriteString(stateOption(r, proto))
 	}
 	return fmt.Sprintf(`%s %s %s any %s %s %s (msg:"r%d"; %ssid:%d;)`, action, proto, addr("10.0.0."), arrow, addr("192.0.2."), port, sid, opts.String(), sid)
 }
