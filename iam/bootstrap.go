@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluicefw/sluice/store"
 )
@@ -14,9 +15,16 @@ import (
 // AdminName is the name of the user that Bootstrap makes.
 const AdminName = "admin"
 
+// bootstrapped is the record that Bootstrap leaves.
+type bootstrapped struct {
+	Account string    `json:"account"`
+	User    string    `json:"user"`
+	At      time.Time `json:"at"`
+}
+
 // Bootstrap makes the user AdminName in the account, who may do everything and
-// has the given access keys (id to secret), if the directory has no user at all.
-// It reports whether it did.
+// has the given access keys (id to secret), if the directory has no user and
+// never had one from here. It reports whether it did.
 func (d *Directory) Bootstrap(ctx context.Context, account string, keys map[string]string) (bool, error) {
 	if err := checkAccount(account); err != nil {
 		return false, err
@@ -28,6 +36,7 @@ func (d *Directory) Bootstrap(ctx context.Context, account string, keys map[stri
 	if err != nil {
 		return false, fmt.Errorf("iam: look for users: %w", err)
 	}
+	// Users, access keys, or the record that it was done.
 	if slices.ContainsFunc(page.KVs, func(kv store.KV) bool { return kv.Key != checkKey }) {
 		return false, nil
 	}
@@ -36,6 +45,7 @@ func (d *Directory) Bootstrap(ctx context.Context, account string, keys map[stri
 	var t store.Txn
 	t.IfNoneSince(rootPrefix, page.Rev)
 	t.Put(userKey(account, u.Name), &u, 0)
+	t.Put(bootstrapKey, &bootstrapped{Account: account, User: u.Name, At: u.Created}, 0)
 	for _, id := range slices.Sorted(maps.Keys(keys)) {
 		if !accessKeyFormat.MatchString(id) || keys[id] == "" || strings.HasPrefix(id, "ASIA") {
 			return false, fmt.Errorf("iam: the access key %q cannot be taken over: its id must be 4 to 128 letters, digits and _, not begin with ASIA, and it must have a secret", clip(id))

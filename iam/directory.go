@@ -18,6 +18,10 @@ import (
 const (
 	rootPrefix = "/sluice/iam/v1/"
 	checkKey   = rootPrefix + "key-check"
+
+	// bootstrapKey says that Bootstrap has been done. It stays when all users
+	// are gone, so that a key that was revoked does not come back.
+	bootstrapKey = rootPrefix + "bootstrap"
 )
 
 func usersPrefix(account string) string   { return rootPrefix + account + "/users/" }
@@ -165,12 +169,18 @@ func (d *Directory) CreateUser(ctx context.Context, account, name string) (User,
 	return u, nil
 }
 
-// DeleteUser removes a user with all access keys. Sessions of the user end.
+// DeleteUser removes a user with all access keys. Sessions of the user end. The
+// account's last administrator stays: nobody could let others in through the API.
 func (d *Directory) DeleteUser(ctx context.Context, account, name string) error {
 	return d.change(ctx, "delete user "+name, func(t *store.Txn) error {
-		_, rev, err := d.user(ctx, account, name)
+		u, rev, err := d.user(ctx, account, name)
 		if err != nil {
 			return err
+		}
+		if u.administrator() {
+			if err := d.keepAdministrator(ctx, t, account, name); err != nil {
+				return err
+			}
 		}
 		keys, err := d.keysOf(ctx, t, account, name)
 		if err != nil {
@@ -183,6 +193,23 @@ func (d *Directory) DeleteUser(ctx context.Context, account, name string) error 
 		t.Delete(userKey(account, name))
 		return nil
 	})
+}
+
+// keepAdministrator has t compare that an administrator other than the user of
+// the given name stays as it is. It fails if there is none.
+func (d *Directory) keepAdministrator(ctx context.Context, t *store.Txn, account, name string) error {
+	users, _, err := store.List[User](ctx, d.store, usersPrefix(account))
+	if err != nil {
+		return fmt.Errorf("iam: list users: %w", err)
+	}
+	for _, u := range users {
+		if u.Value.Name != name && u.Value.administrator() {
+			t.IfRev(userKey(account, u.Value.Name), u.Rev)
+			return nil
+		}
+	}
+	return fmt.Errorf("iam: user %s is the last of account %s with the policy %s: make another first with \"sluice keys users create USER --admin\"",
+		name, account, AdministratorName)
 }
 
 // SetPolicy attaches a policy to a user, or replaces the one of that name. An

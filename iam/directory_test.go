@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -355,6 +356,67 @@ func TestBootstrap(t *testing.T) {
 	c, ok := f.watch().Key("AKIDEXAMPLE")
 	if !ok || c.Secret != "secret" || c.User != "admin" || Evaluate(c.Policies, &Request{Action: "network-firewall:ListFirewalls", Resource: "*"}) != Allow {
 		t.Errorf("%+v, %v", c, ok)
+	}
+}
+
+// TestBootstrapHappensOnce: the first key does not come back with the last user's end.
+func TestBootstrapHappensOnce(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	first := map[string]string{"AKIDEXAMPLE": "secret"}
+	if ok, err := f.Bootstrap(ctx, account, first); !ok || err != nil {
+		t.Fatalf("%v, %v", ok, err)
+	}
+	if err := f.DeletePolicy(ctx, account, AdminName, AdministratorName); err != nil { // else the last administrator stays
+		t.Fatal(err)
+	}
+	if err := f.DeleteUser(ctx, account, AdminName); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	for _, d := range []*Directory{f.Directory, f.open()} {
+		if ok, err := d.Bootstrap(ctx, account, first); ok || err != nil {
+			t.Errorf("with no user left: %v, %v", ok, err)
+		}
+	}
+	v, err := f.Watch(ctx, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := v.Key("AKIDEXAMPLE"); ok || log.Len() > 0 {
+		t.Errorf("the deleted user's key is accepted: %v; log: %s", ok, &log)
+	}
+}
+
+func TestLastAdministrator(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	const other = "444455556666"
+	admin := func(account, name string) {
+		t.Helper()
+		must(f.CreateUser(ctx, account, name))(t)
+		if err := f.SetPolicy(ctx, account, name, AdministratorName, []byte(Administrator)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admin(account, "anna")
+	admin(other, "anna")
+	must(f.CreateUser(ctx, account, "bert"))(t)
+	wantErr(t, f.DeleteUser(ctx, account, "anna"), nil, `user anna is the last of account 111122223333 with the policy AdministratorAccess: make another first with "sluice keys users create USER --admin"`)
+	if err := f.DeleteUser(ctx, account, "bert"); err != nil {
+		t.Error(err)
+	}
+
+	// Two administrators deleted at once: one stays.
+	admin(account, "carl")
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i, name := range []string{"anna", "carl"} {
+		wg.Go(func() { errs[i] = f.DeleteUser(ctx, account, name) })
+	}
+	wg.Wait()
+	if users := must(f.Users(ctx, account))(t); len(users) != 1 || (errs[0] == nil) == (errs[1] == nil) {
+		t.Errorf("users %+v after %v", users, errs)
 	}
 }
 

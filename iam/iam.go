@@ -38,6 +38,9 @@ type User struct {
 // ARN is arn:aws:iam::<account>:user/<name>.
 func (u *User) ARN() string { return userARN(u.Account, u.Name) }
 
+// administrator reports whether the user has the policy that allows everything.
+func (u *User) administrator() bool { return u.Policies[AdministratorName] == Administrator }
+
 func userARN(account, name string) string { return "arn:aws:iam::" + account + ":user/" + name }
 
 // RootARN is the ARN of an account as a whole: of callers that are no user.

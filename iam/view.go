@@ -101,7 +101,7 @@ func (v *View) apply(u store.Update) {
 // change takes one record. One that cannot be read counts as missing: whoever it
 // is about can do nothing. mu is held.
 func (v *View) change(e store.Event) {
-	if e.Key == checkKey {
+	if e.Key == checkKey || e.Key == bootstrapKey {
 		return
 	}
 	parts := strings.Split(strings.TrimPrefix(e.Key, rootPrefix), "/")
