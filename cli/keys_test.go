@@ -84,6 +84,7 @@ func TestKeysSession(t *testing.T) {
 		{"users list --account 1", "", 1, `account "1" must be 12 digits`},
 		{"users list --account 444455556666 -o json", "", 0, `^\[\]\n$`},
 		{"users delete anna", "", 0, `^deleted user anna\n$`},
+		{"users delete root", "", 1, `^sluice: iam: user root is the last of account 111122223333 with the policy AdministratorAccess: make another first with "sluice keys users create USER --admin"\n$`},
 		{"list -o json", "", 0, `^\[\]\n$`},
 	} {
 		line := strings.ReplaceAll(s.line, "$KEY", key)

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 )
@@ -71,19 +74,30 @@ type Client struct {
 // New resolves Region, endpoint and credential chain. It calls nobody, except
 // what the credential chain needs later.
 func New(ctx context.Context, o Options) (*Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithSharedConfigProfile(o.Profile))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithSharedConfigProfile(o.Profile),
+		config.WithLogger(logging.Nop{})) // the SDK's warnings would get between what a command prints
 	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 		return nil, fmt.Errorf("AWS profile %q does not exist: create it with \"aws configure --profile %[1]s\" or choose another", missing.Profile)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
-	if cfg.Region == "" {
-		return nil, errors.New("no AWS Region: set AWS_REGION, or a region in the profile")
-	}
 	endpoint, err := resolveEndpoint(ctx, o, cfg)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Region == "" {
+		if ofAWS(endpoint) {
+			return nil, errors.New("no AWS Region: set AWS_REGION, or a region in the profile")
+		}
+		return nil, errors.New(`no AWS Region: run eval "$(sluice keys)" first, or set AWS_REGION`)
+	}
+	// The credential chain ends at EC2's metadata service. The key of an instance's
+	// role is of no use outside AWS, and elsewhere the service takes seconds not to answer.
+	if !ofAWS(endpoint) && aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
+		cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{}, errNoCredentials
+		})
 	}
 	c := &Client{
 		endpoint: endpoint, region: cfg.Region, credentials: cfg.Credentials,
@@ -101,6 +115,19 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		}
 	}
 	return c, nil
+}
+
+// errNoCredentials is the end of the credential chain for endpoints that are not AWS's.
+var errNoCredentials = errors.New(`no credentials: run eval "$(sluice keys)" first, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`)
+
+// ofAWS reports whether an endpoint that resolveEndpoint returned is AWS's own.
+func ofAWS(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	host := "." + strings.ToLower(u.Hostname())
+	return slices.ContainsFunc([]string{".amazonaws.com", ".amazonaws.com.cn", ".api.aws"}, func(domain string) bool { return strings.HasSuffix(host, domain) })
 }
 
 // resolveEndpoint returns the URL to call, ending in a slash.
@@ -218,6 +245,9 @@ func (c *Client) send(ctx context.Context, target string, body []byte) ([]byte, 
 	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	r.Header.Set("X-Amz-Target", target)
 	credentials, err := c.credentials.Retrieve(ctx)
+	if errors.Is(err, errNoCredentials) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile that has them: %w", err)
 	}

@@ -189,11 +189,13 @@ func TestRemedies(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{"no Region", Options{}, key, "no AWS Region: set AWS_REGION"},
+		{"no Region of AWS", Options{}, key, "no AWS Region: set AWS_REGION"},
+		{"no Region", Options{DefaultEndpoint: closed.URL}, key, `no AWS Region: run eval "$(sluice keys)" first, or set AWS_REGION`},
 		{"no profile", Options{Profile: "nobody"}, key, `AWS profile "nobody" does not exist: `},
 		{"endpoint without scheme", Options{Region: "us-east-1", Endpoint: "127.0.0.1:4580"}, key, `endpoint "127.0.0.1:4580" is not a URL like `},
 		{"endpoint with a path", Options{Region: "us-east-1", Endpoint: "http://127.0.0.1/api"}, key, `endpoint "http://127.0.0.1/api" is not a URL like `},
-		{"no credentials", Options{Region: "us-east-1", Endpoint: closed.URL}, nil, "ListFirewalls: no AWS credentials: set AWS_ACCESS_KEY_ID"},
+		{"no credentials", Options{Region: "us-east-1", Endpoint: closed.URL}, nil, `ListFirewalls: no credentials: run eval "$(sluice keys)" first, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`},
+		{"no credentials of AWS", Options{Region: "us-east-1"}, nil, "ListFirewalls: no AWS credentials: set AWS_ACCESS_KEY_ID"},
 		{"nobody listens", Options{Region: "us-east-1", Endpoint: closed.URL}, key, "ListFirewalls: cannot reach the API at " + closed.URL + "/: dial tcp"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -209,4 +211,49 @@ func TestRemedies(t *testing.T) {
 			t.Log(err)
 		})
 	}
+}
+
+// TestMetadataService: EC2's is asked for credentials of AWS's endpoints only,
+// and what the SDK has to say about that is not printed.
+func TestMetadataService(t *testing.T) {
+	for endpoint, want := range map[string]bool{
+		"http://127.0.0.1:1": false, "https://amazonaws.com.example:1": false, "https://notamazonaws.com": false,
+		"https://network-firewall.us-east-1.amazonaws.com": true, "https://network-firewall.us-east-1.api.aws": true,
+	} {
+		asked := false
+		metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked = true
+			w.WriteHeader(http.StatusForbidden) // not tried again, but warned about
+		}))
+		environment(t, "AWS_EC2_METADATA_DISABLED", "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.URL)
+		var err error
+		printed := stderrOf(t, func() {
+			var c *Client
+			if c, err = New(t.Context(), Options{Region: "us-east-1", Endpoint: endpoint}); err == nil {
+				_, err = c.credentials.Retrieve(t.Context())
+			}
+		})
+		metadata.Close()
+		if err == nil || asked != want || printed != "" {
+			t.Errorf("%s: asked %v, want %v; %v; printed %q", endpoint, asked, want, err, printed)
+		}
+	}
+}
+
+// stderrOf returns what f writes to standard error.
+func stderrOf(t *testing.T, f func()) string {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	defer func(before *os.File) { os.Stderr = before }(os.Stderr)
+	os.Stderr = file
+	f()
+	text, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

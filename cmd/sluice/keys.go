@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -28,6 +31,9 @@ func newKeys(env cli.Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(cmd)
 			if err != nil {
+				return err
+			}
+			if err := checkCredentials(c); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(env.Stdout, clientEnvironment(c, c.API.Listen))
@@ -56,6 +62,24 @@ func openDirectory(ctx context.Context, cmd *cobra.Command) (cli.Directory, erro
 	return cli.Directory{Directory: d, Account: c.Account, Close: done}, nil
 }
 
+// checkCredentials reports with a remedy why clients of this user could not read
+// the access key that clientEnvironment points at.
+func checkCredentials(c *config.Config) error {
+	if c.API.Dev {
+		return nil
+	}
+	f, err := os.Open(c.CredentialsFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no key at %s yet: start sluice serve first, or name its --data-dir", c.CredentialsFile())
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("cannot read %s: permission denied: run it with sudo, or make a user's own key with 'sluice keys create --user U'", c.CredentialsFile())
+	case err != nil:
+		return fmt.Errorf("read the access key: %w", err)
+	}
+	return f.Close()
+}
+
 // clientEnvironment is a shell command after which AWS's command line, SDKs
 // and "sluice flows" call the API that listens on address.
 func clientEnvironment(c *config.Config, address string) string {
@@ -73,6 +97,9 @@ func clientEnvironment(c *config.Config, address string) string {
 		vars = append(vars, [2]string{"AWS_SHARED_CREDENTIALS_FILE", c.CredentialsFile()})
 	}
 	var b strings.Builder
+	if !c.API.Dev { // these go before the file
+		b.WriteString("unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE; ")
+	}
 	b.WriteString("export")
 	for _, v := range vars {
 		b.WriteString(" " + v[0] + "=" + shellQuote(v[1]))

@@ -242,7 +242,10 @@ func TestEngineStopTakesUpConfiguration(t *testing.T) {
 }
 
 // withoutNetAdmin starts a command that lacks CAP_NET_ADMIN, for root too.
-func withoutNetAdmin(cmd *exec.Cmd) error {
+func withoutNetAdmin(cmd *exec.Cmd) error { return startWithout(cmd, unix.CAP_NET_ADMIN) }
+
+// startWithout starts a command that lacks capabilities, for root too.
+func startWithout(cmd *exec.Cmd, capabilities ...uintptr) error {
 	if os.Geteuid() != 0 {
 		return cmd.Start()
 	}
@@ -250,9 +253,11 @@ func withoutNetAdmin(cmd *exec.Cmd) error {
 	go func() {
 		// The bounding set is the thread's, which ends with this goroutine.
 		runtime.LockOSThread()
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0); err != nil {
-			started <- err
-			return
+		for _, c := range capabilities {
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+				started <- err
+				return
+			}
 		}
 		started <- cmd.Start()
 	}()
