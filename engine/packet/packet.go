@@ -107,5 +107,6 @@ type Packet struct {
 	TCP  TCP
 	ICMP ICMP
 
+	Events  Events  // what decoding, and then connection tracking, noticed
 	Invalid Invalid // why the packet cannot be trusted, or Valid
 }
