@@ -68,6 +68,7 @@ type Flows struct {
 // Attachment says which packets meet a firewall on this node.
 type Attachment struct {
 	Firewall string   `yaml:"firewall"` // name
+	Endpoint string   `yaml:"endpoint"` // of the firewall, that these packets meet it at; empty: the zone's primary endpoint
 	NFQueue  *NFQueue `yaml:"nfqueue"`
 }
 

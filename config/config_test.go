@@ -199,6 +199,8 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 		{"attach", "attach:\n- {firewall: a b}\n", []string{
 			`@:2: attach[0].firewall: "a b" is no firewall name: write 1 to 128 letters, digits and hyphens`,
 			`@:2: attach[0]: it does not say where packets come from: add nfqueue: {queues: "0-1"}`}},
+		{"endpoint", "attach:\n- {firewall: a, endpoint: not one, nfqueue: {queues: 0}}\n", []string{
+			`@:2: attach[0].endpoint: "not one" is no endpoint: write the id or ARN of a VPC endpoint association, an endpoint's id, such as vpce-0a1b2c, or its subnet's, or leave it out for the primary endpoint of the zone`}},
 		{"queues", "attach:\n- {firewall: a, nfqueue: {queues: 3-1}}\n", []string{
 			`@:2: attach[0].nfqueue.queues: "3-1" is no set of at most 256 queues, each named once: write numbers from 0 to 65535 and ranges, such as "0-3"`}},
 		{"queue twice", "attach:\n- {firewall: a, nfqueue: {queues: 0-3}}\n- {firewall: b, nfqueue: {queues: \"2\"}}\n", []string{

@@ -20,6 +20,7 @@ var (
 	regionForm   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
 	accountForm  = regexp.MustCompile(`^[0-9]{12}$`)
 	zoneForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	endpointForm = regexp.MustCompile(`^[a-zA-Z0-9:/-]{0,256}$`)
 	firewallForm = regexp.MustCompile(`^[a-zA-Z0-9-]{1,128}$`) // AWS: ResourceName
 )
 
@@ -156,6 +157,9 @@ func (c *checker) attach(list []Attachment) {
 		key := fmt.Sprintf("attach[%d]", i)
 		if !firewallForm.MatchString(a.Firewall) {
 			c.bad(key+".firewall", "%q is no firewall name: write 1 to 128 letters, digits and hyphens", a.Firewall)
+		}
+		if !endpointForm.MatchString(a.Endpoint) {
+			c.bad(key+".endpoint", "%q is no endpoint: write the id or ARN of a VPC endpoint association, an endpoint's id, such as vpce-0a1b2c, or its subnet's, or leave it out for the primary endpoint of the zone", a.Endpoint)
 		}
 		if a.NFQueue == nil {
 			c.bad(key, "it does not say where packets come from: add nfqueue: {queues: \"0-1\"}")

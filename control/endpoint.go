@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -91,7 +92,11 @@ func (c *Control) associationStatus(ctx context.Context, a *resource.EndpointAss
 	if err != nil {
 		return nil, err
 	}
-	attachment := zones[a.Subnet.Zone].attachment(resource.Endpoint{Zone: a.Subnet.Zone, ID: a.Subnet.EndpointID, SubnetID: a.Subnet.ID})
+	zone := zones[a.Subnet.Zone]
+	attachment := zone.attachment(resource.Endpoint{Zone: a.Subnet.Zone, ID: a.Subnet.EndpointID, SubnetID: a.Subnet.ID})
+	if attachment.StatusMessage == nil && !zone.attached(a.EndpointNames()) {
+		attachment.StatusMessage = wire.Ptr(fmt.Sprintf("No engine node of Availability Zone %s attaches packets to this endpoint: name %s in attach of a node's configuration", a.Subnet.Zone, a.ID))
+	}
 	status := wire.FirewallStatusValueProvisioning
 	if *attachment.Status == wire.AttachmentStatusReady {
 		status = wire.FirewallStatusValueReady

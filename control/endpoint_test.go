@@ -45,6 +45,31 @@ func TestEndpointAssociationLife(t *testing.T) {
 	w.put(w.scope.Sync("f", "us-east-1b", "n"), resource.Sync{Node: "n", Zone: "us-east-1b"})
 	describe("READY", "READY")
 
+	// Where the nodes' packets go shows in the messages.
+	message := func(association, firewall string) {
+		t.Helper()
+		a := do(w, w.DescribeVpcEndpointAssociation, `{"VpcEndpointAssociationArn":%q}`, arn).VpcEndpointAssociationStatus.AssociationSyncState["us-east-1b"].Attachment
+		if got := wire.Val(a.StatusMessage); *a.Status != "READY" || got != association {
+			t.Errorf("the association is %s: %q, want %q", *a.Status, got, association)
+		}
+		f := do(w, w.DescribeFirewall, `{"FirewallArn":%q}`, f).FirewallStatus.SyncStates["us-east-1b"].Attachment
+		if got := wire.Val(f.StatusMessage); *f.Status != "READY" || got != firewall {
+			t.Errorf("the firewall is %s: %q, want %q", *f.Status, got, firewall)
+		}
+	}
+	unattached := "No engine node of Availability Zone us-east-1b attaches packets to this endpoint: name " + *a.VpcEndpointAssociationId + " in attach of a node's configuration"
+	message(unattached, "")
+	for _, tc := range []struct{ attached, association, firewall string }{
+		{"", unattached, ""},
+		{arn, "", ""},
+		{*a.VpcEndpointAssociationId, "", ""},
+		{"subnet-b", "", ""},
+		{"subnet-a", unattached, "Engine node n attaches packets to endpoint subnet-a, which the firewall does not have in Availability Zone us-east-1b: correct attach in the node's configuration"},
+	} {
+		w.put(w.scope.Sync("f", "us-east-1b", "n"), resource.Sync{Node: "n", Zone: "us-east-1b", Attached: []string{tc.attached}})
+		message(tc.association, tc.firewall)
+	}
+
 	do(w, w.TagResource, `{"ResourceArn":%q,"Tags":[{"Key":"b","Value":"2"}]}`, arn)
 	if n := len(do(w, w.ListTagsForResource, `{"ResourceArn":%q}`, arn).Tags); n != 2 {
 		t.Errorf("%d tags", n)

@@ -61,7 +61,7 @@ func (c *Control) startFlow(ctx context.Context, caller wire.Caller, in flowRequ
 		if err != nil {
 			return err
 		}
-		zone, err := c.zoneOf(ctx, t, in.scope, &f.value)
+		zone, endpoint, err := c.placeOf(ctx, t, in.scope, &f.value)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (c *Control) startFlow(ctx context.Context, caller wire.Caller, in flowRequ
 		op = resource.FlowOperation{
 			ID: c.o.NewID(), Type: in.kind, Firewall: f.value.Name, ARN: f.value.ARN, Zone: zone,
 			Started: now, Deadline: now.Add(c.o.FlowDeadline), Nodes: nodes,
-			VpcEndpointID: in.scope.endpoint, VpcEndpointAssociationARN: in.scope.association,
+			VpcEndpointID: in.scope.endpoint, VpcEndpointAssociationARN: in.scope.association, EndpointNames: endpoint,
 			Filters: in.filters, MinimumAge: int(wire.Val(in.minimumAge)), MinimumAgeGiven: in.minimumAge != nil,
 			FlowOptions: in.options,
 		}
@@ -266,42 +266,43 @@ func (s flowScope) check() error {
 	return nil
 }
 
-// zoneOf returns the zone of the firewall that a scope means. AWS: a zone is
+// placeOf returns the zone of the firewall that a scope means, and the names of
+// its one endpoint there unless it means the whole zone. AWS: a zone is
 // given by its name or its id. Nothing given means the zone of a firewall that
 // has but one. An association is still there when t is committed.
-func (c *Control) zoneOf(ctx context.Context, t *store.Txn, s flowScope, f *resource.Firewall) (string, error) {
+func (c *Control) placeOf(ctx context.Context, t *store.Txn, s flowScope, f *resource.Firewall) (zone string, endpoint []string, err error) {
 	if err := s.check(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	zones := f.Zones()
 	switch {
 	case s.association != nil:
 		a, err := c.association(ctx, s.association)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if a.value.FirewallARN != f.ARN {
-			return "", invalid("%s", quoted("VpcEndpointAssociationArn is invalid", *s.association, "VpcEndpointAssociationArn"))
+			return "", nil, invalid("%s", quoted("VpcEndpointAssociationArn is invalid", *s.association, "VpcEndpointAssociationArn"))
 		}
 		t.IfRev(a.key, a.rev)
-		return a.value.Subnet.Zone, nil
+		return a.value.Subnet.Zone, a.value.EndpointNames(), nil
 	case s.endpoint != nil:
 		endpoints := f.Endpoints()
 		i := slices.IndexFunc(endpoints, func(e resource.Endpoint) bool { return e.ID == *s.endpoint })
 		if i < 0 {
-			return "", invalid("%s", quoted("VpcEndpointId is invalid", *s.endpoint, "VpcEndpointId"))
+			return "", nil, invalid("%s", quoted("VpcEndpointId is invalid", *s.endpoint, "VpcEndpointId"))
 		}
-		return endpoints[i].Zone, nil
+		return endpoints[i].Zone, f.EndpointNames(i), nil
 	case s.zoneName != nil:
 		i := slices.IndexFunc(zones, func(z string) bool { return isZone(z, *s.zoneName) })
 		if i < 0 {
-			return "", invalid("%s", quoted("AvailabilityZone is invalid", *s.zoneName, "AvailabilityZone"))
+			return "", nil, invalid("%s", quoted("AvailabilityZone is invalid", *s.zoneName, "AvailabilityZone"))
 		}
-		return zones[i], nil
+		return zones[i], nil, nil
 	case len(zones) != 1:
-		return "", invalid("AvailabilityZone, VpcEndpointId, VpcEndpointAssociationArn must set exactly one of them")
+		return "", nil, invalid("AvailabilityZone, VpcEndpointId, VpcEndpointAssociationArn must set exactly one of them")
 	}
-	return zones[0], nil
+	return zones[0], nil, nil
 }
 
 // covers reports whether an operation has this scope; an empty one covers all.

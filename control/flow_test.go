@@ -3,7 +3,9 @@ package control
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,6 +157,62 @@ func TestFlowScope(t *testing.T) {
 	if z := *do(w, w.DescribeFlowOperation, `{"FirewallArn":%q,"FlowOperationId":%q}`, one, *do(w, w.StartFlowFlush, `{"FirewallArn":%q,`+anyFlow+`}`, one).FlowOperationId).AvailabilityZone; z != "us-east-1a" {
 		t.Errorf("without a scope: %s", z)
 	}
+}
+
+// TestFlowEndpoint: what goes to the nodes names the one endpoint that is meant,
+// in every way in which their configuration can.
+func TestFlowEndpoint(t *testing.T) {
+	w, _ := flowWorld(t)
+	firewall := w.newFirewall("three", w.strictPolicy("three"), "subnet-a", "subnet-c", "subnet-b")
+	f, _, err := read[resource.Firewall](t.Context(), w.Control, w.scope.Firewall("three"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := do(w, w.CreateVpcEndpointAssociation, `{"FirewallArn":%q,"VpcId":"vpc-0b","SubnetMapping":{"SubnetId":"subnet-d"}}`, firewall).VpcEndpointAssociation
+	a, err := w.association(t.Context(), created.VpcEndpointAssociationArn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{f.value.Subnets[0].EndpointID, f.value.Subnets[1].EndpointID, f.value.Subnets[2].EndpointID}
+	var mu sync.Mutex // of asked, which the answering nodes write
+	var asked []string
+	w.answering("n1", func(q *resource.FlowQuery) resource.FlowAnswer {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = q.Endpoints
+		return resource.FlowAnswer{}
+	})
+	w.answering("n2", func(*resource.FlowQuery) resource.FlowAnswer { return resource.FlowAnswer{} })
+	w.answering("m", func(q *resource.FlowQuery) resource.FlowAnswer {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = q.Endpoints
+		return resource.FlowAnswer{}
+	})
+	for scope, want := range map[string]struct {
+		zone  string
+		names []string
+	}{
+		`"AvailabilityZone":"us-east-1a"`:                                          {"us-east-1a", nil},
+		`"VpcEndpointId":"` + ids[0] + `"`:                                         {"us-east-1a", []string{ids[0], "subnet-a", ""}},
+		`"VpcEndpointId":"` + ids[1] + `"`:                                         {"us-east-1a", []string{ids[1], "subnet-c"}},
+		`"VpcEndpointId":"` + ids[2] + `"`:                                         {"us-east-1b", []string{ids[2], "subnet-b", ""}},
+		`"VpcEndpointAssociationArn":"` + *created.VpcEndpointAssociationArn + `"`: {"us-east-1a", []string{a.value.ID, a.value.ARN, a.value.Subnet.EndpointID, "subnet-d"}},
+	} {
+		w.now = w.now.Add(time.Hour) // past the deadline of the operation before
+		id := *do(w, w.StartFlowFlush, `{"FirewallArn":%q,%s,`+anyFlow+`}`, firewall, scope).FlowOperationId
+		op, _, err := read[resource.FlowOperation](t.Context(), w.Control, w.scope.FlowOperation("three", want.zone, id))
+		if err != nil || !slices.Equal(op.value.EndpointNames, want.names) {
+			t.Errorf("%s: an operation on %q (%v), want %q", scope, op.value.EndpointNames, err, want.names)
+		}
+		do(w, w.ListFlows, `{"FirewallArn":%q,%s}`, firewall, scope)
+		mu.Lock()
+		if !slices.Equal(asked, want.names) {
+			t.Errorf("%s: a query of %q, want %q", scope, asked, want.names)
+		}
+		mu.Unlock()
+	}
+	fail(w, w.StartFlowFlush, errInvalid, "VpcEndpointId is invalid", `{"FirewallArn":%q,"VpcEndpointId":%q,`+anyFlow+`}`, firewall, a.value.Subnet.EndpointID)
 }
 
 func TestFlowRequestRefused(t *testing.T) {

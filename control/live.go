@@ -210,7 +210,7 @@ func (c *Control) query(ctx context.Context, arn *string, scope flowScope, q res
 		if f, err = c.firewall(ctx, arn, nil); err != nil {
 			return err
 		}
-		if q.Zone, err = c.zoneOf(ctx, t, scope, &f.value); err != nil {
+		if q.Zone, q.Endpoints, err = c.placeOf(ctx, t, scope, &f.value); err != nil {
 			return err
 		}
 		if q.Nodes, err = c.nodesOf(ctx, q.Zone); err != nil {

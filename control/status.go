@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
@@ -52,6 +53,9 @@ func (c *Control) status(ctx context.Context, f *resource.Firewall) (*wire.Firew
 		}
 		states[e.Zone] = wire.SyncState{Attachment: attachment, Config: config}
 	}
+	if err := c.explainStrays(ctx, f, zones, states); err != nil {
+		return nil, err
+	}
 	out := &wire.FirewallStatus{
 		Status: wire.Ptr(wire.FirewallStatusValueProvisioning), ConfigurationSyncStateSummary: wire.Ptr(wire.ConfigurationSyncStatePending),
 		SyncStates: states, CapacityUsageSummary: usage,
@@ -63,6 +67,41 @@ func (c *Control) status(ctx context.Context, f *resource.Firewall) (*wire.Firew
 		}
 	}
 	return out, nil
+}
+
+// explainStrays says so where a node takes packets for an endpoint that the
+// firewall does not have there, perhaps not any more: only operations on the
+// whole zone know their flows.
+func (c *Control) explainStrays(ctx context.Context, f *resource.Firewall, zones map[string]zoneState, states map[string]wire.SyncState) error {
+	known := map[string]bool{} // "zone name"
+	for i, e := range f.Endpoints() {
+		for _, name := range f.EndpointNames(i) {
+			known[e.Zone+" "+name] = true
+		}
+	}
+	complete := false // known has the associations' names, too
+	for zone, state := range states {
+		for _, sync := range zones[zone].syncs {
+			for _, name := range sync.Attached {
+				if !known[zone+" "+name] && !complete {
+					associations, _, err := c.associationsOf(ctx, f.Name)
+					if err != nil {
+						return err
+					}
+					for _, a := range associations {
+						for _, name := range a.EndpointNames() {
+							known[a.Subnet.Zone+" "+name] = true
+						}
+					}
+					complete = true
+				}
+				if a := state.Attachment; !known[zone+" "+name] && a.StatusMessage == nil {
+					a.StatusMessage = wire.Ptr(fmt.Sprintf("Engine node %s attaches packets to endpoint %s, which the firewall does not have in Availability Zone %s: correct attach in the node's configuration", sync.Node, name, zone))
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // configuration returns the current update tokens of the firewall's policy and
@@ -132,6 +171,13 @@ func (z zoneState) runs(arn, token string) bool {
 		}
 	}
 	return z.nodes > 0 && len(z.syncs) == z.nodes
+}
+
+// attached reports whether a node of the zone takes packets for an endpoint with one of the names.
+func (z zoneState) attached(names []string) bool {
+	return slices.ContainsFunc(z.syncs, func(s resource.Sync) bool {
+		return slices.ContainsFunc(s.Attached, func(name string) bool { return slices.Contains(names, name) })
+	})
 }
 
 // attachment describes an endpoint in the zone.

@@ -94,12 +94,18 @@ func New(opt Options) *Engine {
 
 // Attach starts a worker for each queue. They run until the queue is closed;
 // Wait returns when all are done.
-func (e *Engine) Attach(queues []pktio.Queue) {
+func (e *Engine) Attach(queues []pktio.Queue) { e.AttachEndpoint("", queues) }
+
+// AttachEndpoint is Attach for queues whose packets meet the firewall at an
+// endpoint. Flows belong to the endpoint of the queue that their packets come
+// from: see Operation.Endpoints.
+func (e *Engine) AttachEndpoint(endpoint string, queues []pktio.Queue) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	workers := slices.Clone(e.workers)
 	for _, q := range queues {
 		w := newWorker(&e.opt, q, e.opt.NewRecords())
+		w.endpoint = endpoint
 		if e.program != nil {
 			w.setProgram(e.program)
 		}

@@ -25,6 +25,10 @@ type Operation struct {
 	Either  bool          // filters match in either direction of a flow
 	Stale   bool          // only flows that the newest program would not admit any more
 
+	// Endpoints are the names of the endpoints whose flows are meant, as
+	// AttachEndpoint was given them. Nil means the flows of all.
+	Endpoints []string
+
 	// Exception, if set, is what packets of flushed flows meet instead of the
 	// program's stream exception policy.
 	Exception *detect.Exception
@@ -83,7 +87,7 @@ func newShare(op *Operation, number uint16, limit *atomic.Int64) *share {
 // errStopped says that an operation met the end of the engine.
 var errStopped = errors.New("the engine stopped before the operation was complete; flows may be missing")
 
-// Run carries out an operation on all workers and returns when the last of
+// Run carries out an operation on all workers of its endpoints and returns when the last of
 // them has swept its table, or when ctx ends. For a flush, no packet is treated
 // as part of a chosen flow any more once a worker has taken it up, which it does
 // before its next batch.
@@ -101,6 +105,9 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 	limit.Store(int64(op.Limit))
 	shares := make([]*share, 0, len(workers))
 	for _, w := range workers {
+		if op.Endpoints != nil && !slices.Contains(op.Endpoints, w.endpoint) {
+			continue
+		}
 		s := newShare(&op, number, &limit)
 		if !w.send(ctx, func() { w.take(s) }) {
 			if ctx.Err() != nil {

@@ -250,6 +250,62 @@ func (q *queue) send(packets ...[]byte) []pktio.Packet {
 	return <-q.out
 }
 
+// TestOperationEndpoints: an operation reaches the flows of the queues that are
+// attached to its endpoints, and leaves the same flows of others alone.
+func TestOperationEndpoints(t *testing.T) {
+	for name, test := range map[string]struct {
+		endpoints []string
+		chosen    [4]bool // queues whose flow is
+	}{
+		"all":             {nil, [4]bool{true, true, true, true}},
+		"primary":         {[]string{"vpce-1", ""}, [4]bool{0: true, 1: true}},
+		"by one name":     {[]string{"a", "arn:a"}, [4]bool{2: true}},
+		"by another name": {[]string{"b", "vpce-b"}, [4]bool{3: true}},
+		"nobody's":        {[]string{"c"}, [4]bool{}},
+		"none":            {[]string{}, [4]bool{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _, queues, stop := live(t, 2, program(t, ""))
+			for _, endpoint := range []string{"a", "vpce-b"} {
+				q := newQueue()
+				e.AttachEndpoint(endpoint, []pktio.Queue{q})
+				queues = append(queues, q)
+			}
+			defer func() { queues[2].Close(); queues[3].Close(); stop() }()
+			run := func(op Operation) *OperationResult {
+				op.Filters, op.Limit = []flow.Filter{{}}, 9
+				res, err := e.Run(t.Context(), op)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return res
+			}
+			want, packets := 0, [4]uint64{2, 2, 2, 2}
+			for i, q := range queues {
+				q.send(packettest.UDP("10.0.0.1:1", "10.0.0.2:2", nil))
+				if test.chosen[i] {
+					want, packets[i] = want+1, 1 // a fresh flow
+				}
+			}
+			for _, flush := range []bool{false, true} {
+				if res := run(Operation{ID: "op", Flush: flush, Endpoints: test.endpoints}); res.Flows != want || res.Stored != want {
+					t.Errorf("flush %v chose %d flows, want %d", flush, res.Flows, want)
+				}
+			}
+			for _, q := range queues {
+				q.send(packettest.UDP("10.0.0.1:1", "10.0.0.2:2", nil))
+			}
+			var got [4]uint64
+			for i, c := range run(Operation{}).Chunks { // one of each worker, in order
+				got[i] = c[0].Packets[packet.ToServer]
+			}
+			if got != packets {
+				t.Errorf("after the flush the flows of the queues have %v packets, want %v", got, packets)
+			}
+		})
+	}
+}
+
 func TestEngine(t *testing.T) {
 	e, rec, queues, stop := live(t, 3, program(t, ""))
 	for i, q := range queues {

@@ -43,11 +43,12 @@ const (
 // worker owns a queue and all state of its packets. Everything below run is
 // called from its one goroutine.
 type worker struct {
-	opt    *Options
-	queue  pktio.Queue
-	mail   chan func()
-	shares []*share     // operations under way
-	live   atomic.Int64 // flows, for readers outside
+	opt      *Options
+	endpoint string // as AttachEndpoint names it
+	queue    pktio.Queue
+	mail     chan func()
+	shares   []*share     // operations under way
+	live     atomic.Int64 // flows, for readers outside
 
 	mailMu  sync.RWMutex
 	stopped bool          // guarded by mailMu: nobody reads mail any more

@@ -175,7 +175,7 @@ type firewall struct {
 	name     string
 	engine   *engine.Engine
 	recorder *recorder
-	attached bool           // by the node's configuration; stays when the resource goes
+	attached []string       // endpoints of the drivers that the node's configuration names; they stay when the resource goes
 	drivers  []pktio.Driver // of New and Run only
 
 	domains []engine.DomainSource // what the engine remembers; of the goroutine that watches the configuration
@@ -195,7 +195,7 @@ func (fw *firewall) sync(node, zone string) (s resource.Sync, ok bool) {
 	fw.mu.Lock()
 	defer fw.mu.Unlock()
 	return resource.Sync{
-		Node: node, Zone: zone, Generation: fw.generation, Tokens: maps.Clone(fw.tokens), Error: fw.failure,
+		Node: node, Zone: zone, Generation: fw.generation, Tokens: maps.Clone(fw.tokens), Error: fw.failure, Attached: fw.attached,
 	}, fw.exists && (fw.tokens != nil || fw.failure != "")
 }
 
@@ -256,7 +256,7 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 	if err := fw.recorder.configure(ctx, destinations{}); err != nil {
 		n.opt.Logger.Error("a log file did not close", slog.String("firewall", fw.name), slog.Any("error", err))
 	}
-	if !fw.attached {
+	if len(fw.attached) == 0 {
 		n.mu.Lock()
 		delete(n.firewalls, fw.name)
 		n.mu.Unlock()

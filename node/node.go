@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ const leaseTTL = 5 * time.Second
 // Attachment says which packets meet a firewall here.
 type Attachment struct {
 	Firewall string // name
+	Endpoint string // one of the names that resource.Firewall and resource.EndpointAssociation give their endpoints
 	Open     func() (pktio.Driver, error)
 	FailOpen bool // packets pass while the firewall has no policy yet
 }
@@ -121,9 +123,11 @@ func New(opt Options) (*Node, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("attach firewall %q: %w", a.Firewall, err), n.closeDrivers())
 		}
-		fw.attached = true
+		if !slices.Contains(fw.attached, a.Endpoint) {
+			fw.attached = append(fw.attached, a.Endpoint)
+		}
 		fw.drivers = append(fw.drivers, driver)
-		fw.engine.Attach(driver.Queues())
+		fw.engine.AttachEndpoint(a.Endpoint, driver.Queues())
 	}
 	return n, nil
 }
@@ -283,7 +287,7 @@ func (n *Node) Ready() error {
 	}
 	var waiting []string
 	for _, fw := range n.all() {
-		if fw.attached && fw.engine.Program() == nil {
+		if len(fw.attached) > 0 && fw.engine.Program() == nil {
 			waiting = append(waiting, fw.name)
 		}
 	}

@@ -179,7 +179,7 @@ func (n *Node) carryOut(ctx context.Context, op resource.FlowOperation) (*engine
 	if err != nil {
 		return nil, err
 	}
-	ask.ID, ask.Flush, ask.Limit = op.ID, op.Type == resource.FlowFlush, n.opt.ResultLimit
+	ask.ID, ask.Flush, ask.Limit, ask.Endpoints = op.ID, op.Type == resource.FlowFlush, n.opt.ResultLimit, op.EndpointNames
 	ctx, cancel := context.WithDeadline(ctx, op.Deadline)
 	defer cancel()
 	return fw.engine.Run(ctx, ask)

@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/pktio"
+	"github.com/sluicefw/sluice/pktio/netstack"
 	"github.com/sluicefw/sluice/resource"
 )
 
@@ -81,6 +83,64 @@ func sources(flows []resource.FlowRecord) (ports []uint16) {
 }
 
 func sorted(ports ...uint16) []uint16 { slices.Sort(ports); return ports }
+
+// TestEndpoints: operations and queries of an endpoint see the flows of the
+// drivers that are attached to it.
+func TestEndpoints(t *testing.T) {
+	second, err := netstack.New(netstack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := second.Outside().Listen("tcp", echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go serveEcho(l)
+	r := start(t, func(o *Options) {
+		o.Attach = append(o.Attach, Attachment{Firewall: "f", Endpoint: "subnet-2", Open: func() (pktio.Driver, error) { return second, nil }})
+	})
+	r.putAll(passAll)
+	if sync := r.awaitTokens("p1", "g1"); !slices.Equal(sync.Attached, []string{"", "subnet-2"}) {
+		t.Errorf("the node says that it is attached to %q", sync.Attached)
+	}
+	other := *r
+	other.net = second
+	a, b := r.connect(echo), other.connect(echo)
+
+	operation := func(kind string, names ...string) []uint16 {
+		t.Helper()
+		now := time.Now()
+		id := r.putOperation(resource.FlowOperation{
+			Type: kind, Firewall: "f", Zone: zone, Started: now, Deadline: now.Add(within), Nodes: []string{nodeID},
+			Filters: []wire.FlowFilter{{}}, EndpointNames: names,
+		})
+		r.awaitReport(id)
+		return sources(r.results(id))
+	}
+	for _, tc := range []struct {
+		names []string
+		want  []uint16
+	}{
+		{nil, sorted(a.port(), b.port())}, {[]string{"vpce-1", "subnet-1", ""}, []uint16{a.port()}}, {[]string{"vpce-2", "subnet-2"}, []uint16{b.port()}}, {[]string{"vpce-3"}, nil},
+	} {
+		if got := operation(resource.FlowCapture, tc.names...); !slices.Equal(got, tc.want) {
+			t.Errorf("captured at %q: ports %v, want %v", tc.names, got, tc.want)
+		}
+		answer := r.ask(resource.FlowQuery{Filters: []wire.FlowFilter{{}}, Endpoints: tc.names})
+		if answer.Flows != len(tc.want) {
+			t.Errorf("%d flows listed at %q, want %d", answer.Flows, tc.names, len(tc.want))
+		}
+	}
+	if got := operation(resource.FlowFlush, "subnet-2"); !slices.Equal(got, []uint16{b.port()}) {
+		t.Errorf("flushed ports %v, want %d", got, b.port())
+	}
+	if err := b.exchange(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the flushed connection: %v, want it reset", err)
+	}
+	if err := a.exchange(); err != nil {
+		t.Errorf("the connection at the other endpoint: %v", err)
+	}
+}
 
 func TestCaptureAndFlush(t *testing.T) {
 	r := start(t)

@@ -82,6 +82,7 @@ func (n *Node) ask(ctx context.Context, q resource.FlowQuery) (a resource.FlowAn
 	if err != nil {
 		return a, err
 	}
+	op.Endpoints = q.Endpoints
 	op.Page = &engine.Page{By: sortKeys[q.SortBy], Descending: q.Descending, Size: q.Size}
 	if q.After != nil {
 		op.Page.After = &engine.PageKey{Value: q.After.Value, ID: q.After.ID}

@@ -26,6 +26,7 @@ type FlowQuery struct {
 	Zone       string            `json:"zone"`
 	Nodes      []string          `json:"nodes"` // that have to answer
 	Deadline   time.Time         `json:"deadline"`
+	Endpoints  []string          `json:"endpoint_names,omitempty"` // as FlowOperation.EndpointNames
 	Filters    []wire.FlowFilter `json:"filters"`
 	MinimumAge int               `json:"minimum_age"` // seconds
 

@@ -197,6 +197,26 @@ func (f *Firewall) Endpoints() []Endpoint {
 	return all
 }
 
+// PrimaryEndpoint is the name of a zone's primary endpoint beside those that it
+// has like every other: attachments that name no endpoint are there.
+const PrimaryEndpoint = ""
+
+// EndpointNames returns what nodes' attachments can call the i-th of the
+// firewall's endpoints: its id, its subnet and, if it is its zone's first,
+// nothing.
+func (f *Firewall) EndpointNames(i int) []string {
+	all := f.Endpoints()
+	e := all[i]
+	names := []string{e.ID}
+	if e.SubnetID != "" {
+		names = append(names, e.SubnetID)
+	}
+	if slices.IndexFunc(all, func(o Endpoint) bool { return o.Zone == e.Zone }) == i {
+		names = append(names, PrimaryEndpoint)
+	}
+	return names
+}
+
 // Zones returns the zones of the firewall's endpoints, each once, in order of first mention.
 func (f *Firewall) Zones() []string {
 	var zones []string
@@ -223,6 +243,11 @@ type EndpointAssociation struct {
 	FirewallARN string `json:"firewall_arn"`
 	VpcID       string `json:"vpc_id"`
 	Subnet      Subnet `json:"subnet"`
+}
+
+// EndpointNames returns what nodes' attachments can call the association's endpoint.
+func (a *EndpointAssociation) EndpointNames() []string {
+	return []string{a.ID, a.ARN, a.Subnet.EndpointID, a.Subnet.ID}
 }
 
 // ResourcePolicy says which other accounts may do what with a resource. It
@@ -256,6 +281,9 @@ type Sync struct {
 	Generation uint32            `json:"generation"`
 	Tokens     map[string]string `json:"tokens"`          // ARN of the policy, of each rule group and of each reference set to the UpdateToken in force
 	Error      string            `json:"error,omitempty"` // why newer documents are not in force
+
+	// Attached are the endpoints that the node's attachments name, each once.
+	Attached []string `json:"attached,omitempty"`
 }
 
 // Types of flow operation, as the API names them.
@@ -278,6 +306,7 @@ type FlowOperation struct {
 
 	VpcEndpointID             *string           `json:"vpc_endpoint_id,omitempty"` // scope as the caller gave it
 	VpcEndpointAssociationARN *string           `json:"vpc_endpoint_association_arn,omitempty"`
+	EndpointNames             []string          `json:"endpoint_names,omitempty"` // of that scope's one endpoint; none: all endpoints of the zone
 	Filters                   []wire.FlowFilter `json:"filters"`
 	MinimumAge                int               `json:"minimum_age"` // seconds
 	MinimumAgeGiven           bool              `json:"minimum_age_given"`

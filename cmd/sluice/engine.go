@@ -161,7 +161,7 @@ func attachments(list []config.Attachment, log *slog.Logger) []node.Attachment {
 	var attach []node.Attachment
 	for _, a := range list {
 		attach = append(attach, node.Attachment{
-			Firewall: a.Firewall, FailOpen: a.NFQueue.FailOpen,
+			Firewall: a.Firewall, Endpoint: a.Endpoint, FailOpen: a.NFQueue.FailOpen,
 			Open: func() (pktio.Driver, error) {
 				queues, err := nfqueue.ParseQueues(a.NFQueue.Queues)
 				if err != nil {

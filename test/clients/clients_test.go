@@ -52,10 +52,10 @@ func environment(t *testing.T, r *rig.Rig) []string {
 }
 
 // python runs a script of this folder, one unittest file.
-func python(t *testing.T, r *rig.Rig, script string) {
+func python(t *testing.T, r *rig.Rig, script string, variables ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(r.Ctx, client(t, "python"), "-W", "error::ResourceWarning", script, "-v")
-	cmd.Env = environment(t, r)
+	cmd.Env = append(environment(t, r), variables...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
@@ -91,6 +91,16 @@ func TestBoto3Flows(t *testing.T) {
 	}
 	four.Say("still there")
 	six.Say("still there")
+}
+
+// TestBoto3Endpoints flushes the flows of one endpoint from Python.
+func TestBoto3Endpoints(t *testing.T) {
+	client(t, "python")
+	r := rig.Start(t, rig.Setup{Endpoint: "subnet-0d4e5f6a"})
+	r.Echo("10.0.0.1:40000", "192.0.2.53:53").Say("hello")
+	r.At().Echo("10.0.0.1:40000", "192.0.2.53:53").Say("hello")
+	r.At().Echo("10.0.0.1:40001", "192.0.2.54:53").Say("hello")
+	python(t, r, "endpoints_test.py", "SLUICE_SUBNET=subnet-0d4e5f6a")
 }
 
 // TestExtensions calls Sluice's own operations as the document shows; the

@@ -45,6 +45,8 @@ type Rig struct {
 	Net *netstack.Net
 	API *nfw.Client
 
+	far *netstack.Net // the networks at Setup.Endpoint, or nil
+
 	Firewall, Policy, Group string  // ARNs
 	groupToken, policyToken *string // update tokens
 }
@@ -57,6 +59,10 @@ type Setup struct {
 	Exception types.StreamExceptionPolicy // "": not given
 	Strict    []string                    // stateful default actions; not nil: strict order
 	Deadline  time.Duration               // of flow operations
+
+	// Endpoint, if set, is an endpoint of the firewall that two further networks
+	// are attached to: those of At.
+	Endpoint string
 }
 
 // Never is a rule that matches nothing, for a rule group must have a rule.
@@ -71,9 +77,17 @@ func Start(t *testing.T, s Setup) *Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	attach := []node.Attachment{{Firewall: "edge", Open: func() (pktio.Driver, error) { return network, nil }}}
+	var far *netstack.Net
+	if s.Endpoint != "" {
+		if far, err = netstack.New(netstack.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		attach = append(attach, node.Attachment{Firewall: "edge", Endpoint: s.Endpoint, Open: func() (pktio.Driver, error) { return far, nil }})
+	}
 	box, err := onebox.Start(ctx, onebox.Options{
 		Dir: t.TempDir(), Zone: Zone, Region: Region, Account: Account, AccessKeyID: KeyID, SecretAccessKey: Secret,
-		Attach:       []node.Attachment{{Firewall: "edge", Open: func() (pktio.Driver, error) { return network, nil }}},
+		Attach:       attach,
 		FlowLimit:    10_000,
 		FlowDeadline: s.Deadline,
 	})
@@ -87,13 +101,21 @@ func Start(t *testing.T, s Setup) *Rig {
 			t.Errorf("close the box: %v", err)
 		}
 	})
-	r := &Rig{T: t, Ctx: ctx, Box: box, Net: network, API: nfw.New(nfw.Options{
+	r := &Rig{T: t, Ctx: ctx, Box: box, Net: network, far: far, API: nfw.New(nfw.Options{
 		Region: Region, BaseEndpoint: aws.String(box.URL()),
 		Credentials: credentials.NewStaticCredentialsProvider(KeyID, Secret, ""),
 		HTTPClient:  &http.Client{Transport: transport}, RetryMaxAttempts: 1,
 	})}
 	r.create(s)
 	return r
+}
+
+// At is the rig with the hosts of the networks at Setup.Endpoint. They have the
+// same addresses as those of Net and do not reach them.
+func (r *Rig) At() *Rig {
+	at := *r
+	at.Net = r.far
+	return &at
 }
 
 // create makes the rule group, the policy and the firewall.
