@@ -16,10 +16,13 @@ const protoFragment = 44
 // before have passed; when the datagram may not, the receiver never gets this one.
 func (w *worker) fragment(in *pktio.Packet) {
 	w.n[cFragments] += uint64(w.packets)
-	if w.fragmentRules(in); w.denied {
+	p := &w.pkt
+	if p.IPVersion == 6 {
+		p.Proto = protoFragment
+	}
+	if w.flowless(in); w.denied {
 		return
 	}
-	p := &w.pkt
 	link, vlan, vlans := p.LinkLen, p.VLAN, p.VLANs
 	whole, status := w.fragments.Insert(p, w.now)
 	w.countFragments()
@@ -68,20 +71,25 @@ func (w *worker) countFragments() {
 	w.n[cFragmentTimeouts], w.n[cFragmentOverlaps] = s.Timeouts, s.Overlaps
 }
 
-// fragmentRules runs the rules on a fragment by itself. It has no flow, no ports
-// and no payload, in a first fragment either, as in Suricata.
-func (w *worker) fragmentRules(in *pktio.Packet) {
+// flowless runs the rules on a packet that has no flow: a fragment by itself, or
+// a packet with a broken header. As in Suricata it has no ports and no payload, in a first
+// fragment either; one without an IP header has events only.
+func (w *worker) flowless(in *pktio.Packet) {
 	p := &w.pkt
 	p.L4, p.Payload = nil, nil
 	p.SrcPort, p.DstPort, p.TCP, p.ICMP = 0, 0, packet.TCP{}, packet.ICMP{}
-	if p.IPVersion == 6 {
-		p.Proto = protoFragment
+	if p.Net == nil {
+		p.IPVersion, p.Proto, p.Src, p.Dst = 0, 0, packet.Addr{}, packet.Addr{}
 	}
 	rules, res := w.program.Rules, &w.result
 	res.Reset()
 	w.input = detect.Input{Packet: p, First: true, Now: w.now, Hosts: w.opt.hosts}
-	rules.Header(&w.input, res)
-	rules.Packet(&w.input, res)
+	if p.Net == nil {
+		rules.Undecoded(&w.input, res)
+	} else {
+		rules.Header(&w.input, res)
+		rules.Packet(&w.input, res)
+	}
 	rules.Decide(&w.input, res)
 	for _, h := range res.Alerts {
 		w.alert(nil, packet.ToServer, &rules.Rules()[h.Rule], res.Action, -1)

@@ -32,10 +32,18 @@ func (w *worker) packet(in *pktio.Packet) {
 	switch {
 	case p.Invalid != packet.Valid:
 		w.n[cInvalid+int(p.Invalid)-1] += uint64(packets)
-		w.deny(in, nil, 0, ReasonInvalid, nil)
+		if w.program != nil {
+			w.flowless(in)
+		}
+		if !w.denied {
+			w.deny(in, nil, 0, ReasonInvalid, nil)
+		}
 		return
 	case p.IPVersion == 0:
 		w.n[cNotIP] += uint64(packets)
+		if w.program != nil && len(p.Events.All()) > 0 {
+			w.flowless(in)
+		}
 		return
 	case w.program == nil:
 		if w.opt.FailOpen {

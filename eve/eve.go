@@ -170,6 +170,10 @@ func appendHeader(dst []byte, t *Tuple, event string) object {
 		}
 		o.b = append(o.b, ']')
 	}
+	if t.Src == (packet.Addr{}) && t.Dst == (packet.Addr{}) { // of no IP packet
+		o.optStr("pkt_src", t.PktSrc)
+		return o
+	}
 	ports := t.Proto == packet.ProtoTCP || t.Proto == packet.ProtoUDP || t.Proto == packet.ProtoSCTP
 	o.addr("src_ip", t.Src)
 	if ports {

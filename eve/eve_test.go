@@ -171,7 +171,7 @@ func TestAppendKeepsPrefix(t *testing.T) {
 func TestProtocolNames(t *testing.T) {
 	for proto, want := range map[uint8]string{0: "000", 1: "ICMP", 6: "TCP", 17: "UDP", 58: "IPv6-ICMP", 132: "SCTP", 7: "007", 255: "255"} {
 		var v struct{ Proto string }
-		if err := json.Unmarshal(AppendDrop(nil, &Drop{Tuple: Tuple{Proto: proto}}), &v); err != nil || v.Proto != want {
+		if err := json.Unmarshal(AppendDrop(nil, &Drop{Tuple: Tuple{Src: packet.Addr{15: 1}, Proto: proto}}), &v); err != nil || v.Proto != want {
 			t.Errorf("protocol %d: %q, %v; want %q", proto, v.Proto, err, want)
 		}
 	}

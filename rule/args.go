@@ -33,6 +33,8 @@ import (
 //	xbits, hostbits                  *HostBits
 //	flowint                          *FlowInt
 //	threshold, detection_filter      *Threshold
+//	decode-event, stream-event       Event
+//	and engine-event
 
 // Reference is the argument of reference: where to read more.
 type Reference struct {

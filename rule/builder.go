@@ -281,6 +281,8 @@ func (b *builder) argument(o *Option) *fault {
 		return set(o)(parseHostBits(o.Value))
 	case "xbits":
 		return set(o)(parseXBits(o.Value))
+	case "decode-event", "stream-event", "engine-event":
+		return set(o)(parseEvent(o.Name, o.Value))
 	case "threshold", "detection_filter":
 		return set(o)(parseThreshold(o.Name, o.Value))
 	}

@@ -91,6 +91,9 @@ func (p *RuleSet) file(i uint32) {
 		p.perClass(&p.header, r, i)
 	case kindPacket:
 		p.perClass(&p.packet, r, i)
+		if r.undecoded {
+			p.undecoded = append(p.undecoded, i)
+		}
 	case kindStream:
 		p.perClass(&p.packet, r, i)
 		p.stream = append(p.stream, i)
@@ -181,6 +184,7 @@ func (c *compiler) rule(s Source) (Rule, error) {
 
 	onlyStream := s.Rule.Proto == "tcp-stream"
 	plain := true // nothing but the header and app-layer-protocol
+	events := 0   // of decode-event
 	headerApp := r.appGiven
 	var steps stepCompiler
 	for i := range in.Options {
@@ -197,6 +201,18 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		if check, ok := newCheck(o); ok {
 			plain = false
 			r.checks = append(r.checks, check)
+			continue
+		}
+		if event, ok := o.Arg.(rule.Event); ok {
+			plain = false
+			check, err := newEventCheck(event)
+			if err != nil {
+				return fail(o, "%v", err)
+			}
+			r.checks = append(r.checks, check)
+			if o.Name == "decode-event" {
+				events++
+			}
 			continue
 		}
 		if ipOnly, ok := r.addState(o); ok {
@@ -254,6 +270,7 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		r.counter = hashOf("rule", fmt.Sprintf("%d:%d", in.GID, in.SID))
 	}
 	r.classify(plain && !negated, onlyStream)
+	r.undecoded = r.kind == kindPacket && events > 0 && events == len(r.checks) && len(r.payload)+len(r.conditions) == 0 && r.ipVersion == 0
 	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (plain || headerApp)
 	return r, nil
 }

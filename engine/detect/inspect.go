@@ -106,6 +106,20 @@ func (p *RuleSet) Packet(in *Input, res *Result) {
 	}
 }
 
+// Undecoded looks at the rules that ask for decoder events and nothing else, for
+// a packet that has no IP header, or none that can be trusted.
+func (p *RuleSet) Undecoded(in *Input, res *Result) {
+	for _, i := range p.undecoded {
+		r := &p.rules[i]
+		if r.anyProto() && r.srcPort == nil && r.dstPort == nil && r.matchPacket(in, &res.m) {
+			res.hits = append(res.hits, Hit{i, false})
+		}
+	}
+}
+
+// anyProto says whether the rule is for every IP protocol.
+func (r *Rule) anyProto() bool { return r.protos[0]&1 != 0 }
+
 // packetPayload compares the packet's payload. Contents, negated ones too, ask
 // for a payload to look into.
 func (r *Rule) packetPayload(in *Input, m *matcher) bool {

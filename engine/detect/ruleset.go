@@ -96,6 +96,7 @@ type Rule struct {
 	whole     bool // of kindIPOnly and kindHeader: a match decides the flow
 	onlyPkt   bool // tcp-pkt: never the stream
 	alsoPkt   bool // of kindStream: looks at packets whose payload is in the stream, too
+	undecoded bool // of kindPacket: looks at packets that have no IP header, too
 
 	checks  []check
 	headers []headerMatch
@@ -152,12 +153,13 @@ func classOf(proto uint8) int {
 
 // RuleSet is a compiled set of rules, in evaluation order.
 type RuleSet struct {
-	rules  []Rule
-	header [numClasses][]uint32
-	packet [numClasses][]uint32
-	stream []uint32
-	hooks  [applayer.NumHooks][]uint32
-	hosts  [applayer.NumBuffers]*hostIndex
+	rules     []Rule
+	header    [numClasses][]uint32
+	packet    [numClasses][]uint32
+	stream    []uint32
+	undecoded []uint32
+	hooks     [applayer.NumHooks][]uint32
+	hosts     [applayer.NumBuffers]*hostIndex
 
 	// Made by index from the lists above. strayIndex has the rules that look only at
 	// packets which get into no stream.

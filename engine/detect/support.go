@@ -36,7 +36,7 @@ var stepKeywords = []string{
 // itself or its flow.
 var (
 	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter"}
-	ruleKeywords  = []string{"flow", "app-layer-protocol", "noalert", "alert", "ssl_state"}
+	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "flow", "app-layer-protocol", "noalert", "alert", "ssl_state"}
 )
 
 // Supports says whether rules may use a keyword, given by its canonical name.
