@@ -73,7 +73,7 @@ func newServer(t testing.TB, o Options) (http.Handler, *observed) {
 	t.Helper()
 	var seen observed
 	o.Service, o.Region, o.Account = fake{}, "us-east-1", account
-	o.Logger = slog.New(slog.NewTextHandler(&seen.log, nil))
+	o.Logger = slog.New(slog.NewTextHandler(&seen.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.Observe = func(operation, code string, _ time.Duration) { seen.operation, seen.code = operation, code }
 	h, err := New(o)
 	if err != nil {
@@ -106,6 +106,9 @@ func TestSDK(t *testing.T) {
 	}
 	if id := aws.ToString(out.Firewall.FirewallId); uuid.Validate(id) != nil || !strings.Contains(seen.log.String(), "request_id="+id) {
 		t.Errorf("request id %q is not in the log:\n%s", id, &seen.log)
+	}
+	if log := seen.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=DEBUG") {
+		t.Errorf("a request is not one line for debugging:\n%s", log)
 	}
 	if seen.operation != "DescribeFirewall" || seen.code != "" {
 		t.Errorf("observed %s %s", seen.operation, seen.code)

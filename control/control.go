@@ -37,11 +37,11 @@ type Options struct {
 	SubnetZones map[string]string // subnet id to zone name
 
 	// CheckRule says why the engine could not run a stateful rule; nil asks nobody.
-	// CheckLogDestination, if set, says whether records can be written to a
-	// destination of that type.
-	CheckLogDestination func(ctx context.Context, kind string, target map[string]string) error
-
 	CheckRule policy.CompileCheck
+
+	// CheckLogDestination, if set, says whether records can be written to a
+	// destination of that type. It heeds ctx, which ends after 10 seconds.
+	CheckLogDestination func(ctx context.Context, kind string, target map[string]string) error
 
 	FlowDeadline time.Duration // for nodes to report on a flow operation or answer an analysis report; 0 means 60 s
 	QueryTimeout time.Duration // for nodes to answer a query of live flows, which takes them milliseconds; 0 means 5 s

@@ -53,8 +53,9 @@ func (c *Control) FlushStaleFlows(ctx context.Context, caller wire.Caller, in *w
 	return &wire.FlushStaleFlowsResponse{FirewallArn: &op.ARN, FlowOperationId: &op.ID, FlowOperationStatus: &status}, nil
 }
 
-// UpdateFirewallRematch says what happens to live flows that a change of rules
-// would not admit any more: nothing (AWS's way), they are counted, or they are flushed.
+// UpdateFirewallRematch says what happens to live flows that the rules would not
+// admit any more, now and after each change of them: nothing (AWS's way), they are
+// counted, or they are flushed.
 func (c *Control) UpdateFirewallRematch(ctx context.Context, caller wire.Caller, in *wire.UpdateFirewallRematchRequest) (*wire.UpdateFirewallRematchResponse, error) {
 	f, err := c.updateFirewall(ctx, caller, "UpdateFirewallRematch", in.FirewallArn, in.FirewallName, in.UpdateToken, func(f *resource.Firewall, _ *store.Txn) error {
 		f.Rematch = *in.Rematch

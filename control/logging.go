@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/resource"
@@ -58,6 +59,10 @@ func (c *Control) UpdateLoggingConfiguration(ctx context.Context, caller wire.Ca
 	}, nil
 }
 
+// checkTimeout bounds how long a request waits for the service of a new log
+// destination. Clients wait a minute.
+const checkTimeout = 10 * time.Second
+
 // reachable asks whether records can be written to the destinations that are
 // new. AWS: LogDestinationPermissionException, at configuration time.
 func (c *Control) reachable(ctx context.Context, old, wanted []wire.LogDestinationConfig) error {
@@ -70,7 +75,10 @@ func (c *Control) reachable(ctx context.Context, old, wanted []wire.LogDestinati
 		}) {
 			continue
 		}
-		if err := c.o.CheckLogDestination(ctx, wire.Val(d.LogDestinationType), d.LogDestination); err != nil {
+		checking, cancel := context.WithTimeout(ctx, checkTimeout)
+		err := c.o.CheckLogDestination(checking, wire.Val(d.LogDestinationType), d.LogDestination)
+		cancel()
+		if err != nil {
 			return wire.LogDestinationPermissionException("%s", err)
 		}
 	}

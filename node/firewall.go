@@ -178,7 +178,9 @@ type firewall struct {
 	attached []string       // endpoints of the drivers that the node's configuration names; they stay when the resource goes
 	drivers  []pktio.Driver // of New and Run only
 
-	domains []engine.DomainSource // what the engine remembers; of the goroutine that watches the configuration
+	// Of the goroutine that watches the configuration.
+	domains   []engine.DomainSource // what the engine remembers
+	rematched string                // the rematch setting that the newest program was last held against old flows with
 
 	mu         sync.Mutex
 	exists     bool              // guarded by mu: as a resource with a zone that is ours
@@ -221,10 +223,7 @@ func (n *Node) reconcile(ctx context.Context) {
 		}
 		n.rememberDomains(ctx, fw, f.Analysis)
 		changed := n.update(ctx, fw, f.PolicyARN)
-		switch {
-		case !rematches(f.Rematch):
-			fw.rematch.Store(-1)
-		case changed:
+		if changed || f.Rematch != fw.rematched {
 			n.rematch(ctx, fw, f.Rematch)
 		}
 	}
@@ -245,6 +244,7 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 	fw.exists, fw.tokens, fw.tried, fw.failure = false, nil, nil, ""
 	fw.mu.Unlock()
 	fw.rematch.Store(-1)
+	fw.rematched = ""
 	if !existed {
 		return
 	}
@@ -308,15 +308,17 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool 
 // rematchTimeout bounds what a change of rules waits for its old flows.
 const rematchTimeout = 10 * time.Second
 
-// rematches says whether a firewall with this setting looks for old flows at all.
-func rematches(mode string) bool {
-	return mode == wire.RematchModeReport || mode == wire.RematchModeEnforce
-}
-
 // rematch looks for flows of older programs that the newest would not admit any
-// more, as the firewall's setting says: it counts them, or flushes them.
+// more, as the firewall's setting says: it counts them, or flushes them. It is
+// for a new program and for a new setting. One that fails is tried again with
+// the next change of the configuration.
 func (n *Node) rematch(ctx context.Context, fw *firewall, mode string) {
 	fw.rematch.Store(-1) // unless this goes well
+	fw.rematched = ""
+	if mode != wire.RematchModeReport && mode != wire.RematchModeEnforce {
+		fw.rematched = mode
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, rematchTimeout)
 	defer cancel()
 	res, err := fw.engine.Run(ctx, engine.Operation{
@@ -327,6 +329,7 @@ func (n *Node) rematch(ctx context.Context, fw *firewall, mode string) {
 		return
 	}
 	fw.rematch.Store(int64(res.Flows))
+	fw.rematched = mode
 	n.opt.Logger.Info("old flows matched with the new rules", slog.String("firewall", fw.name), slog.String("rematch", mode), slog.Int("stale", res.Flows))
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,9 +35,10 @@ type logs struct {
 	delivery *delivery.Options // a template; nil: files
 	logger   *slog.Logger
 
-	mu    sync.Mutex
-	sinks map[string]*logSink // guarded by mu: by key
-	gone  eve.LoggerStats     // guarded by mu: counts of sinks that are closed
+	mu      sync.Mutex
+	sinks   map[string]*logSink // guarded by mu: by key
+	leaving map[string]*logSink // guarded by mu: services that are being closed, by key
+	gone    eve.LoggerStats     // guarded by mu: counts of sinks that are closed
 }
 
 // logSink is an open file or service.
@@ -46,10 +48,14 @@ type logSink struct {
 	file  *eve.FileWriter // nil for a service
 	key   string
 	refs  int
+
+	// Of a service that is being closed.
+	giveUp context.CancelFunc // leaves in the spool what is not sent yet
+	closed chan struct{}      // closed when it is
 }
 
 func newLogs(dir string, d *delivery.Options, logger *slog.Logger) *logs {
-	return &logs{dirs: eve.NewDirs(dir), delivery: d, logger: logger, sinks: map[string]*logSink{}}
+	return &logs{dirs: eve.NewDirs(dir), delivery: d, logger: logger, sinks: map[string]*logSink{}, leaving: map[string]*logSink{}}
 }
 
 // destination is where one type of log goes, as the API has it.
@@ -83,6 +89,7 @@ func (l *logs) open(ctx context.Context, firewall, logType string, d destination
 	if l.delivery != nil {
 		key = strings.Join([]string{firewall, logType, d.kind, key}, "\x00")
 	}
+	l.rejoin(key)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s := l.sinks[key]; s != nil {
@@ -141,19 +148,61 @@ func (l *logs) openService(ctx context.Context, firewall, logType string, d dest
 	}}, nil
 }
 
+// release gives a sink back. The last one closes it: a file at once, a service
+// in the background, because what its spool holds is sent first, and a service
+// that is away takes its time to say so.
 func (l *logs) release(ctx context.Context, s *logSink) error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if s.refs--; s.refs > 0 {
-		l.mu.Unlock()
 		return nil
 	}
 	delete(l.sinks, s.key)
-	l.mu.Unlock()
-	err := s.Close(ctx)
+	if s.file != nil {
+		err := s.Close(ctx)
+		l.gone = sum(l.gone, s.stats())
+		return err
+	}
+	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	s.giveUp, s.closed = giveUp, make(chan struct{})
+	l.leaving[s.key] = s
+	go func() {
+		defer giveUp()
+		if err := s.Close(sending); err != nil {
+			l.logger.Warn("log records wait until their destination is configured again", slog.Any("error", err))
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.leaving, s.key)
+		l.gone = sum(l.gone, s.stats())
+		close(s.closed)
+	}()
+	return nil
+}
+
+// rejoin waits until a service that is being closed has let go of its spool. It
+// is told to, so that is a matter of the disk.
+func (l *logs) rejoin(key string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.gone = sum(l.gone, s.stats())
-	return err
+	s := l.leaving[key]
+	l.mu.Unlock()
+	if s != nil {
+		s.giveUp()
+		<-s.closed
+	}
+}
+
+// wait returns when every service that was released is closed. When ctx ends, it
+// makes them leave in their spools what is not sent yet.
+func (l *logs) wait(ctx context.Context) {
+	l.mu.Lock()
+	leaving := slices.Collect(maps.Values(l.leaving))
+	l.mu.Unlock()
+	for _, s := range leaving {
+		stop := context.AfterFunc(ctx, s.giveUp)
+		<-s.closed
+		stop()
+	}
 }
 
 // reopen makes every file new, after something outside has moved them.
@@ -171,8 +220,10 @@ func (l *logs) stats() eve.LoggerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := l.gone
-	for _, s := range l.sinks {
-		all = sum(all, s.stats())
+	for _, sinks := range []map[string]*logSink{l.sinks, l.leaving} {
+		for _, s := range sinks {
+			all = sum(all, s.stats())
+		}
 	}
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -72,6 +73,12 @@ func (r *rig) lines(group string) (all []envelope, text string) {
 func (r *rig) synced(logging ...wire.LogDestinationConfig) {
 	r.Helper()
 	r.putFirewall(logging...)
+	r.settled()
+}
+
+// settled waits until the node has taken in what was written before.
+func (r *rig) settled() {
+	r.Helper()
 	key, marker := scope.Firewall("marker"), scope.Sync("marker", zone, nodeID)
 	r.put(key, resource.Firewall{Meta: resource.Meta{Name: "marker"}, PolicyARN: policyARN})
 	await(r, marker, func(resource.Sync) bool { return true })
@@ -269,6 +276,7 @@ func TestLogsToService(t *testing.T) {
 	if err := r.configure(ctx, nil); err != nil { // sends what is left
 		t.Fatal(err)
 	}
+	l.wait(ctx)
 	select {
 	case line := <-got:
 		for _, part := range []string{"alerts ", `"firewall_name":"edge"`, `"signature":"found"`, `"resource_arn":"arn:group"`} {
@@ -281,5 +289,55 @@ func TestLogsToService(t *testing.T) {
 	}
 	if s := l.stats(); s.Written != 1 || s.Dropped != 0 {
 		t.Errorf("counts are %+v", s)
+	}
+}
+
+// TestServiceThatIsAway: a destination whose service does not answer costs the
+// caller of configure no time when it goes, what it could not send is there when
+// it comes back, and the end of the node does not wait for it.
+func TestServiceThatIsAway(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		asked <- struct{}{}
+		<-r.Context().Done() // until the client gives up
+	}))
+	defer service.Close()
+	l := newLogs(t.TempDir(), &delivery.Options{
+		Account: "123456789012", Region: "us-east-1", SpoolDir: t.TempDir(), Endpoint: service.URL, AccessKeyID: "a", SecretAccessKey: "s",
+	}, slog.New(slog.DiscardHandler))
+	r := newRecorder(l, "edge", zone)
+	stream := destination{wire.LogDestinationTypeKinesisDataFirehose, map[string]string{"deliveryStream": "alerts"}}
+	configure := func(d destinations) {
+		t.Helper()
+		begun := time.Now()
+		if err := r.configure(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("configure took %v", took)
+		}
+	}
+	configure(destinations{wire.LogTypeAlert: stream})
+	r.newRecords().Alert(&eve.Alert{TxID: -1, Signature: "found"})
+	configure(nil)
+	<-asked // the last attempt is under way, and will not end by itself
+	configure(destinations{wire.LogTypeAlert: stream})
+	if !r.WantsAlerts() {
+		t.Error("the destination is not in use again")
+	}
+	<-asked // what was left is sent again
+	configure(nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() { l.wait(ctx); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(within):
+		t.Fatal("the end of the node waits for the service")
+	}
+	if s := l.stats(); s.Written != 0 || s.Dropped != 0 {
+		t.Errorf("counts are %+v, but the record is still to be delivered", s)
 	}
 }

@@ -185,6 +185,7 @@ func (n *Node) Run(ctx context.Context) error {
 		fw.engine.Wait()
 		err = errors.Join(err, fw.recorder.configure(closing, destinations{}))
 	}
+	n.logs.wait(closing)
 	return err
 }
 

@@ -153,6 +153,37 @@ func TestRematch(t *testing.T) {
 	}
 }
 
+// TestRematchSetting: the setting alone acts on flows that are stale already.
+func TestRematchSetting(t *testing.T) {
+	r := start(t)
+	r.newFlow(passAll)
+	c, bystander := r.connect(echo), r.connect(other)
+	r.putGroup("g2", `drop tcp any any -> 198.51.100.0/24 any (sid:7;)`)
+	r.awaitTokens("p1", "g2")
+	if err := c.exchange(); err != nil {
+		t.Fatalf("a change of rules alone: %v", err)
+	}
+	for _, mode := range []string{wire.RematchModeOff, wire.RematchModeReport, wire.RematchModeEnforce} {
+		r.put(scope.Firewall("f"), resource.Firewall{
+			Meta: resource.Meta{ARN: firewallARN, Name: "f"}, PolicyARN: policyARN, Rematch: mode, Subnets: []resource.Subnet{{ID: "subnet-1", Zone: zone}},
+		})
+		r.settled()
+		want := 2 // with that of newFlow
+		if mode == wire.RematchModeEnforce {
+			want = 0
+		}
+		if a := r.ask(resource.FlowQuery{Filters: []wire.FlowFilter{toward("198.51.100.0/24")}, Size: 10}); a.Flows != want {
+			t.Errorf("%s: %d flows are left, want %d", mode, a.Flows, want)
+		}
+	}
+	if err := c.exchange(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a stale connection: %v, want it reset", err)
+	}
+	if err := bystander.exchange(); err != nil {
+		t.Errorf("the other connection: %v", err)
+	}
+}
+
 // TestQueriesOfOthers: a node answers what it is asked, in time, and what it
 // cannot answer with an error.
 func TestQueriesOfOthers(t *testing.T) {

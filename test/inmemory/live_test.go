@@ -432,16 +432,30 @@ func TestRematch(t *testing.T) {
 	c.setRematch("OFF")
 	c.Until("the metric is gone", func() bool { return metric() == "absent" })
 
-	c.setRematch("ENFORCE")
+	// The setting acts on what is stale now, without a change of rules.
+	c.setRematch("REPORT")
+	c.Until("the stale flow is counted", func() bool { return metric() == "1" })
 	if err := d.Next(); err != nil {
-		t.Errorf("the setting alone ended the download: %v", err)
+		t.Errorf("a report ended the download: %v", err)
 	}
-	c.SetRules(drop(3))
+	c.setRematch("ENFORCE")
+	c.Until("the stale flow is gone", func() bool { return *c.stale().FlowCount == 0 })
+	d.Send()
+	if err := d.Receive(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the stale download ended by %v, want ECONNRESET", err)
+	}
+	if err := bystander.Next(); err != nil {
+		t.Errorf("the other download: %v", err)
+	}
+
+	// And on what the next change makes stale, before that is in sync.
+	late := c.Download("10.0.0.1:40002", "192.0.2.30:80")
+	c.SetRules(`drop tcp any any -> 192.0.2.30 80 (sid:3;)`)
 	if m := metric(); m != "1" {
 		t.Errorf("sluice_stale_flows is %s, want 1", m)
 	}
-	d.Send()
-	if err := d.Receive(); !errors.Is(err, syscall.ECONNRESET) {
+	late.Send()
+	if err := late.Receive(); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the stale download ended by %v, want ECONNRESET", err)
 	}
 	if err := bystander.Next(); err != nil {

@@ -146,9 +146,7 @@ func (g *gateway) stopEngine() {
 	if g.t.Failed() {
 		log, _ := os.ReadFile(filepath.Join(g.dir, "sluice.log"))
 		for line := range strings.Lines(string(log)) {
-			if !strings.Contains(line, `msg="api request"`) { // the polls of eventually
-				g.t.Log(strings.TrimSpace(line))
-			}
+			g.t.Log(strings.TrimSpace(line))
 		}
 	}
 }
