@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/eve"
@@ -102,14 +103,10 @@ type replayRecords struct {
 	got  *verdicts
 }
 
-// WantsAlerts implements engine.Wants.
-func (r *replayRecords) WantsAlerts() bool { return true }
-
-// WantsFlows implements engine.Wants.
-func (r *replayRecords) WantsFlows() bool { return true }
-
-// WantsDrops implements engine.Wants.
-func (r *replayRecords) WantsDrops() bool { return true }
+// Wants implements engine.Wants.
+func (r *replayRecords) Wants(k engine.Kind) bool {
+	return r.sink != nil || k == engine.Alerts || k == engine.Flows || k == engine.Drops
+}
 
 // Alert implements engine.Records.
 func (r *replayRecords) Alert(a *eve.Alert) {

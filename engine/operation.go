@@ -178,7 +178,7 @@ const logPatience = 5 * time.Second
 // up, nor overrun the log. Those that the result has no room for were written by
 // the workers.
 func (e *Engine) logFlushed(shares []*share, id string) {
-	if !e.opt.Wants.WantsFlows() {
+	if !e.opt.Wants.Wants(Flows) {
 		return
 	}
 	records := e.opt.NewRecords()

@@ -103,7 +103,7 @@ func (w *worker) deny(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Rea
 		return
 	}
 	in.Verdict = pktio.Drop
-	if w.opt.Wants.WantsDrops() {
+	if w.opt.Wants.Wants(Drops) {
 		w.dropRecord(f, dir, reason, r)
 	}
 }

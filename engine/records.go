@@ -17,12 +17,21 @@ type Records interface {
 	Drop(*eve.Drop)
 }
 
+// Kind is a kind of record.
+type Kind uint8
+
+const (
+	Alerts    Kind = iota
+	Flows          // of flows that have ended
+	Drops          // of packets
+	Anomalies      // of packets and of application protocols
+	TaggedPackets
+)
+
 // Wants says which records somebody reads, so that others are never built. It
 // may change while traffic runs; a worker asks for each record.
 type Wants interface {
-	WantsAlerts() bool
-	WantsFlows() bool
-	WantsDrops() bool
+	Wants(Kind) bool
 }
 
 // FlowRecord is a flow as captures, flushes and flow records tell of it. A worker
@@ -145,7 +154,7 @@ func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome det
 	if f != nil {
 		f.State.flags |= alerted
 	}
-	if !w.opt.Wants.WantsAlerts() {
+	if !w.opt.Wants.Wants(Alerts) {
 		return
 	}
 	a := &w.alertRecord

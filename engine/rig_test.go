@@ -43,16 +43,12 @@ func (r *recorder) Alert(a *eve.Alert) { r.mu.Lock(); r.alerts = append(r.alerts
 func (r *recorder) Flow(f *eve.Flow)   { r.mu.Lock(); r.flows = append(r.flows, *f); r.mu.Unlock() }
 func (r *recorder) Drop(d *eve.Drop)   { r.mu.Lock(); r.drops = append(r.drops, *d); r.mu.Unlock() }
 
-func (r *recorder) WantsAlerts() bool { return true }
-func (r *recorder) WantsFlows() bool  { return true }
-func (r *recorder) WantsDrops() bool  { return true }
+func (r *recorder) Wants(Kind) bool { return true }
 
 // nobody wants no records.
 type nobody struct{ recorder }
 
-func (*nobody) WantsAlerts() bool { return false }
-func (*nobody) WantsFlows() bool  { return false }
-func (*nobody) WantsDrops() bool  { return false }
+func (*nobody) Wants(Kind) bool { return false }
 
 // queue is a pktio.Queue whose packets a test feeds.
 type queue struct {

@@ -323,7 +323,7 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 	if !w.opt.Inline {
 		w.flushStream(f)
 	}
-	if (op == nil || !w.kept) && w.opt.Wants.WantsFlows() {
+	if (op == nil || !w.kept) && w.opt.Wants.Wants(Flows) {
 		id := ""
 		if op != nil {
 			id = w.flushOf(op.Number).id

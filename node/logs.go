@@ -298,9 +298,15 @@ func (r *recorder) configure(ctx context.Context, d destinations) error {
 // The recorder answers for all workers what is worth building.
 var _ engine.Wants = (*recorder)(nil)
 
-func (r *recorder) WantsAlerts() bool { return r.sinks.Load().alert != nil }
-func (r *recorder) WantsFlows() bool  { return r.sinks.Load().flow != nil }
-func (r *recorder) WantsDrops() bool  { return false } // AWS has no log of dropped packets
+func (r *recorder) Wants(k engine.Kind) bool {
+	switch k {
+	case engine.Alerts:
+		return r.sinks.Load().alert != nil
+	case engine.Flows:
+		return r.sinks.Load().flow != nil
+	}
+	return false // AWS has no log of anything else
+}
 
 // records encodes for one worker.
 type records struct {

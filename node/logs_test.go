@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/delivery"
+	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/resource"
 )
@@ -177,7 +178,7 @@ func TestLogsAreShared(t *testing.T) {
 	if err := a.configure(ctx, destinations{}); err != nil {
 		t.Fatal(err)
 	}
-	if a.WantsFlows() || !b.WantsFlows() || l.sinks["g"].refs != 2 {
+	if a.Wants(engine.Flows) || !b.Wants(engine.Flows) || l.sinks["g"].refs != 2 {
 		t.Errorf("after one has left: %d references", l.sinks["g"].refs)
 	}
 	if err := b.configure(ctx, nil); err != nil {
@@ -200,7 +201,7 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 	if err := r.configure(ctx, want); err == nil {
 		t.Error("a file in the directory's place was no error")
 	}
-	if r.WantsAlerts() || !r.WantsFlows() {
+	if r.Wants(engine.Alerts) || !r.Wants(engine.Flows) {
 		t.Error("the other destination is not in use")
 	}
 	if err := os.Remove(blocked); err != nil {
@@ -209,7 +210,7 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 	if err := r.configure(ctx, want); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
-	if !r.WantsAlerts() {
+	if !r.Wants(engine.Alerts) {
 		t.Error("the destination is still not in use")
 	}
 	if err := r.configure(ctx, nil); err != nil {

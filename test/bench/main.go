@@ -241,12 +241,10 @@ func (noVariables) Ports(string) (rule.Ports, bool) { return rule.Ports{}, false
 // nobody reads no records.
 type nobody struct{}
 
-func (nobody) Alert(*eve.Alert)  {}
-func (nobody) Flow(*eve.Flow)    {}
-func (nobody) Drop(*eve.Drop)    {}
-func (nobody) WantsAlerts() bool { return false }
-func (nobody) WantsFlows() bool  { return false }
-func (nobody) WantsDrops() bool  { return false }
+func (nobody) Alert(*eve.Alert)       {}
+func (nobody) Flow(*eve.Flow)         {}
+func (nobody) Drop(*eve.Drop)         {}
+func (nobody) Wants(engine.Kind) bool { return false }
 
 const active = 5000
 
