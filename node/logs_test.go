@@ -324,7 +324,7 @@ func TestServiceThatIsAway(t *testing.T) {
 	configure(nil)
 	<-asked // the last attempt is under way, and will not end by itself
 	configure(destinations{wire.LogTypeAlert: stream})
-	if !r.WantsAlerts() {
+	if !r.Wants(engine.Alerts) {
 		t.Error("the destination is not in use again")
 	}
 	<-asked // what was left is sent again
