@@ -127,6 +127,13 @@ func (r *replayRecords) Drop(d *eve.Drop) {
 	}
 }
 
+// App implements engine.Records.
+func (r *replayRecords) App(a *eve.App) {
+	if line := eve.AppendApp(r.buf[:0], a); len(line) > 0 {
+		r.log(line)
+	}
+}
+
 // Flow implements engine.Records.
 func (r *replayRecords) Flow(f *eve.Flow) {
 	r.got.of(&f.Tuple).Packets += f.ToServer.Packets + f.ToClient.Packets

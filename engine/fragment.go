@@ -92,7 +92,7 @@ func (w *worker) flowless(in *pktio.Packet) {
 	}
 	rules.Decide(&w.input, res)
 	for _, h := range res.Alerts {
-		w.alert(nil, packet.ToServer, &rules.Rules()[h.Rule], res.Action, -1)
+		w.alert(nil, packet.ToServer, &rules.Rules()[h.Rule], res.Action, nil)
 	}
 	if res.Action.Drops() {
 		w.deny(in, nil, packet.ToServer, ReasonRule, res.Rule)

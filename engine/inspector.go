@@ -16,7 +16,6 @@ type inspector struct {
 	seen    [2]int    // bytes of asm's that the session has left unconsumed
 	offset  [2]int    // stream offset of the first byte not given to stream rules
 	tail    [2][]byte // the bytes before it, for patterns that span segments
-	tx      int64     // transaction of the last event, -1 before the first
 	over    bool      // no more bytes will come, or can be kept
 }
 
@@ -63,7 +62,7 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 		s.ext = uint32(len(w.inspectors))
 	}
 	i := w.inspectors[s.ext-1]
-	i.session, i.tx = session, -1
+	i.session = session
 	return i
 }
 
@@ -118,27 +117,26 @@ func (w *worker) follow(f *flowEntry, dir packet.Dir) {
 }
 
 // inspectStream gives the packet's bytes to the parsers, and what they and
-// reassembly come up with to rules, which may be nil. It returns the
-// transaction that was looked at, or -1.
-func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) int64 {
+// reassembly come up with to rules, which may be nil.
+func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
 	p := &w.pkt
 	switch f.Key.Proto {
 	case packet.ProtoUDP:
-		if len(p.Payload) == 0 {
-			return -1
+		if len(p.Payload) > 0 {
+			w.datagram(f, dir, rules, res)
 		}
-		return w.datagram(f, dir, rules, res)
+		return
 	case packet.ProtoTCP:
 		if f.State.has(untracked) {
-			return -1
+			return
 		}
 	}
 	if len(p.Payload) == 0 && f.State.ext == 0 {
-		return -1
+		return
 	}
 	i := w.inspector(f)
 	if i == nil {
-		return -1
+		return
 	}
 	if !w.opt.Inline {
 		if other := i.asm[dir.Reverse()]; other != nil && p.TCP.Flags&packet.ACK != 0 {
@@ -148,13 +146,13 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	asm := i.asm[dir]
 	if asm == nil {
 		if len(p.Payload) == 0 {
-			return -1
+			return
 		}
 		if asm = w.pool.Get(); asm == nil {
 			w.n[cInspectionRefused]++
 			w.giveUpApp(f)
 			i.over = true
-			return -1
+			return
 		}
 		i.asm[dir] = asm
 		asm.Reset(streamStart(f, p, dir), stream.Config{Acked: !w.opt.Inline})
@@ -167,7 +165,6 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		i.over = true
 		w.giveUpApp(f)
 	}
-	return i.tx
 }
 
 // udpSessionMemory is enough for a session that reads datagrams.
@@ -180,11 +177,11 @@ const maxDatagrams = 8
 // datagram gives a UDP payload to the parsers. Messages stand alone, so one
 // session reads those of all flows, and a flood of datagrams takes none of the
 // memory that connections need.
-func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) int64 {
+func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
 	s, session := &f.State, w.udp
 	session.Reset(packet.ProtoUDP, f.Key.SrcPort, f.Key.DstPort)
 	session.Datagram(dir, w.pkt.Payload)
-	tx := int64(f.Packets(packet.ToServer) + f.Packets(packet.ToClient) - 1)
+	number := f.Packets(packet.ToServer) + f.Packets(packet.ToClient) - 1
 	proto := session.Proto()
 	switch {
 	case s.app == applayer.Unknown && session.ProtoFinal():
@@ -192,7 +189,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		proto = applayer.Failed
 		w.event(f, session, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, proto, rules, res)
 	case s.app != proto || proto == applayer.Unknown:
-		return -1
+		return
 	}
 	known := s.app != applayer.Unknown
 	var ev applayer.Event
@@ -200,19 +197,20 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		if known && ev.Hook == applayer.ProtocolDetected {
 			continue // of an earlier datagram
 		}
-		ev.TxID = uint32(tx)
+		if ev.Tx != nil {
+			ev.Tx.State().ID = number
+		}
 		w.event(f, session, ev, proto, rules, res)
 	}
 	if proto != applayer.DNS {
 		s.flags |= noInspection
-		return tx
+		return
 	}
 	if name := session.Name(); s.ext == 0 && len(name) > 0 {
 		if s.ext = w.names.add(name); s.ext != 0 {
 			s.flags |= named
 		}
 	}
-	return tx
 }
 
 // firstByte is the sequence number of the first payload byte.
@@ -242,7 +240,6 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 			n := i.session.Data(dir, data)
 			var ev applayer.Event
 			for i.session.Next(&ev) {
-				i.tx = int64(ev.TxID)
 				w.event(f, i.session, ev, i.session.Proto(), rules, res)
 			}
 			if n == 0 {
@@ -301,8 +298,10 @@ func (w *worker) event(f *flowEntry, session *applayer.Session, ev applayer.Even
 	case applayer.ParserFailed:
 		s.flags |= appKnown
 	}
-	if rules != nil {
-		rules.Event(&w.input, session, ev, res)
+	if ev.Hook == applayer.TxDone {
+		w.appRecord(f, ev)
+	} else if rules != nil {
+		rules.Event(&w.input, ev, res)
 	}
 }
 
@@ -314,6 +313,7 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 		return
 	}
 	i := w.inspectors[s.ext-1]
+	i.session.Release()
 	if i.over || i.session.Done() && (rules == nil || !rules.WantsStream(f.Key.Proto)) {
 		w.dropInspector(f)
 	}
@@ -349,7 +349,7 @@ func (w *worker) flushStream(f *flowEntry) {
 		w.feed(f, i, dir, rules, &w.result)
 		rules.Decide(&w.input, &w.result)
 		for _, h := range w.result.Alerts {
-			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, i.tx)
+			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, h.Tx)
 		}
 	}
 }

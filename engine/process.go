@@ -278,11 +278,10 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	res.Reset()
 	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
-	tx := int64(-1)
 	w.unread = false
 	if !s.has(noInspection) {
 		w.input.InStream = f.Key.Proto == packet.ProtoTCP && !s.has(untracked) && rules.WantsStream(f.Key.Proto)
-		tx = w.inspectStream(f, dir, rules, res)
+		w.inspectStream(f, dir, rules, res)
 	}
 	if bit := stageBit(dir, est, s.app); s.quiet&bit == 0 || w.input.First {
 		if !rules.Header(&w.input, res) && !w.input.First {
@@ -292,7 +291,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	rules.Packet(&w.input, res)
 	rules.Decide(&w.input, res)
 	w.n[cVarsRefused], w.n[cRegexGaveUp] = w.vars.Refused(), res.GaveUp()
-	w.conclude(in, f, dir, est, rules, tx)
+	w.conclude(in, f, dir, est, rules)
 	w.settle(f, rules)
 }
 
@@ -313,10 +312,10 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 }
 
 // conclude carries out what the rules decided.
-func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool, rules *detect.RuleSet, tx int64) {
+func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool, rules *detect.RuleSet) {
 	s, res := &f.State, &w.result
 	for _, h := range res.Alerts {
-		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, tx)
+		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, h.Tx)
 	}
 	if w.unread && res.Action == detect.None {
 		w.deny(in, f, dir, ReasonReassembly, nil)
@@ -362,7 +361,7 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		}
 		if d.Alert[family] && f.State.defaultAlerts&(1<<family) == 0 {
 			f.State.defaultAlerts |= 1 << family
-			w.alert(f, dir, &d.Rules[family], action, -1)
+			w.alert(f, dir, &d.Rules[family], action, nil)
 		}
 		if d.Drop[family] {
 			// A connection that lost a packet to established is lost, as on AWS; the

@@ -15,6 +15,7 @@ type Records interface {
 	Alert(*eve.Alert)
 	Flow(*eve.Flow)
 	Drop(*eve.Drop)
+	App(*eve.App)
 }
 
 // Kind is a kind of record.
@@ -26,6 +27,7 @@ const (
 	Drops          // of packets
 	Anomalies      // of packets and of application protocols
 	TaggedPackets
+	Transactions // of application protocols
 )
 
 // Wants says which records somebody reads, so that others are never built. It
@@ -149,7 +151,8 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 }
 
 // alert logs what r found in f, nil for a fragment, given the action that the packet met in the end.
-func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome detect.Action, tx int64) {
+// tx is the transaction that it matched in, or nil.
+func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome detect.Action, tx applayer.Tx) {
 	w.n[cAlerts]++
 	if f != nil {
 		f.State.flags |= alerted
@@ -159,7 +162,7 @@ func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome det
 	}
 	a := &w.alertRecord
 	*a = eve.Alert{
-		Tuple: w.tuple(f), Dir: dir, TxID: tx, Action: "allowed", Verdict: "alert",
+		Tuple: w.tuple(f), Dir: dir, Tx: tx, Action: "allowed", Verdict: "alert",
 		GID: r.Meta.GID, SID: r.Meta.SID, Rev: r.Meta.Rev, Signature: r.Meta.Msg,
 		Category: r.Meta.Category, Severity: r.Meta.Severity, ResourceARN: r.Meta.ResourceARN,
 		RejectTarget: rejectTargets[outcome],
@@ -185,8 +188,8 @@ func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
 	if f.State.app != applayer.Unknown {
 		a.AppProto = f.State.app.String()
 	}
-	if s := w.session(f); s != nil {
-		w.appObjects(a, s, f.State.app)
+	if s := w.session(f); s != nil && a.Tx == nil {
+		a.Tx = s.Last()
 	}
 	w.counters = eve.FlowCounters{
 		PktsToServer: f.Packets(0), PktsToClient: f.Packets(1),
@@ -198,26 +201,20 @@ func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
 // rejectTargets says in Suricata's words who hears of a reject.
 var rejectTargets = [detect.RejectBoth + 1]string{detect.Reject: "to_client", detect.RejectDst: "to_server", detect.RejectBoth: "both"}
 
-// appObjects adds the tls or http object, as far as the parsers know it.
-func (w *worker) appObjects(a *eve.Alert, s *applayer.Session, app applayer.Proto) {
-	text := func(b applayer.Buffer) string {
-		v, ok := s.Buffer(b)
-		if !ok {
-			return ""
-		}
-		return string(v)
+// appRecord logs a transaction that is done. The record is about the flow's side that the
+// event is of, whichever packet completed it.
+func (w *worker) appRecord(f *flowEntry, ev applayer.Event) {
+	if !w.opt.Wants.Wants(Transactions) {
+		return
 	}
-	switch app {
-	case applayer.TLS:
-		w.tls = eve.TLSInfo{SNI: text(applayer.TLSSNI), Version: text(applayer.TLSVersion)}
-		a.TLS = &w.tls
-	case applayer.HTTP:
-		w.http = eve.HTTPInfo{
-			Hostname: text(applayer.HTTPHost), URL: text(applayer.HTTPURI),
-			Method: text(applayer.HTTPMethod), UserAgent: text(applayer.HTTPUserAgent),
-		}
-		a.HTTP = &w.http
+	r := &w.appLog
+	*r = eve.App{Tuple: w.tuple(f), Tx: ev.Tx}
+	k := f.Key
+	if ev.Dir == packet.ToClient {
+		k = k.Reverse()
 	}
+	r.Src, r.Dst, r.SrcPort, r.DstPort = k.Src, k.Dst, k.SrcPort, k.DstPort
+	w.records.App(r)
 }
 
 // dropRecord logs a dropped packet.

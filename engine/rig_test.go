@@ -37,11 +37,18 @@ type recorder struct {
 	alerts []eve.Alert
 	flows  []eve.Flow
 	drops  []eve.Drop
+	apps   []string // encoded
 }
 
 func (r *recorder) Alert(a *eve.Alert) { r.mu.Lock(); r.alerts = append(r.alerts, *a); r.mu.Unlock() }
 func (r *recorder) Flow(f *eve.Flow)   { r.mu.Lock(); r.flows = append(r.flows, *f); r.mu.Unlock() }
 func (r *recorder) Drop(d *eve.Drop)   { r.mu.Lock(); r.drops = append(r.drops, *d); r.mu.Unlock() }
+
+func (r *recorder) App(a *eve.App) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.apps = append(r.apps, string(eve.AppendApp(nil, a)))
+}
 
 func (r *recorder) Wants(Kind) bool { return true }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/internal/packettest"
 	"github.com/sluicefw/sluice/pktio"
 )
@@ -168,7 +169,7 @@ pass udp any any -> any 53 (sid:3;)`, dropDefault(detect.EstablishedApp)))
 	c := newConn("3")
 	r.open(c)
 	r.drops("another host", c.c2s(data, "GET / HTTP/1.1\r\nHost: bad.example\r\n\r\n"))
-	if a := r.rec.alerts; len(a) != 1 || a[0].HTTP == nil || a[0].HTTP.Hostname != "bad.example" {
+	if a := r.rec.alerts; len(a) != 1 || !strings.Contains(string(eve.AppendAlert(nil, &a[0])), `"http":{"hostname":"bad.example"`) {
 		t.Errorf("alerts %+v", a)
 	}
 	for f := range r.w.table.All {

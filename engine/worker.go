@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/parsers"
 	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
@@ -109,8 +110,7 @@ type worker struct {
 	flowRecord  eve.Flow
 	drop        eve.Drop
 	counters    eve.FlowCounters
-	tls         eve.TLSInfo
-	http        eve.HTTPInfo
+	appLog      eve.App
 }
 
 // pinned is a program with the number of flows that are on its rules.
@@ -127,7 +127,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		gone:      make(chan struct{}),
 		records:   records,
 		pool:      stream.NewPool(opt.StreamMemory),
-		sessions:  applayer.NewPool(opt.StreamMemory / 2),
+		sessions:  applayer.NewPool(opt.StreamMemory/2, parsers.New),
 		fragments: defrag.New(opt.Fragments),
 		block:     opt.Counters.NewBlock(opt.Firewall, opt.Zone),
 		latency:   opt.Latency.NewRecorder(),
@@ -136,7 +136,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		birth:     time.Now(),
 	}
 	w.n = w.block.N
-	w.udp = applayer.NewPool(udpSessionMemory).Get()
+	w.udp = applayer.NewPool(udpSessionMemory, parsers.New).Get()
 	if !opt.PacketClock {
 		w.started = w.birth.UnixNano()
 		w.now = w.started

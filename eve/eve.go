@@ -14,6 +14,7 @@ package eve
 import (
 	"strconv"
 
+	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -46,7 +47,6 @@ type Alert struct {
 	Tuple
 	AppProto string
 	Dir      packet.Dir
-	TxID     int64  // transaction within the flow from 0; -1: none
 	Action   string // "allowed" or "blocked"
 	Verdict  string // what became of the packet: "pass", "drop", "reject", "alert"
 
@@ -59,9 +59,7 @@ type Alert struct {
 	Metadata      []Metadata // of the rule, equal keys side by side
 
 	TLSInspected bool
-	TLS          *TLSInfo // the protocol's object, each nil when not known
-	HTTP         *HTTPInfo
-	DNS          *DNSInfo
+	Tx           applayer.Tx // that it matched in, or that is under way; nil: none
 	Flow         *FlowCounters
 
 	ResourceARN string // of the rule group, or of the policy for a default action; see Envelope
@@ -70,46 +68,11 @@ type Alert struct {
 // Metadata is one entry of a rule's metadata keyword.
 type Metadata struct{ Key, Value string }
 
-// TLSInfo is the tls object of an alert.
-type TLSInfo struct {
-	Subject, IssuerDN   string
-	Serial, Fingerprint string
-	SNI                 string
-	Version             string // "TLS 1.2", ...; empty is written as "UNDETERMINED": the handshake is not complete
-	NotBefore, NotAfter int64  // nanoseconds since 1970, 0 unknown
-	JA3, JA3String      string // the objects are written even when empty, as on AWS
-	JA3S, JA3SString    string
-	JA4                 string
-}
-
-// HTTPInfo is the http object of an alert.
-type HTTPInfo struct {
-	Hostname    string
-	Port        uint16 // from the Host header or the request line; 0 not given
-	URL         string
-	UserAgent   string
-	ContentType string
-	Referer     string
-	Method      string
-	Protocol    string // "HTTP/1.1"
-	Status      int    // of the response, 0 none yet
-	Redirect    string // the Location header
-	Length      uint64 // bytes of the response body; always written
-}
-
-// DNSInfo is the dns object of an alert: one question.
-type DNSInfo struct {
-	ID     uint16
-	Name   string // dots between labels, none at the end
-	Type   string // "A", "AAAA", ...
-	Opcode uint8
-}
-
 // AppendAlert appends a as an EVE alert event.
 func AppendAlert(dst []byte, a *Alert) []byte {
 	o := appendHeader(dst, &a.Tuple, "alert")
-	if a.TxID >= 0 {
-		o.uint("tx_id", uint64(a.TxID))
+	if a.Tx != nil {
+		o.uint("tx_id", a.Tx.State().ID)
 	}
 	o.open("alert")
 	o.str("action", a.Action)
@@ -125,14 +88,8 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 	if a.TLSInspected {
 		o.bool("tls_inspected", true)
 	}
-	if a.HTTP != nil {
-		o.http(a.HTTP)
-	}
-	if a.TLS != nil {
-		o.tls(a.TLS)
-	}
-	if a.DNS != nil {
-		o.dns(a.DNS, a.TxID)
+	if a.Tx != nil {
+		o.tx(a.Tx)
 	}
 	o.optStr("app_proto", a.AppProto)
 	if a.FlowID != 0 {
@@ -251,75 +208,6 @@ func (o *object) metadata(m []Metadata) {
 		}
 		o.b = append(o.b, ']')
 	}
-	o.close()
-}
-
-func (o *object) http(h *HTTPInfo) {
-	o.open("http")
-	o.optStr("hostname", h.Hostname)
-	if h.Port != 0 {
-		o.uint("http_port", uint64(h.Port))
-	}
-	o.optStr("url", h.URL)
-	o.optStr("http_user_agent", h.UserAgent)
-	o.optStr("http_content_type", h.ContentType)
-	o.optStr("http_refer", h.Referer)
-	o.optStr("http_method", h.Method)
-	o.optStr("protocol", h.Protocol)
-	if h.Status != 0 {
-		o.int("status", int64(h.Status))
-	}
-	o.optStr("redirect", h.Redirect)
-	o.uint("length", h.Length)
-	o.close()
-}
-
-func (o *object) tls(t *TLSInfo) {
-	o.open("tls")
-	o.optStr("subject", t.Subject)
-	o.optStr("issuerdn", t.IssuerDN)
-	o.optStr("serial", t.Serial)
-	o.optStr("fingerprint", t.Fingerprint)
-	o.optStr("sni", t.SNI)
-	if t.Version == "" {
-		o.str("version", "UNDETERMINED")
-	} else {
-		o.str("version", t.Version)
-	}
-	if t.NotBefore != 0 {
-		o.certTime("notbefore", t.NotBefore)
-	}
-	if t.NotAfter != 0 {
-		o.certTime("notafter", t.NotAfter)
-	}
-	o.open("ja3")
-	o.optStr("hash", t.JA3)
-	o.optStr("string", t.JA3String)
-	o.close()
-	o.open("ja3s")
-	o.optStr("hash", t.JA3S)
-	o.optStr("string", t.JA3SString)
-	o.close()
-	o.optStr("ja4", t.JA4)
-	o.close()
-}
-
-// dns writes the version 2 form of Suricata 7: an array with one query.
-func (o *object) dns(d *DNSInfo, tx int64) {
-	o.open("dns")
-	o.key("query")
-	o.b = append(o.b, '[')
-	o.openElement()
-	o.str("type", "query")
-	o.uint("id", uint64(d.ID))
-	o.str("rrname", d.Name)
-	o.str("rrtype", d.Type)
-	if tx >= 0 {
-		o.uint("tx_id", uint64(tx))
-	}
-	o.uint("opcode", uint64(d.Opcode))
-	o.close()
-	o.b = append(o.b, ']')
 	o.close()
 }
 

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/parsers"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -59,16 +61,35 @@ var (
 	v6     = packet.AddrFrom(netip.MustParseAddr("2001:db8::a"))
 )
 
+// transaction returns what a parser makes of a client's bytes, nil when that is nothing.
+func transaction(p applayer.Proto, transport uint8, data string) applayer.Tx {
+	parser := parsers.New(p)
+	parser.Reset(transport)
+	parser.Data(&applayer.Sink{}, packet.ToServer, []byte(data))
+	return parser.Last()
+}
+
+// tlsTx is a handshake of which there is the ClientHello (RFC 8446, 4.1.2): version, random, no
+// session id, one cipher suite, no compression, and the server_name extension.
+func tlsTx(name string) applayer.Tx {
+	n := byte(len(name))
+	sni := append([]byte{0, 0, 0, n + 5, 0, n + 3, 0, 0, n}, name...)
+	hello := append(make([]byte, 34), 0, 0, 2, 0x13, 1, 1, 0, 0, byte(len(sni)))
+	hello = append(hello, sni...)
+	hello = append([]byte{1, 0, 0, byte(len(hello))}, hello...)
+	return transaction(applayer.TLS, packet.ProtoTCP, string(append([]byte{22, 3, 1, 0, byte(len(hello))}, hello...)))
+}
+
 func sampleAlert() *Alert {
 	return &Alert{
 		Tuple: Tuple{
 			Time: at, FlowID: 1582438383425873, Src: client, Dst: server, SrcPort: 50114, DstPort: 443,
 			Proto: packet.ProtoTCP, PktSrc: "geneve encapsulation", VLAN: [2]uint16{7, 8}, VLANs: 2,
 		},
-		AppProto: "tls", TxID: 0, Action: "blocked", Verdict: "drop",
+		AppProto: "tls", Action: "blocked", Verdict: "drop",
 		GID: 1, SID: 4000001, Rev: 3, Signature: `no "evil" hosts`, Category: "Potentially Bad Traffic", Severity: 2,
 		Metadata:    []Metadata{{"tag", "a"}, {"tag", "b"}, {"by", "x"}},
-		TLS:         &TLSInfo{SNI: "evil.example", JA3: "abc", NotAfter: at},
+		Tx:          tlsTx("evil.example"),
 		Flow:        &FlowCounters{PktsToServer: 4, PktsToClient: 3, BytesToServer: 700, BytesToClient: 180, Start: at - 5e8},
 		ResourceARN: "arn:aws:network-firewall:us-east-1:111122223333:stateful-rulegroup/egress",
 	}
@@ -76,23 +97,20 @@ func sampleAlert() *Alert {
 
 func sampleHTTPAlert() *Alert {
 	a := sampleAlert()
-	a.TLS, a.Metadata, a.VLANs = nil, nil, 0
+	a.Metadata, a.VLANs = nil, 0
 	a.Dir, a.Src, a.Dst, a.SrcPort, a.DstPort = packet.ToClient, server, client, 80, 50114
-	a.TxID, a.AppProto, a.Action, a.Verdict, a.PcapCnt = 4, "http", "allowed", "alert", 53381
+	a.AppProto, a.Action, a.Verdict, a.PcapCnt = "http", "allowed", "alert", 53381
 	a.PktSrc = "wire/pcap"
 	a.TLSInspected = true
-	a.HTTP = &HTTPInfo{
-		Hostname: "shop.example", Port: 8080, URL: "/a?b=\xff", UserAgent: "curl/8", ContentType: "text/html",
-		Referer: "http://x/", Method: "GET", Protocol: "HTTP/1.1", Status: 302, Redirect: "/c", Length: 1256,
-	}
+	a.Tx = transaction(applayer.HTTP, packet.ProtoTCP, "GET /a?b=\xff HTTP/1.1\r\nHost: Shop.example:8080\r\nUser-Agent: curl/8\r\n\r\n")
 	return a
 }
 
 func sampleDNSAlert() *Alert {
 	return &Alert{
-		Tuple: Tuple{Time: at, FlowID: 77, Src: v6, Dst: v6, SrcPort: 5353, DstPort: 53, Proto: packet.ProtoUDP},
-		TxID:  1, Action: "allowed", SID: 9, Severity: 3, AppProto: "dns",
-		DNS: &DNSInfo{ID: 4711, Name: "example.com", Type: "AAAA"},
+		Tuple:  Tuple{Time: at, FlowID: 77, Src: v6, Dst: v6, SrcPort: 5353, DstPort: 53, Proto: packet.ProtoUDP},
+		Action: "allowed", SID: 9, Severity: 3, AppProto: "dns",
+		Tx: transaction(applayer.DNS, packet.ProtoUDP, "\x12\x67\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x1c\x00\x01"),
 	}
 }
 
@@ -224,8 +242,8 @@ func FuzzAlert(f *testing.F) {
 	f.Add("sig", "cat", "sni", "/url", int64(0), uint8(6))
 	f.Fuzz(func(t *testing.T, sig, key, sni, url string, tx int64, proto uint8) {
 		a := sampleHTTPAlert()
-		a.Signature, a.Metadata, a.TxID, a.Proto = sig, []Metadata{{key, sni}}, tx, proto
-		a.TLS, a.HTTP.URL = &TLSInfo{SNI: sni}, url
+		a.Signature, a.Metadata, a.Proto = sig, []Metadata{{key, sni}}, proto
+		a.Tx = transaction(applayer.HTTP, packet.ProtoTCP, "GET "+url+" HTTP/1.1\r\nHost: "+sni+"\r\n\r\n")
 		enc := AppendEnvelope(nil, &Envelope{FirewallName: key}, tx, url, AppendAlert(nil, a))
 		if !json.Valid(enc) || strings.ContainsAny(string(enc), "\n\r") {
 			t.Fatalf("bad record: %s", enc)

@@ -67,6 +67,14 @@ func (o *object) optStr(k, v string) {
 	}
 }
 
+// optBytes writes bytes from the network as a string, unless there are none.
+func (o *object) optBytes(k string, v []byte) {
+	if len(v) > 0 {
+		o.key(k)
+		o.b = appendString(o.b, v)
+	}
+}
+
 func (o *object) uint(k string, v uint64) {
 	o.key(k)
 	o.b = strconv.AppendUint(o.b, v, 10)
@@ -158,7 +166,7 @@ func appendAddr(b []byte, a packet.Addr) []byte {
 // appendString appends s as a JSON string. A string that is not UTF-8 is
 // shown as Suricata shows it: every byte above 0x7f becomes the four
 // characters \xHH, so the text tells which bytes were there.
-func appendString(b []byte, s string) []byte {
+func appendString[T string | []byte](b []byte, s T) []byte {
 	b = append(b, '"')
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -170,8 +178,8 @@ func appendString(b []byte, s string) []byte {
 }
 
 // appendEscaped appends s, whose bytes may need escapes, without quotes.
-func appendEscaped(b []byte, s string) []byte {
-	valid := utf8.ValidString(s)
+func appendEscaped[T string | []byte](b []byte, s T) []byte {
+	valid := validUTF8(s)
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
@@ -195,4 +203,14 @@ func appendEscaped(b []byte, s string) []byte {
 		}
 	}
 	return b
+}
+
+func validUTF8[T string | []byte](s T) bool {
+	switch s := any(s).(type) {
+	case string:
+		return utf8.ValidString(s)
+	case []byte:
+		return utf8.Valid(s)
+	}
+	return false
 }

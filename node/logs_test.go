@@ -273,7 +273,7 @@ func TestLogsToService(t *testing.T) {
 	if err := r.configure(ctx, destinations{wire.LogTypeAlert: stream}); err != nil {
 		t.Fatal(err)
 	}
-	r.newRecords().Alert(&eve.Alert{TxID: -1, Signature: "found", ResourceARN: "arn:group"})
+	r.newRecords().Alert(&eve.Alert{Signature: "found", ResourceARN: "arn:group"})
 	if err := r.configure(ctx, nil); err != nil { // sends what is left
 		t.Fatal(err)
 	}
@@ -320,7 +320,7 @@ func TestServiceThatIsAway(t *testing.T) {
 		}
 	}
 	configure(destinations{wire.LogTypeAlert: stream})
-	r.newRecords().Alert(&eve.Alert{TxID: -1, Signature: "found"})
+	r.newRecords().Alert(&eve.Alert{Signature: "found"})
 	configure(nil)
 	<-asked // the last attempt is under way, and will not end by itself
 	configure(destinations{wire.LogTypeAlert: stream})

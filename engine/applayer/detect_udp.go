@@ -3,7 +3,7 @@ package applayer
 import (
 	"encoding/binary"
 
-	"github.com/sluicefw/sluice/engine/applayer/dns"
+	"github.com/sluicefw/sluice/engine/applayer/dnswire"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -12,7 +12,7 @@ import (
 func recogniseUDP(o opening, clientPort uint16) Proto {
 	switch o.serverPort {
 	case 53:
-		if _, ok := dns.Parse(o.data); ok {
+		if _, ok := dnswire.Parse(o.data); ok {
 			return DNS
 		}
 	case 67, 68:

@@ -1,26 +1,32 @@
 package applayer
 
-import (
-	"unsafe"
+import "unsafe"
 
-	"github.com/sluicefw/sluice/engine/applayer/http"
-	"github.com/sluicefw/sluice/engine/applayer/tls"
+const (
+	sessionSize = int64(unsafe.Sizeof(Session{}))
+
+	// maxSpareParsers is how many parsers of a protocol are kept for reuse.
+	maxSpareParsers = 64
 )
-
-const sessionSize = int64(unsafe.Sizeof(Session{}))
 
 // Pool lends Sessions, up to a number of bytes that they hold together. It
 // belongs to one worker and must not be used by two goroutines at once.
 type Pool struct {
 	limit    int64
-	used     int64 // bytes of sessions that are lent
+	used     int64 // bytes of sessions that are lent, and their parsers
 	spare    int64 // bytes of sessions that are kept for reuse
 	refusals uint64
 	free     []*Session
+
+	make    func(Proto) Parser
+	parsers [numProtos][]Parser // for reuse, nearly empty
 }
 
-// NewPool returns a pool of at most limit bytes, lent and spare together.
-func NewPool(limit int64) *Pool { return &Pool{limit: limit} }
+// NewPool returns a pool of at most limit bytes, lent and spare sessions together. parser
+// makes a parser, or returns nil where a protocol has none: see package parsers.
+func NewPool(limit int64, parser func(Proto) Parser) *Pool {
+	return &Pool{limit: limit, make: parser}
+}
 
 // InUse returns how many bytes are lent.
 func (p *Pool) InUse() int64 { return p.used }
@@ -34,9 +40,8 @@ func (p *Pool) Get() *Session {
 	if n := len(p.free); n > 0 {
 		s := p.free[n-1]
 		p.free = p.free[:n-1]
-		size := sessionSize + int64(s.memory)
-		p.spare -= size
-		p.used += size
+		p.spare -= sessionSize
+		p.used += sessionSize
 		return s
 	}
 	if p.used+sessionSize > p.limit {
@@ -50,20 +55,38 @@ func (p *Pool) Get() *Session {
 // Put takes s back.
 func (p *Pool) Put(s *Session) {
 	s.Reset(0, 0, 0)
-	size := sessionSize + int64(s.memory)
-	p.used -= size
-	if p.used+p.spare+size > p.limit {
+	p.used -= sessionSize
+	if p.used+p.spare+sessionSize > p.limit {
 		return // the collector's
 	}
-	p.spare += size
+	p.spare += sessionSize
 	p.free = append(p.free, s)
 }
 
-// charge accounts for what the parsers hold. A session that goes over the
+// getParser returns a parser of proto, nil where there is none.
+func (p *Pool) getParser(proto Proto) Parser {
+	if spare := p.parsers[proto]; len(spare) > 0 {
+		parser := spare[len(spare)-1]
+		p.parsers[proto] = spare[:len(spare)-1]
+		return parser
+	}
+	return p.make(proto)
+}
+
+func (p *Pool) putParser(proto Proto, parser Parser) {
+	if parser.Reset(0); len(p.parsers[proto]) < maxSpareParsers {
+		p.parsers[proto] = append(p.parsers[proto], parser)
+	}
+}
+
+// charge accounts for what the parser holds. A session that goes over the
 // limit is ended, and gives back what it holds.
 func (s *Session) charge() {
 	p := s.pool
-	memory := s.tls.Memory() + s.http.Memory()
+	memory := 0
+	if s.parser != nil {
+		memory = s.parser.Memory()
+	}
 	p.used += int64(memory - s.memory)
 	s.memory = memory
 	if p.used+p.spare > p.limit {
@@ -73,9 +96,9 @@ func (s *Session) charge() {
 		return
 	}
 	p.refusals++
-	s.head, s.tail = 0, 0
+	s.sink.clear()
 	s.fail(s.current.Dir)
-	s.tls, s.http = tls.Conn{}, http.Conn{}
+	s.current, s.parser = Event{}, nil
 	p.used -= int64(s.memory)
 	s.memory = 0
 }

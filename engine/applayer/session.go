@@ -1,13 +1,6 @@
 package applayer
 
-import (
-	"encoding/binary"
-
-	"github.com/sluicefw/sluice/engine/applayer/dns"
-	"github.com/sluicefw/sluice/engine/applayer/http"
-	"github.com/sluicefw/sluice/engine/applayer/tls"
-	"github.com/sluicefw/sluice/engine/packet"
-)
+import "github.com/sluicefw/sluice/engine/packet"
 
 const (
 	// maxOneSided is how many bytes one side of a connection can send without
@@ -21,17 +14,7 @@ const (
 	// MaxUnconsumed is how many bytes Data can leave to be presented again: a
 	// DNS message over TCP.
 	MaxUnconsumed = 2 + 65535
-
-	// MaxMemory is how many bytes a Session can hold beyond its own size.
-	MaxMemory = tls.MaxMemory + http.MaxMemory
 )
-
-// Event is one moment at which rules are evaluated.
-type Event struct {
-	Hook Hook
-	Dir  packet.Dir
-	TxID uint32 // number of the transaction, from 0
-}
 
 // Session follows the application protocol of one flow. It recognises the
 // protocol from what the two sides send, then gives the bytes to its parser.
@@ -41,13 +24,15 @@ type Event struct {
 //	for {
 //		n := s.Data(dir, data)
 //		for s.Next(&ev) {
-//			// s.Buffer is valid here
+//			// ev.Tx and s.Buffer are valid here
 //		}
 //		data = data[n:]
 //		if n == 0 || len(data) == 0 {
 //			break
 //		}
 //	}
+//
+// and Release when all is done that is to be done with the transactions.
 //
 // What is left of data has to be presented again when more has come, at most
 // MaxUnconsumed bytes. Get a Session from a Pool.
@@ -68,27 +53,24 @@ type Session struct {
 		seen   int  // bytes, or datagrams, since it failed
 	}
 
-	// At most ProtocolDetected and one more are waiting.
-	events       [2]Event
-	head, tail   int
-	current      Event
-	transactions uint32 // DNS
-
-	tls  tls.Conn
-	http http.Conn
-	name [dns.MaxName]byte
-	nlen int
+	sink    Sink
+	current Event
+	parser  Parser // of proto, nil without one
 }
 
 // Reset prepares for a flow of the transport packet.ProtoTCP or ProtoUDP, whose
 // client sent from srcPort.
 func (s *Session) Reset(transport uint8, srcPort, dstPort uint16) {
 	s.transport, s.clientPort, s.serverPort = transport, srcPort, dstPort
-	s.proto, s.final, s.done = Unknown, false, false
+	s.done = false
 	clear(s.sides[:])
-	s.head, s.tail, s.current, s.transactions, s.nlen = 0, 0, Event{}, 0, 0
-	s.tls.Reset()
-	s.http.Reset()
+	s.sink.clear()
+	s.current = Event{}
+	if s.parser != nil {
+		s.pool.putParser(s.proto, s.parser)
+		s.parser = nil
+	}
+	s.proto, s.final = Unknown, false
 	s.charge()
 }
 
@@ -106,25 +88,20 @@ func (s *Session) Done() bool { return s.done }
 // Next takes the next event of the last call of Data, Datagram, Gap or End.
 // Events that are not taken are lost with the next such call.
 func (s *Session) Next(ev *Event) bool {
-	if s.head == s.tail {
+	if s.sink.head == s.sink.tail {
 		return false
 	}
-	s.current = s.events[s.head]
-	s.head++
+	s.current = s.sink.events[s.sink.head]
+	s.sink.head++
 	*ev = s.current
 	return true
-}
-
-func (s *Session) emit(hook Hook, dir packet.Dir, tx uint32) {
-	s.events[s.tail] = Event{Hook: hook, Dir: dir, TxID: tx}
-	s.tail++
 }
 
 // Data presents bytes of one direction in order, those not consumed before
 // first. It returns how many are consumed, up to the end of what caused an
 // event.
 func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
-	s.head, s.tail = 0, 0
+	s.sink.clear()
 	side := &s.sides[dir]
 	switch {
 	case len(data) == 0:
@@ -147,7 +124,8 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 		}
 	}
 	if !s.done {
-		consumed = s.parse(dir, data)
+		consumed = s.parser.Data(&s.sink, dir, data)
+		s.done = s.parser.Done()
 	}
 	s.charge()
 	return consumed
@@ -155,7 +133,7 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 
 // Datagram presents the payload of a UDP datagram.
 func (s *Session) Datagram(dir packet.Dir, data []byte) {
-	s.head, s.tail = 0, 0
+	s.sink.clear()
 	if len(data) == 0 || s.done {
 		return
 	}
@@ -168,38 +146,48 @@ func (s *Session) Datagram(dir packet.Dir, data []byte) {
 		}
 		s.recognised(p, dir)
 	}
-	if s.proto == DNS {
-		s.message(dir, data)
+	if !s.done {
+		s.parser.Data(&s.sink, dir, data)
+		s.done = s.parser.Done()
 	}
+	s.charge()
 }
 
-// Gap tells that bytes of a direction are lost: those presented but not
-// consumed, and some that were not presented.
-func (s *Session) Gap(dir packet.Dir) {
-	s.head, s.tail = 0, 0
+// Gap tells that n bytes of a direction are lost, those presented but not
+// consumed among them.
+func (s *Session) Gap(dir packet.Dir, n int) {
+	s.sink.clear()
 	switch {
 	case s.done:
 	case !s.final:
 		s.miss(dir, 0, maxOneSided)
-	case dir == packet.ToServer || s.proto == DNS:
-		s.fail(dir)
-	case s.proto == HTTP:
-		s.http.LoseServer()
 	default:
-		s.done = s.tls.Greeted()
+		s.parser.Gap(&s.sink, dir, n)
+		s.done = s.parser.Done()
 	}
-	s.sides[dir].closed = s.final
+	s.sides[dir].closed = s.done
 }
 
 // End tells that a side has sent its last byte.
 func (s *Session) End(dir packet.Dir) {
-	s.head, s.tail = 0, 0
+	s.sink.clear()
 	if !s.final {
 		s.miss(dir, 0, maxOneSided)
+	} else if s.parser != nil && !s.sides[dir].closed {
+		s.parser.End(&s.sink, dir)
 	}
 	s.sides[dir].closed = true
 	if s.sides[dir.Reverse()].closed {
 		s.done = true
+	}
+}
+
+// Release lets the parser use what is done again: nobody looks at the transactions of
+// earlier events any more.
+func (s *Session) Release() {
+	s.current = Event{}
+	if s.parser != nil {
+		s.parser.Release()
 	}
 }
 
@@ -214,175 +202,58 @@ func (s *Session) miss(dir packet.Dir, n, limit int) {
 	side.seen += n
 	if s.sides[dir.Reverse()].failed || side.seen > limit {
 		s.proto, s.final, s.done = Failed, true, true
-		s.emit(ProtocolDetected, dir, 0)
+		s.sink.Emit(ProtocolDetected, dir, nil)
 	}
 }
 
 // recognised ends detection with a protocol.
 func (s *Session) recognised(p Proto, dir packet.Dir) {
 	s.proto, s.final = p, true
-	s.emit(ProtocolDetected, dir, 0)
-	switch p {
-	case HTTP, TLS, DNS:
-		// What a failed side sent was not kept, so its parser cannot start.
-		if s.transport == packet.ProtoTCP && s.sides[packet.ToServer].failed {
-			s.fail(packet.ToServer)
-		} else if s.sides[packet.ToClient].failed {
-			s.sides[packet.ToClient].closed = s.transport == packet.ProtoTCP
-			s.http.LoseServer()
-		}
-	default:
+	s.sink.Emit(ProtocolDetected, dir, nil)
+	if s.parser = s.pool.getParser(p); s.parser == nil {
 		s.done = true
-	}
-}
-
-// parse gives data to the parser of the protocol.
-func (s *Session) parse(dir packet.Dir, data []byte) (consumed int) {
-	switch s.proto {
-	case TLS:
-		return s.parseTLS(dir, data)
-	case HTTP:
-		return s.parseHTTP(dir, data)
-	default:
-		return s.parseDNS(dir, data)
-	}
-}
-
-func (s *Session) parseTLS(dir packet.Dir, data []byte) (n int) {
-	var ev tls.Event
-	if dir == packet.ToServer {
-		n, ev = s.tls.Client(data)
-	} else {
-		n, ev = s.tls.Server(data)
-	}
-	switch ev {
-	case tls.ClientHello:
-		s.emit(TLSClientHello, dir, 0)
-	case tls.ServerHello:
-		s.emit(TLSServerHello, dir, 0)
-	case tls.Broken:
-		s.fail(dir)
-	}
-	s.done = s.done || s.tls.Done()
-	return n
-}
-
-func (s *Session) parseHTTP(dir packet.Dir, data []byte) (n int) {
-	var ev http.Event
-	if dir == packet.ToServer {
-		n, ev = s.http.Client(data)
-	} else {
-		n, ev = s.http.Server(data)
-	}
-	switch ev {
-	case http.Request:
-		s.emit(HTTPRequestHeaders, dir, s.http.Requests()-1)
-	case http.Response:
-		s.emit(HTTPResponseHeaders, dir, s.http.Responses()-1)
-	case http.Broken:
-		s.fail(dir)
-	}
-	s.done = s.done || s.http.Done()
-	return n
-}
-
-// parseDNS takes one message with its length (RFC 1035, 4.2.2).
-func (s *Session) parseDNS(dir packet.Dir, data []byte) (n int) {
-	if len(data) < 2 {
-		return 0
-	}
-	n = 2 + int(binary.BigEndian.Uint16(data))
-	if len(data) < n {
-		return 0
-	}
-	s.message(dir, data[2:n])
-	return n
-}
-
-// message takes one DNS message. One that cannot be read ends the session over
-// TCP, where it throws the framing in doubt.
-func (s *Session) message(dir packet.Dir, b []byte) {
-	m, ok := dns.Parse(b)
-	if !ok {
-		if s.transport == packet.ProtoTCP {
-			s.fail(dir)
-		}
 		return
 	}
-	s.nlen = 0
-	if m.Question > 0 {
-		name, _ := dns.AppendName(s.name[:0], b, m.Question)
-		s.nlen = len(name)
+	s.parser.Reset(s.transport)
+	// What a failed side sent was not kept: its parser has a gap there.
+	for side := packet.ToServer; side <= packet.ToClient; side++ {
+		if s.transport == packet.ProtoTCP && s.sides[side].failed {
+			s.sides[side].closed = true
+			s.parser.Gap(&s.sink, side, s.sides[side].seen)
+			s.done = s.parser.Done()
+		}
 	}
-	hook := DNSRequest
-	if m.Response {
-		hook = DNSResponse
-	}
-	s.emit(hook, dir, s.transactions)
-	s.transactions++
 }
 
 // fail ends the session without its parser.
 func (s *Session) fail(dir packet.Dir) {
-	s.emit(ParserFailed, dir, 0)
+	s.sink.Emit(ParserFailed, dir, nil)
 	s.done = true
 }
 
-// Buffer returns a buffer as of the event that Next returned last. It is valid
-// until the next call of Data, Datagram, Gap, End or Reset; ok is false when
-// there is no such thing in the protocol, or not yet.
+// Buffer returns the first value of a buffer as of the event that Next returned last. ok is
+// false when there is no such thing in the protocol, or not yet.
 func (s *Session) Buffer(b Buffer) (value []byte, ok bool) {
-	switch b {
-	case TLSSNI:
-		name := s.tls.ServerName()
-		return name, len(name) > 0
-	case TLSVersion:
-		return tlsVersion(s.tls.Version())
-	case DNSQuery:
-		return s.name[:s.nlen], s.nlen > 0
-	}
-	// A request's fields are gone when the next request was read.
-	tx := s.http.Requests()
-	if tx == 0 || s.current.TxID != tx-1 ||
-		s.current.Hook != HTTPRequestHeaders && s.current.Hook != HTTPResponseHeaders {
+	if s.current.Tx == nil {
 		return nil, false
 	}
-	switch b {
-	case HTTPHost:
-		return s.http.Host()
-	case HTTPHostRaw:
-		return s.http.RawHost()
-	case HTTPMethod:
-		return s.http.Method(), true
-	case HTTPURI:
-		return s.http.URI(), true
-	case HTTPUserAgent:
-		return s.http.UserAgent()
-	}
-	return nil, false
+	return s.current.Tx.Value(b, 0)
 }
 
-var tlsVersions = [...][]byte{
-	[]byte("SSLv3"), []byte("TLSv1"), []byte("TLS 1.1"), []byte("TLS 1.2"), []byte("TLS 1.3"),
-}
-
-func tlsVersion(v uint16) (name []byte, ok bool) {
-	if i := int(v) - 0x0300; i >= 0 && i < len(tlsVersions) {
-		return tlsVersions[i], true
+// Last returns the newest transaction, nil when there is none. It is valid until Release.
+func (s *Session) Last() Tx {
+	if s.parser == nil {
+		return nil
 	}
-	return nil, false
+	return s.parser.Last()
 }
 
 // Name returns what to show for the flow: the SNI, the Host of the last
 // request, or the name that was last asked for. It is empty when there is none
-// and valid as long as a buffer.
+// and valid until the next call of Data, Datagram, Gap, End or Reset.
 func (s *Session) Name() []byte {
-	switch s.proto {
-	case TLS:
-		return s.tls.ServerName()
-	case HTTP:
-		host, _ := s.http.Host()
-		return host
+	if s.parser == nil {
+		return nil
 	}
-	return s.name[:s.nlen]
+	return s.parser.Name()
 }

@@ -262,7 +262,7 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		}
 	}
 	for i := range r.buffers {
-		if b := r.buffers[i].buffer; r.flow.ToClient && clientSends(b) {
+		if b := r.buffers[i].buffer; r.flow.ToClient && b.Hook().Dir() == packet.ToServer {
 			return fail(nil, "%s is what the client sends, but flow:to_client asks for the server's packets: the rule could never match", b)
 		}
 	}
@@ -273,11 +273,6 @@ func (c *compiler) rule(s Source) (Rule, error) {
 	r.undecoded = r.kind == kindPacket && events > 0 && events == len(r.checks) && len(r.payload)+len(r.conditions) == 0 && r.ipVersion == 0
 	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (plain || headerApp)
 	return r, nil
-}
-
-// clientSends says whether only packets to the server fill the buffer.
-func clientSends(b applayer.Buffer) bool {
-	return b.Hook() == applayer.TLSClientHello || b.Hook() == applayer.HTTPRequestHeaders || b.Hook() == applayer.DNSRequest
 }
 
 // classify decides when the rule is looked at.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/parsers"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/internal/packettest"
 	"github.com/sluicefw/sluice/rule"
@@ -253,7 +254,7 @@ func TestRefusals(t *testing.T) {
 		{`file.data; content:"x";`, "file.data", "file.data"},
 		{`tls.sni; xor:zz; content:"x";`, `content:"x";)`, "xor"},
 		{`ssl_state:server_hello;`, "ssl_state", "client_hello"},
-		{`app-layer-protocol:enip;`, "app-layer-protocol", "enip"},
+		{`app-layer-protocol:bacnet;`, "app-layer-protocol", "bacnet"},
 		{`http.host; content:"x"; tls.sni; content:"x";`, `content:"x";)`, "http"},
 	} {
 		text := "alert tcp any any -> any any (" + test.options + " sid:1;)"
@@ -274,7 +275,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		`alert nfs any any -> any any (sid:1;)`,
+		`alert bacnet any any -> any any (sid:1;)`,
 		`alert tcp $HOME any -> any any (sid:1;)`,
 		`alert tcp any any -> any $PORTS (sid:1;)`,
 		`alert tls any any -> any any (flow:to_client; tls.sni; content:"x"; sid:1;)`,
@@ -455,12 +456,14 @@ func FuzzRules(f *testing.F) {
 		p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.PSH|packet.ACK, 1, 1, payload))
 		in := Input{Packet: p, First: true, Established: true, Stream: payload, StreamOld: len(payload) / 2, StreamBase: 5, Pieces: true, Vars: NewFlowVars(2), Hosts: NewHostVars(2)}
 		res := &Result{}
-		session := applayer.NewPool(1 << 20).Get()
+		session := applayer.NewPool(1<<20, parsers.New).Get()
 		session.Reset(packet.ProtoTCP, 1000, 80)
 		session.Data(packet.ToServer, payload)
 		for ev := (applayer.Event{}); session.Next(&ev); {
 			in.App, in.AppFinal = session.Proto(), true
-			set.Event(&in, session, ev, res)
+			if ev.Hook != applayer.TxDone {
+				set.Event(&in, ev, res)
+			}
 		}
 		set.Header(&in, res)
 		set.Packet(&in, res)

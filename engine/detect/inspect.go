@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sluicefw/sluice/engine/applayer"
@@ -46,6 +47,15 @@ type Input struct {
 type Hit struct {
 	Rule  uint32
 	Whole bool
+	Tx    applayer.Tx // that it matched in, nil for none
+}
+
+// tx orders the hits of a rule: those in transactions by their number, behind the one without.
+func (h *Hit) tx() int64 {
+	if h.Tx == nil {
+		return -1
+	}
+	return int64(h.Tx.State().ID)
 }
 
 // Result collects hits and decides. It is reused: Reset it for each packet.
@@ -85,7 +95,7 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 		if r.kind == kindIPOnly && !in.First || !r.header(in) || !r.appMatches(in) {
 			continue
 		}
-		res.hits = append(res.hits, Hit{i, r.whole})
+		res.hits = append(res.hits, Hit{Rule: i, Whole: r.whole})
 		hit = true
 	}
 	return hit
@@ -101,7 +111,7 @@ func (p *RuleSet) Packet(in *Input, res *Result) {
 	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.packetPayload(in, &res.m) {
-			res.hits = append(res.hits, Hit{i, false})
+			res.hits = append(res.hits, Hit{Rule: i})
 		}
 	}
 }
@@ -112,7 +122,7 @@ func (p *RuleSet) Undecoded(in *Input, res *Result) {
 	for _, i := range p.undecoded {
 		r := &p.rules[i]
 		if r.anyProto() && r.srcPort == nil && r.dstPort == nil && r.matchPacket(in, &res.m) {
-			res.hits = append(res.hits, Hit{i, false})
+			res.hits = append(res.hits, Hit{Rule: i})
 		}
 	}
 }
@@ -149,18 +159,23 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchStream(in, &res.m) {
-			res.hits = append(res.hits, Hit{i, true})
+			res.hits = append(res.hits, Hit{Rule: i, Whole: true})
 		}
 	}
 }
 
 // Event looks at the rules that wait for a hook of the flow's protocol parser.
-func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *Result) {
+func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
+	hit := func(i uint32) {
+		if ev.Tx == nil || ev.Tx.State().Once(i) {
+			res.hits = append(res.hits, Hit{i, true, ev.Tx})
+		}
+	}
 	for buf, index := range p.hosts {
 		if index == nil || applayer.Buffer(buf).Hook() != ev.Hook {
 			continue
 		}
-		name, ok := s.Buffer(applayer.Buffer(buf))
+		name, ok := ev.Tx.Value(applayer.Buffer(buf), 0)
 		if !ok {
 			continue
 		}
@@ -170,15 +185,15 @@ func (p *RuleSet) Event(in *Input, s *applayer.Session, ev applayer.Event, res *
 		}
 		index.visit(res.lower, func(i uint32) {
 			if r := &p.rules[i]; r.header(in) {
-				res.hits = append(res.hits, Hit{i, true})
+				hit(i)
 			}
 		})
 	}
-	res.found = p.hookIndex[ev.Hook].candidates(res.found[:0], s, &res.seen)
+	res.found = p.hookIndex[ev.Hook].candidates(res.found[:0], ev.Tx, &res.seen)
 	for _, i := range res.found {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchBuffers(s, &res.m) && r.matchPayload(in, &res.m) {
-			res.hits = append(res.hits, Hit{i, true})
+		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchBuffers(ev.Tx, &res.m) && r.matchPayload(in, &res.m) {
+			hit(i)
 		}
 	}
 }
@@ -204,15 +219,27 @@ func (r *Rule) matchPayload(in *Input, m *matcher) bool {
 		m.match(r.payload, buffer{data: in.Packet.Payload, ended: true})
 }
 
-func (r *Rule) matchBuffers(s *applayer.Session, m *matcher) bool {
+// matchBuffers looks into the buffers of a transaction, which is nil only at hooks where no
+// buffer is. Of several values of a buffer one has to satisfy all that the rule asks of it.
+func (r *Rule) matchBuffers(tx applayer.Tx, m *matcher) bool {
 	for i := range r.buffers {
-		b := &r.buffers[i]
-		data, ok := s.Buffer(b.buffer)
-		if !ok || !m.match(b.steps, buffer{data: m.transformed(b.transforms, data), ended: true}) {
+		if !r.buffers[i].match(tx, m) {
 			return false
 		}
 	}
 	return true
+}
+
+func (b *bufferMatch) match(tx applayer.Tx, m *matcher) bool {
+	for n := 0; ; n++ {
+		data, ok := tx.Value(b.buffer, n)
+		if !ok {
+			return false
+		}
+		if m.match(b.steps, buffer{data: m.transformed(b.transforms, data), ended: true}) {
+			return true
+		}
+	}
 }
 
 // header compares protocol, flow state, addresses and ports, cheapest first.
@@ -251,6 +278,9 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 		if a.Rule != b.Rule {
 			return int(a.Rule) - int(b.Rule)
 		}
+		if x, y := a.tx(), b.tx(); x != y {
+			return cmp.Compare(x, y)
+		}
 		if a.Whole == b.Whole {
 			return 0
 		}
@@ -259,12 +289,10 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 		}
 		return 1
 	})
-	last := int64(-1)
-	for _, h := range res.hits {
-		if int64(h.Rule) == last {
+	for n, h := range res.hits {
+		if n > 0 && res.hits[n-1].Rule == h.Rule && res.hits[n-1].tx() == h.tx() {
 			continue
 		}
-		last = int64(h.Rule)
 		r := &p.rules[h.Rule]
 		if r.Action == Pass && res.Action != None {
 			continue

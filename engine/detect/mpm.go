@@ -191,14 +191,18 @@ func (h *hookIndex) add(i uint32, r *Rule) {
 	h.always = append(h.always, i)
 }
 
-// candidates appends the rules of the hook that may match in what s has read.
-func (h *hookIndex) candidates(dst []uint32, s *applayer.Session, seen *sightings) []uint32 {
+// candidates appends the rules of the hook that may match in tx, each possibly more than once.
+func (h *hookIndex) candidates(dst []uint32, tx applayer.Tx, seen *sightings) []uint32 {
 	dst = append(dst, h.always...)
 	for b, p := range h.buffers {
 		if p == nil {
 			continue
 		}
-		if data, ok := s.Buffer(applayer.Buffer(b)); ok {
+		for n := 0; ; n++ {
+			data, ok := tx.Value(applayer.Buffer(b), n)
+			if !ok {
+				break
+			}
 			dst = p.candidates(dst, data, seen)
 		}
 	}

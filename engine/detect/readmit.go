@@ -72,7 +72,7 @@ func (p *RuleSet) readmitApp(in *Input, name []byte, res *Result) {
 		res.lower = append(res.lower[:0], bytes.ToLower(name)...)
 		index.visit(res.lower, func(i uint32) {
 			if r := &p.rules[i]; r.header(in) && r.appMatches(in) {
-				res.hits = append(res.hits, Hit{i, true})
+				res.hits = append(res.hits, Hit{Rule: i, Whole: true})
 			}
 		})
 	}
@@ -82,7 +82,7 @@ func (p *RuleSet) readmitApp(in *Input, name []byte, res *Result) {
 		}
 		for _, i := range p.hooks[hook] {
 			if r := &p.rules[i]; r.header(in) && r.appMatches(in) && r.matchName(buf, name, &res.m) {
-				res.hits = append(res.hits, Hit{i, true})
+				res.hits = append(res.hits, Hit{Rule: i, Whole: true})
 			}
 		}
 	}

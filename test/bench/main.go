@@ -244,6 +244,7 @@ type nobody struct{}
 func (nobody) Alert(*eve.Alert)       {}
 func (nobody) Flow(*eve.Flow)         {}
 func (nobody) Drop(*eve.Drop)         {}
+func (nobody) App(*eve.App)           {}
 func (nobody) Wants(engine.Kind) bool { return false }
 
 const active = 5000

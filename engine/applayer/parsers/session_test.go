@@ -1,4 +1,4 @@
-package applayer
+package parsers
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	. "github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/engine/stream"
 )
@@ -28,9 +29,16 @@ type turn struct {
 	data []byte
 }
 
+// event is an Event with the number of its transaction.
+type event struct {
+	Hook Hook
+	Dir  packet.Dir
+	TxID uint64
+}
+
 // seen is an event with all buffers of its time.
 type seen struct {
-	ev      Event
+	ev      event
 	proto   Proto
 	buffers string
 }
@@ -40,7 +48,7 @@ func (s seen) String() string {
 }
 
 func newSession(port uint16) *Session {
-	s := NewPool(1 << 22).Get()
+	s := NewPool(1<<22, New).Get()
 	s.Reset(packet.ProtoTCP, 40000, port)
 	return s
 }
@@ -71,7 +79,11 @@ func drain(s *Session) (out []seen) {
 				}
 			}
 		}
-		out = append(out, seen{ev, s.Proto(), strings.TrimSpace(text.String())})
+		e := event{Hook: ev.Hook, Dir: ev.Dir}
+		if ev.Tx != nil {
+			e.TxID = ev.Tx.State().ID
+		}
+		out = append(out, seen{e, s.Proto(), strings.TrimSpace(text.String())})
 	}
 	return out
 }
@@ -218,7 +230,7 @@ func TestTLSHellos(t *testing.T) {
 			} else {
 				got = splits(t, 443, turns)
 			}
-			want := []Hook{ProtocolDetected, TLSClientHello, TLSServerHello}
+			want := []Hook{ProtocolDetected, TLSClientHello, TLSServerHello, TxDone}
 			if !reflect.DeepEqual(hooks(got), want) {
 				t.Fatalf("events %v, want %v", got, want)
 			}

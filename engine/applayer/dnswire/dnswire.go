@@ -1,6 +1,6 @@
-// Package dns reads the header and the first question of DNS messages (RFC
+// Package dnswire reads the header and the first question of DNS messages (RFC
 // 1035, 4).
-package dns
+package dnswire
 
 import "encoding/binary"
 

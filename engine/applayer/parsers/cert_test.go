@@ -1,4 +1,4 @@
-package applayer
+package parsers
 
 import (
 	"crypto/ecdsa"

@@ -1,9 +1,10 @@
-package applayer
+package parsers
 
 import (
 	"reflect"
 	"testing"
 
+	. "github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -31,7 +32,7 @@ func FuzzDatagram(f *testing.F) {
 	f.Add([]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01"), uint16(53))
 	f.Add([]byte("\xc0\x00\x00\x00\x01\x08"), uint16(443))
 	f.Fuzz(func(t *testing.T, data []byte, port uint16) {
-		s := NewPool(1 << 20).Get()
+		s := NewPool(1<<20, New).Get()
 		s.Reset(packet.ProtoUDP, 40000, port)
 		s.Datagram(c2s, data)
 		drain(s)

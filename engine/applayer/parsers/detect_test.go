@@ -1,9 +1,11 @@
-package applayer
+package parsers
 
 import (
 	"strings"
 	"testing"
+	"unsafe"
 
+	. "github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -31,7 +33,7 @@ func TestDetection(t *testing.T) {
 		"dns":               {53, c2s, "\x00\x1d" + query, DNS},
 		"waiting":           {80, c2s, "GE", Unknown},
 		"other side":        {80, c2s, "\x00\x01\x02\x03\x04\x05\x06", Unknown},
-		"one-sided":         {80, c2s, strings.Repeat("\x01", maxOneSided+1), Failed},
+		"one-sided":         {80, c2s, strings.Repeat("\x01", 100_000+1), Failed},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +45,7 @@ func TestDetection(t *testing.T) {
 		})
 	}
 
-	s := NewPool(1 << 20).Get()
+	s := NewPool(1<<20, New).Get()
 	s.Reset(packet.ProtoUDP, 40000, 53)
 	s.Datagram(c2s, []byte(query))
 	got := drain(s)
@@ -63,7 +65,7 @@ func TestBothSidesFail(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for p := Proto(0); p < numProtos; p++ {
+	for p := Proto(0); p < BitTorrentDHT+1; p++ {
 		if got, ok := ProtoByName(p.String()); !ok || got != p {
 			t.Errorf("ProtoByName(%q) = %v, %v", p.String(), got, ok)
 		}
@@ -106,11 +108,11 @@ func TestHTTPHosts(t *testing.T) {
 }
 
 func TestSessionLimit(t *testing.T) {
-	pool := NewPool(sessionSize)
+	pool := NewPool(int64(unsafe.Sizeof(Session{})), New)
 	if s := pool.Get(); s == nil || pool.Get() != nil || pool.Refusals() != 1 {
 		t.Error("a session was lent over the limit")
 	}
-	pool = NewPool(sessionSize + 4096)
+	pool = NewPool(int64(unsafe.Sizeof(Session{}))+4096, New)
 	s := pool.Get()
 	s.Reset(packet.ProtoTCP, 1, 443)
 	s.Data(c2s, records(append([]byte{1, 0, 0xff, 0}, make([]byte, 9000)...), 9004))
@@ -126,7 +128,7 @@ func TestSessionLimit(t *testing.T) {
 func TestSessionDoesNotAllocate(t *testing.T) {
 	hello := handshake(t, clientConfig("example.com"), testServer)
 	get := []byte("GET / HTTP/1.1\r\nHost: a.b\r\nUser-Agent: x\r\n\r\n")
-	pool := NewPool(1 << 20)
+	pool := NewPool(1<<20, New)
 	var ev Event
 	cycle := func() {
 		s := pool.Get()

@@ -1,0 +1,22 @@
+// Package parsers lists the protocol parsers that there are.
+package parsers
+
+import (
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/dns"
+	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/tls"
+)
+
+// New returns a parser of p, or nil when there is none.
+func New(p applayer.Proto) applayer.Parser {
+	switch p {
+	case applayer.DNS:
+		return &dns.Parser{}
+	case applayer.HTTP:
+		return &http.Parser{}
+	case applayer.TLS:
+		return &tls.Parser{}
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package applayer
+
+import (
+	"slices"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+// Tx is one transaction of a protocol: a request with its response, a message,
+// or the whole of a handshake. It belongs to its Parser; what it returns is valid until
+// the parser's next call, the Tx itself until Session.Release.
+type Tx interface {
+	// State returns what every transaction has.
+	State() *TxState
+
+	// Value returns value i, from 0, of a buffer as of the event at hand. Buffers with
+	// several values are asked until ok is false. An empty value that is there is not nil.
+	Value(b Buffer, i int) (value []byte, ok bool)
+}
+
+// TxState is what every transaction has, whatever its protocol. Parsers embed it.
+type TxState struct {
+	ID        uint64    // number of the transaction in its flow, from 0
+	Anomalies []Anomaly // what is wrong with it, in the order of discovery, at most maxAnomalies
+
+	matched []uint32 // rules
+}
+
+// maxAnomalies bounds what a transaction remembers of its faults.
+const maxAnomalies = 16
+
+// State implements Tx for the transactions that embed it.
+func (s *TxState) State() *TxState { return s }
+
+// Reset prepares for another transaction, number id of its flow.
+func (s *TxState) Reset(id uint64) {
+	*s = TxState{ID: id, Anomalies: s.Anomalies[:0], matched: s.matched[:0]}
+}
+
+// Note adds an anomaly, once. It reports whether it is new: then the parser emits AnomalySeen.
+func (s *TxState) Note(a Anomaly) bool {
+	if len(s.Anomalies) == maxAnomalies || slices.Contains(s.Anomalies, a) {
+		return false
+	}
+	s.Anomalies = append(s.Anomalies, a)
+	return true
+}
+
+// Once reports whether rule i has not matched in the transaction before, and notes that it has now.
+// A rule about a body is looked at with each of its pieces, and may match only once.
+func (s *TxState) Once(rule uint32) bool {
+	if slices.Contains(s.matched, rule) {
+		return false
+	}
+	s.matched = append(s.matched, rule)
+	return true
+}
+
+// Parser follows one protocol on one flow. It belongs to one worker. Parsers are reused:
+// New of package parsers makes them, a Pool lends them.
+type Parser interface {
+	// Reset prepares for another flow over the transport packet.ProtoTCP or ProtoUDP,
+	// giving up all but a little memory.
+	Reset(transport uint8)
+
+	// Data takes bytes of one direction in order, those that were not consumed before
+	// first, and returns how many it consumed: at most up to the end of what raised
+	// events, so that buffers are still those of the events. The others, never more
+	// than MaxUnconsumed, come again with more behind them. For UDP, data is one
+	// datagram, and what is not consumed is lost.
+	Data(out *Sink, dir packet.Dir, data []byte) (consumed int)
+
+	// Gap tells that n bytes of a direction are lost; those that were presented but not
+	// consumed are among them. A parser that cannot go on emits ParserFailed.
+	Gap(out *Sink, dir packet.Dir, n int)
+
+	// End tells that a direction has sent its last byte. Parsers emit TxDone for what will
+	// not be completed any more when both have.
+	End(out *Sink, dir packet.Dir)
+
+	// Release lets transactions that are done be used again: the packet is over.
+	Release()
+
+	// Done reports that nothing more of interest will come.
+	Done() bool
+
+	// Memory returns how many bytes the parser holds, its own size included.
+	Memory() int
+
+	// Last returns the newest transaction, for records of packets that belong to no certain
+	// one; nil before the first.
+	Last() Tx
+
+	// Name returns what to show for the flow in lists, such as a server's name, or nothing.
+	Name() []byte
+}
+
+// Event is one moment at which rules are evaluated, or something is logged.
+type Event struct {
+	Hook Hook
+	Dir  packet.Dir
+	Tx   Tx // nil for ProtocolDetected and ParserFailed
+}
+
+// maxEvents is how many events one call of a parser can raise. ProtocolDetected is one more.
+const maxEvents = 8
+
+// Sink takes the events of one call of a parser.
+type Sink struct {
+	events     [maxEvents + 1]Event
+	head, tail int
+}
+
+// Emit raises an event. A parser returns from its call before it has emitted more than
+// maxEvents; others are lost.
+func (s *Sink) Emit(hook Hook, dir packet.Dir, tx Tx) {
+	if s.tail < len(s.events) {
+		s.events[s.tail] = Event{Hook: hook, Dir: dir, Tx: tx}
+		s.tail++
+	}
+}
+
+// Room reports how many more events can be emitted.
+func (s *Sink) Room() int { return len(s.events) - s.tail }
+
+func (s *Sink) clear() { s.head, s.tail = 0, 0 }

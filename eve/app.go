@@ -1,0 +1,97 @@
+package eve
+
+import (
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/dns"
+	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/tls"
+)
+
+// App is a transaction of an application protocol that is done. Src is the side that the
+// record is about: the client, or for protocols with a record for each message its sender.
+type App struct {
+	Tuple
+	Tx applayer.Tx
+}
+
+// AppendApp appends a as the EVE event of its protocol, such as "tls". Transactions of protocols
+// that have no records append nothing.
+func AppendApp(dst []byte, a *App) []byte {
+	name := appName(a.Tx)
+	if name == "" {
+		return dst
+	}
+	o := appendHeader(dst, &a.Tuple, name)
+	o.tx(a.Tx)
+	return o.end()
+}
+
+// appName is the event type and the object of a transaction.
+func appName(tx applayer.Tx) string {
+	switch tx.(type) {
+	case *http.Tx:
+		return "http"
+	case *tls.Tx:
+		return "tls"
+	case *dns.Tx:
+		return "dns"
+	}
+	return ""
+}
+
+// tx writes the object that alerts and records have of a transaction.
+func (o *object) tx(tx applayer.Tx) {
+	switch tx := tx.(type) {
+	case *http.Tx:
+		o.http(tx)
+	case *tls.Tx:
+		o.tls(tx)
+	case *dns.Tx:
+		o.dns(tx)
+	}
+}
+
+func (o *object) http(tx *http.Tx) {
+	o.open("http")
+	o.value("hostname", tx, applayer.HTTPHost)
+	o.value("url", tx, applayer.HTTPURI)
+	o.value("http_user_agent", tx, applayer.HTTPUserAgent)
+	o.value("http_method", tx, applayer.HTTPMethod)
+	o.uint("length", 0)
+	o.close()
+}
+
+func (o *object) tls(tx *tls.Tx) {
+	o.open("tls")
+	o.optBytes("sni", tx.SNI())
+	if v := tx.Version(); v == "" {
+		o.str("version", "UNDETERMINED")
+	} else {
+		o.str("version", v)
+	}
+	o.open("ja3") // there even when empty, as on AWS
+	o.close()
+	o.open("ja3s")
+	o.close()
+	o.close()
+}
+
+// dns writes the version 2 form of Suricata 7: an array with one query.
+func (o *object) dns(tx *dns.Tx) {
+	o.open("dns")
+	o.key("query")
+	o.b = append(o.b, '[')
+	o.openElement()
+	o.str("type", "query")
+	o.value("rrname", tx, applayer.DNSQuery)
+	o.uint("tx_id", tx.ID)
+	o.close()
+	o.b = append(o.b, ']')
+	o.close()
+}
+
+// value writes a buffer of a transaction, if it is there and not empty.
+func (o *object) value(k string, tx applayer.Tx, b applayer.Buffer) {
+	v, _ := tx.Value(b, 0)
+	o.optBytes(k, v)
+}
