@@ -120,12 +120,12 @@ func (w *worker) rememberDomains(on [domainSources]bool) {
 // sawDomain remembers the name that an event came with, if it is to be
 // remembered. It allocates nothing for a domain and a source address that are
 // known already.
-func (w *worker) sawDomain(f *flowEntry, session *applayer.Session, source DomainSource, buffer applayer.Buffer) {
+func (w *worker) sawDomain(f *flowEntry, tx applayer.Tx, source DomainSource, buffer applayer.Buffer) {
 	t := w.domains[source]
 	if t == nil {
 		return
 	}
-	name, ok := session.Buffer(buffer)
+	name, ok := tx.Value(buffer, 0)
 	if !ok || len(name) > maxDomain {
 		return
 	}

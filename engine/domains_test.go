@@ -187,8 +187,8 @@ func TestDomainsAllocateNothing(t *testing.T) {
 	r.open(c)
 	r.packet(c.c2s(data, "GET / HTTP/1.1\r\nHost: WWW.example.com\r\n\r\n"))
 	f, _ := r.w.table.Find(&r.w.key, r.now)
-	session := r.w.session(f)
-	if n := testing.AllocsPerRun(100, func() { r.w.sawDomain(f, session, DomainHost, applayer.HTTPHost) }); n != 0 {
+	tx := r.w.session(f).Last()
+	if n := testing.AllocsPerRun(100, func() { r.w.sawDomain(f, tx, DomainHost, applayer.HTTPHost) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if d := r.domainsOf(DomainHost, 0)["www.example.com"]; d.Hits != 102 {

@@ -187,7 +187,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 	case s.app == applayer.Unknown && session.ProtoFinal():
 	case s.app == applayer.Unknown && (f.Packets(dir.Reverse()) > 0 || f.Packets(dir) > maxDatagrams):
 		proto = applayer.Failed
-		w.event(f, session, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, proto, rules, res)
+		w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, proto, rules, res)
 	case s.app != proto || proto == applayer.Unknown:
 		return
 	}
@@ -200,7 +200,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		if ev.Tx != nil {
 			ev.Tx.State().ID = number
 		}
-		w.event(f, session, ev, proto, rules, res)
+		w.event(f, ev, proto, rules, res)
 	}
 	if proto != applayer.DNS {
 		s.flags |= noInspection
@@ -240,7 +240,7 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 			n := i.session.Data(dir, data)
 			var ev applayer.Event
 			for i.session.Next(&ev) {
-				w.event(f, i.session, ev, i.session.Proto(), rules, res)
+				w.event(f, ev, i.session.Proto(), rules, res)
 			}
 			if n == 0 {
 				break
@@ -280,7 +280,7 @@ func (w *worker) keepStream(i *inspector, dir packet.Dir, fresh []byte, rules *d
 }
 
 // event gives what the parsers found to the rules.
-func (w *worker) event(f *flowEntry, session *applayer.Session, ev applayer.Event, proto applayer.Proto, rules *detect.RuleSet, res *detect.Result) {
+func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, rules *detect.RuleSet, res *detect.Result) {
 	s := &f.State
 	switch ev.Hook {
 	case applayer.ProtocolDetected:
@@ -291,10 +291,10 @@ func (w *worker) event(f *flowEntry, session *applayer.Session, ev applayer.Even
 		w.input.App, w.input.AppFinal = proto, true
 	case applayer.TLSClientHello:
 		s.flags |= appKnown
-		w.sawDomain(f, session, DomainSNI, applayer.TLSSNI)
+		w.sawDomain(f, ev.Tx, DomainSNI, applayer.TLSSNI)
 	case applayer.HTTPRequestHeaders:
 		s.flags |= appKnown
-		w.sawDomain(f, session, DomainHost, applayer.HTTPHost)
+		w.sawDomain(f, ev.Tx, DomainHost, applayer.HTTPHost)
 	case applayer.ParserFailed:
 		s.flags |= appKnown
 	}
