@@ -1,18 +1,18 @@
-// Package sigv4 verifies AWS Signature Version 4 on requests to a JSON service:
-// the Authorization header form, the whole body signed.
+// Package sigv4 verifies AWS Signature Version 4 on requests to a JSON service, in
+// the Authorization header or in the query (presigned), the whole body signed.
 //
-// Source: AWS, "Signature Version 4 signing process". Presigned URLs, chunked
-// and unsigned payloads are refused. As with AWS, a signature can be replayed
+// Source: AWS, "Signature Version 4 signing process". Payloads that are unsigned,
+// or signed chunk by chunk, are refused. As with AWS, a signature can be replayed
 // while it is fresh; use TLS where that matters.
 package sigv4
 
 import (
-	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +29,8 @@ const (
 	// maxSkew is how far X-Amz-Date may be from the server's clock. AWS: 15 min.
 	maxSkew = 15 * time.Minute
 
-	// maxHeader bounds the Authorization header, parts of which errors repeat.
+	// maxHeader bounds the Authorization header, or the query that stands for it,
+	// parts of which errors repeat.
 	maxHeader = 4096
 )
 
@@ -63,7 +64,6 @@ type Signature struct {
 
 	request *http.Request
 	auth    authorization
-	date    string // X-Amz-Date
 	secret  string
 }
 
@@ -74,8 +74,7 @@ func (v *Verifier) Open(r *http.Request, now time.Time) (*Signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	date := r.Header.Get("X-Amz-Date")
-	if err := checkDate(date, auth.date, now); err != nil {
+	if err := auth.checkDate(now); err != nil {
 		return nil, err
 	}
 	if auth.region != v.Region {
@@ -90,11 +89,11 @@ func (v *Verifier) Open(r *http.Request, now time.Time) (*Signature, error) {
 			return nil, wire.InvalidSignatureException("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
 	}
-	secret, account, err := v.secret(r.Header.Values("X-Amz-Security-Token"), auth.accessKeyID, now)
+	secret, account, err := v.secret(auth.token, auth.accessKeyID, now)
 	if err != nil {
 		return nil, err
 	}
-	return &Signature{AccessKeyID: auth.accessKeyID, Account: account, request: r, auth: auth, date: date, secret: secret}, nil
+	return &Signature{AccessKeyID: auth.accessKeyID, Account: account, request: r, auth: auth, secret: secret}, nil
 }
 
 // secret looks a permanent or, if there is a token, a temporary access key up.
@@ -120,18 +119,23 @@ func (v *Verifier) secret(token []string, accessKeyID string, now time.Time) (se
 func (s *Signature) Verify(body []byte) error {
 	payload := hexSHA256(string(body))
 	canonical, ok := s.canonicalRequest(payload)
+	said := s.request.Header.Get("X-Amz-Content-Sha256")
 	if ok && slices.Contains(s.auth.signed, "x-amz-content-sha256") {
-		ok = s.request.Header.Get("X-Amz-Content-Sha256") == payload
+		ok = said == payload
 	}
 	scope := strings.Join([]string{s.auth.date, s.auth.region, s.auth.service, terminator}, "/")
-	toSign := strings.Join([]string{algorithm, s.date, scope, hexSHA256(canonical)}, "\n")
+	toSign := strings.Join([]string{algorithm, s.auth.timestamp, scope, hexSHA256(canonical)}, "\n")
 	key := []byte("AWS4" + s.secret)
 	for _, part := range []string{s.auth.date, s.auth.region, s.auth.service, terminator, toSign} {
 		key = hmacSHA256(key, part)
 	}
 	if !ok || !hmac.Equal([]byte(hex.EncodeToString(key)), []byte(s.auth.signature)) {
-		return wire.InvalidSignatureException("The request signature we calculated does not match the signature you provided. " +
-			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+		text := "The request signature we calculated does not match the signature you provided. " +
+			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+		if said == "UNSIGNED-PAYLOAD" || strings.HasPrefix(said, "STREAMING-") {
+			text += " The whole body must be signed here: X-Amz-Content-Sha256 cannot be '" + said + "'."
+		}
+		return wire.InvalidSignatureException("%s", text)
 	}
 	return nil
 }
@@ -140,7 +144,7 @@ func (s *Signature) Verify(body []byte) error {
 // query does not parse.
 func (s *Signature) canonicalRequest(payload string) (text string, ok bool) {
 	r := s.request
-	query, err := canonicalQuery(r.URL.RawQuery)
+	query, err := canonicalQuery(r.URL.RawQuery, s.auth.presigned)
 	if err != nil {
 		return "", false
 	}
@@ -174,20 +178,30 @@ func squeeze(v string) string {
 	return v
 }
 
-// canonicalPath escapes the escaped path once more. AWS: all services but S3.
+// canonicalPath escapes the escaped path once more, without its empty and dot
+// segments (RFC 3986, 5.2.4). AWS: all services but S3.
 func canonicalPath(u *url.URL) string {
-	segments := strings.Split(u.EscapedPath(), "/")
+	escaped := u.EscapedPath()
+	clean := path.Clean("/" + escaped)
+	if len(clean) > 1 && (strings.HasSuffix(escaped, "/") || strings.HasSuffix(escaped, "/.") || strings.HasSuffix(escaped, "/..")) {
+		clean += "/" // what a directory is
+	}
+	segments := strings.Split(clean, "/")
 	for i, s := range segments {
 		segments[i] = escape(s)
 	}
-	return cmp.Or(strings.Join(segments, "/"), "/")
+	return strings.Join(segments, "/")
 }
 
-// canonicalQuery sorts the parameters by their escaped names, then values.
-func canonicalQuery(raw string) (string, error) {
+// canonicalQuery sorts the parameters by their escaped names, then values. The
+// signature of a presigned request is the one parameter that is not signed.
+func canonicalQuery(raw string, presigned bool) (string, error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
 		return "", err
+	}
+	if presigned {
+		query.Del("X-Amz-Signature")
 	}
 	var pairs [][]string
 	for name, values := range query {
@@ -205,79 +219,6 @@ func canonicalQuery(raw string) (string, error) {
 
 // escape is percent-encoding with RFC 3986's unreserved characters left alone.
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-
-// AccessKeyID returns the access key that a request claims to be signed with,
-// verifying nothing. Errors are those of Open.
-func AccessKeyID(r *http.Request) (string, error) {
-	auth, err := parse(r)
-	return auth.accessKeyID, err
-}
-
-// authorization is a parsed Authorization header.
-type authorization struct {
-	accessKeyID, date, region, service string
-	signed                             []string // lower case, ascending
-	signature                          string
-}
-
-// parse reads
-//
-//	AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, SignedHeaders=<a;b>, Signature=<hex>
-func parse(r *http.Request) (a authorization, err error) {
-	header := r.Header.Values("Authorization")
-	if len(header) == 0 {
-		return a, wire.MissingAuthenticationTokenException("Missing Authentication Token")
-	}
-	rest, ok := strings.CutPrefix(header[0], algorithm+" ")
-	if !ok || len(header) > 1 || len(rest) > maxHeader {
-		return a, wire.IncompleteSignatureException("There must be one Authorization header of at most %d bytes, of the form '%s Credential=..., SignedHeaders=..., Signature=...'.", maxHeader, algorithm)
-	}
-	params := map[string]string{"Credential": "", "SignedHeaders": "", "Signature": ""}
-	for pair := range strings.SplitSeq(rest, ",") {
-		name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		if !ok {
-			return a, wire.IncompleteSignatureException("'%s' not a valid key=value pair (missing equal-sign) in Authorization header.", pair)
-		}
-		if _, known := params[name]; known {
-			params[name] = value
-		}
-	}
-	for _, name := range []string{"Credential", "SignedHeaders", "Signature"} {
-		if params[name] == "" {
-			return a, wire.IncompleteSignatureException("Authorization header requires '%s' parameter.", name)
-		}
-	}
-	scope := strings.Split(params["Credential"], "/")
-	if len(scope) != 5 || scope[0] == "" || scope[4] != terminator {
-		return a, wire.IncompleteSignatureException("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/%s, got '%s'.", terminator, params["Credential"])
-	}
-	a = authorization{scope[0], scope[1], scope[2], scope[3], strings.Split(params["SignedHeaders"], ";"), params["Signature"]}
-	for i, name := range a.signed {
-		if name != strings.ToLower(name) || i > 0 && name <= a.signed[i-1] {
-			return a, wire.IncompleteSignatureException("SignedHeaders must be in lower case and ascending order, got '%s'.", params["SignedHeaders"])
-		}
-	}
-	return a, nil
-}
-
-// checkDate compares X-Amz-Date with the scope's date and with the clock.
-func checkDate(date, scopeDate string, now time.Time) error {
-	at, err := time.Parse(dateTime, date)
-	if err != nil {
-		return wire.IncompleteSignatureException("Authorization header requires existence of an 'X-Amz-Date' header like '%s', got '%s'.", dateTime, date)
-	}
-	if date[:8] != scopeDate {
-		return wire.InvalidSignatureException("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.", scopeDate, date[:8], date)
-	}
-	now = now.UTC().Truncate(time.Second)
-	if earliest := now.Add(-maxSkew); at.Before(earliest) {
-		return wire.InvalidSignatureException("Signature expired: %s is now earlier than %s (%s - 15 min.)", date, earliest.Format(dateTime), now.Format(dateTime))
-	}
-	if latest := now.Add(maxSkew); at.After(latest) {
-		return wire.InvalidSignatureException("Signature not yet current: %s is still later than %s (%s + 15 min.)", date, latest.Format(dateTime), now.Format(dateTime))
-	}
-	return nil
-}
 
 func hmacSHA256(key []byte, text string) []byte {
 	mac := hmac.New(sha256.New, key)

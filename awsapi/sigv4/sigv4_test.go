@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,10 @@ func sign(t testing.TB, r *http.Request, body []byte, at time.Time) {
 	}
 }
 
+// mismatch is what any difference between the request and what was signed comes to.
+const mismatch = "InvalidSignatureException: The request signature we calculated does not match the signature you provided. " +
+	"Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+
 func verify(r *http.Request, body []byte, at time.Time) error {
 	s, err := verifier.Open(r, at)
 	if err != nil {
@@ -86,7 +91,7 @@ func TestTwin(t *testing.T) {
 		body := []byte(text(100) + "!")
 		r := newRequest(t, "http://127.0.0.1:4580/", body)
 		if rnd.IntN(2) == 0 {
-			r.URL.Path = "/" + text(20)
+			r.URL.Path = path.Clean("/" + text(20)) // as botocore does; the SDK signs other paths as they are
 		}
 		q := r.URL.Query()
 		for range rnd.IntN(4) {
@@ -132,89 +137,6 @@ func TestTwin(t *testing.T) {
 			}
 		}
 		wantCode(t, verify(r, append(body, '!'), now), "InvalidSignatureException")
-	}
-}
-
-// TestPayloadHashHeader signs a payload hash that is not the body's.
-func TestPayloadHashHeader(t *testing.T) {
-	for _, hash := range []string{"UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", hexSHA256("other"), ""} {
-		r := newRequest(t, "http://127.0.0.1/", []byte("{}"))
-		r.Header.Set("X-Amz-Content-Sha256", hash)
-		sign(t, r, []byte("{}"), now)
-		wantCode(t, verify(r, []byte("{}"), now), "InvalidSignatureException")
-	}
-}
-
-func TestClock(t *testing.T) {
-	for _, c := range []struct {
-		skew time.Duration
-		want string
-	}{
-		{0, ""},
-		{-15 * time.Minute, ""},
-		{15 * time.Minute, ""},
-		{-15*time.Minute - time.Second, "InvalidSignatureException: Signature expired: 20261101T114459Z is now earlier than 20261101T114500Z (20261101T120000Z - 15 min.)"},
-		{15*time.Minute + time.Second, "InvalidSignatureException: Signature not yet current: 20261101T121501Z is still later than 20261101T121500Z (20261101T120000Z + 15 min.)"},
-	} {
-		r := newRequest(t, "http://127.0.0.1/", nil)
-		sign(t, r, nil, now.Add(c.skew))
-		got := ""
-		if err := verify(r, nil, now); err != nil {
-			got = err.Error()
-		}
-		if got != c.want {
-			t.Errorf("%s: %q, want %q", c.skew, got, c.want)
-		}
-	}
-}
-
-func TestRefusals(t *testing.T) {
-	replace := func(old, new string) func(*http.Request) {
-		return func(r *http.Request) {
-			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, new, 1))
-		}
-	}
-	for _, c := range []struct {
-		name   string
-		tamper func(*http.Request)
-		code   string
-		status int
-	}{
-		{"none", func(r *http.Request) { r.Header.Del("Authorization") }, "MissingAuthenticationTokenException", 403},
-		{"two", func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, "IncompleteSignatureException", 400},
-		{"huge", func(r *http.Request) { r.Header.Add("Authorization", algorithm+" "+strings.Repeat(",", 5000)) }, "IncompleteSignatureException", 400},
-		{"basic", func(r *http.Request) { r.Header.Set("Authorization", "Basic eDp5") }, "IncompleteSignatureException", 400},
-		{"no equal sign", replace("Signature=", "Signature"), "IncompleteSignatureException", 400},
-		{"no signature", replace("Signature=", "Signatur="), "IncompleteSignatureException", 400},
-		{"no headers", replace("SignedHeaders=", "Headers="), "IncompleteSignatureException", 400},
-		{"no credential", replace("Credential=", "Cred="), "IncompleteSignatureException", 400},
-		{"short scope", replace("/aws4_request", ""), "IncompleteSignatureException", 400},
-		{"scope's end", replace("/aws4_request", "/aws5_request"), "IncompleteSignatureException", 400},
-		{"headers unsorted", replace("content-type;host", "host;content-type"), "IncompleteSignatureException", 400},
-		{"header twice", replace("host", "host;host"), "IncompleteSignatureException", 400},
-		{"header in upper case", replace("host", "Host"), "IncompleteSignatureException", 400},
-		{"host not signed", replace("host;", ""), "InvalidSignatureException", 403},
-		{"date not signed", replace("x-amz-date;", ""), "InvalidSignatureException", 403},
-		{"target not signed", replace(";x-amz-target", ""), "InvalidSignatureException", 403},
-		{"media type not signed", replace("content-type;", ""), "InvalidSignatureException", 403},
-		{"other Region", replace("us-east-1", "us-east-2"), "InvalidSignatureException", 403},
-		{"other service", replace("network-firewall", "ec2"), "InvalidSignatureException", 403},
-		{"other day", replace("20261101", "20261102"), "InvalidSignatureException", 403},
-		{"no date", func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "IncompleteSignatureException", 400},
-		{"bad date", func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261101") }, "IncompleteSignatureException", 400},
-		{"other key", replace("AKIDEXAMPLE", "AKIDOTHER"), "UnrecognizedClientException", 403},
-		{"session token not signed", func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "t") }, "InvalidSignatureException", 403},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := newRequest(t, "http://127.0.0.1/", nil)
-			sign(t, r, nil, now)
-			c.tamper(r)
-			err := verify(r, nil, now)
-			wantCode(t, err, c.code)
-			if e, ok := errors.AsType[*wire.Error](err); ok && e.Status != c.status {
-				t.Errorf("status %d, want %d", e.Status, c.status)
-			}
-		})
 	}
 }
 
@@ -281,10 +203,13 @@ func TestAccessKeyID(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261101/us-east-1/network-firewall/aws4_request, SignedHeaders=host;x-amz-date;x-amz-target, Signature=0", "20261101T120000Z", "a=b")
 	f.Add("AWS4-HMAC-SHA256 Credential=////,SignedHeaders=;,Signature=", "", "%")
+	f.Add("", "", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE/20261101/us-east-1/network-firewall/aws4_request&X-Amz-Date=20261101T120000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host;x-amz-date;x-amz-target&X-Amz-Signature=0")
 	f.Fuzz(func(t *testing.T, auth, date, query string) {
 		r := newRequest(t, "http://127.0.0.1/", nil)
 		r.URL.RawQuery = query
-		r.Header.Set("Authorization", auth)
+		if auth != "" {
+			r.Header.Set("Authorization", auth)
+		}
 		r.Header.Set("X-Amz-Date", date)
 		if err := verify(r, nil, now); err == nil {
 			t.Fatal("accepted")

@@ -68,6 +68,15 @@ func TestBoto3Signatures(t *testing.T) {
 	python(t, rig.Start(t, rig.Setup{}), "signature_test.py")
 }
 
+// TestVectors has botocore sign what the verifier is tested with.
+func TestVectors(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), client(t, "python"), "vectors_test.py", "-v")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1", "SLUICE_VECTORS=../../awsapi/sigv4/testdata/vectors.json"}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
 func TestBoto3Lifecycle(t *testing.T) {
 	client(t, "python")
 	python(t, rig.Start(t, rig.Setup{}), "lifecycle_test.py")
