@@ -8,6 +8,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,9 +68,20 @@ type Flows struct {
 
 // Attachment says which packets meet a firewall on this node.
 type Attachment struct {
-	Firewall string   `yaml:"firewall"` // name
+	Account  string   `yaml:"account"`  // of the firewall; empty: that of its ARN, else Config.Account
+	Firewall string   `yaml:"firewall"` // name or ARN
 	Endpoint string   `yaml:"endpoint"` // of the firewall, that these packets meet it at; empty: the zone's primary endpoint
 	NFQueue  *NFQueue `yaml:"nfqueue"`
+}
+
+// Target returns the account and the name of the firewall that an attachment of
+// the configuration is to.
+func (c *Config) Target(a Attachment) (account, name string) {
+	account, name = cmp.Or(a.Account, c.Account), a.Firewall
+	if arn := firewallARN.FindStringSubmatch(a.Firewall); arn != nil {
+		account, name = arn[2], arn[3]
+	}
+	return account, name
 }
 
 // NFQueue is a set of queues of the Linux kernel.

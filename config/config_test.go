@@ -197,10 +197,16 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 		{"home_net", "home_net:\n- 10.0.0.0/8\n- 10.0.0.1\n", []string{`@:3: home_net[1]: "10.0.0.1" is no network: write one in CIDR form, such as 10.0.0.0/8 or fd00::/8`}},
 		{"subnets", "subnets:\n  subnet-1: X\n", []string{`@:2: subnets.subnet-1: "X" is no Availability Zone: write one, such as {subnet-0a1b2c: us-east-1a}`}},
 		{"attach", "attach:\n- {firewall: a b}\n", []string{
-			`@:2: attach[0].firewall: "a b" is no firewall name: write 1 to 128 letters, digits and hyphens`,
+			`@:2: attach[0].firewall: "a b" is no firewall: write its name, 1 to 128 letters, digits and hyphens, or its ARN`,
 			`@:2: attach[0]: it does not say where packets come from: add nfqueue: {queues: "0-1"}`}},
 		{"endpoint", "attach:\n- {firewall: a, endpoint: not one, nfqueue: {queues: 0}}\n", []string{
 			`@:2: attach[0].endpoint: "not one" is no endpoint: write the id or ARN of a VPC endpoint association, an endpoint's id, such as vpce-0a1b2c, or its subnet's, or leave it out for the primary endpoint of the zone`}},
+		{"account of a firewall", "attach:\n- {firewall: a, account: \"1\", nfqueue: {queues: 0}}\n", []string{
+			`@:2: attach[0].account: "1" is no account: write 12 digits in quotes, or leave it out for the configured one`}},
+		{"two accounts of a firewall", "attach:\n- {firewall: \"arn:aws:network-firewall:us-east-1:012345678901:firewall/a\", account: \"123456789012\", nfqueue: {queues: 0}}\n", []string{
+			`@:2: attach[0].account: it is not that of the firewall arn:aws:network-firewall:us-east-1:012345678901:firewall/a: remove it`}},
+		{"firewall elsewhere", "attach:\n- {firewall: \"arn:aws:network-firewall:eu-west-1:012345678901:firewall/a\", nfqueue: {queues: 0}}\n", []string{
+			`@:2: attach[0].firewall: the firewall arn:aws:network-firewall:eu-west-1:012345678901:firewall/a is in Region eu-west-1, and this is us-east-1`}},
 		{"queues", "attach:\n- {firewall: a, nfqueue: {queues: 3-1}}\n", []string{
 			`@:2: attach[0].nfqueue.queues: "3-1" is no set of at most 256 queues, each named once: write numbers from 0 to 65535 and ranges, such as "0-3"`}},
 		{"queue twice", "attach:\n- {firewall: a, nfqueue: {queues: 0-3}}\n- {firewall: b, nfqueue: {queues: \"2\"}}\n", []string{
@@ -330,4 +336,21 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	})
+}
+
+func TestTarget(t *testing.T) {
+	c := Default()
+	c.Account = "123456789012"
+	for _, tc := range []struct {
+		a             Attachment
+		account, name string
+	}{
+		{Attachment{Firewall: "edge"}, "123456789012", "edge"},
+		{Attachment{Firewall: "edge", Account: "210987654321"}, "210987654321", "edge"},
+		{Attachment{Firewall: "arn:aws:network-firewall:us-east-1:210987654321:firewall/edge"}, "210987654321", "edge"},
+	} {
+		if account, name := c.Target(tc.a); account != tc.account || name != tc.name {
+			t.Errorf("%+v is %s of %s", tc.a, name, account)
+		}
+	}
 }

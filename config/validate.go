@@ -21,6 +21,7 @@ var (
 	accountForm  = regexp.MustCompile(`^[0-9]{12}$`)
 	zoneForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	endpointForm = regexp.MustCompile(`^[a-zA-Z0-9:/-]{0,256}$`)
+	firewallARN  = regexp.MustCompile(`^arn:aws:network-firewall:([a-z0-9-]+):([0-9]{12}):firewall/([a-zA-Z0-9-]{1,128})$`)
 	firewallForm = regexp.MustCompile(`^[a-zA-Z0-9-]{1,128}$`) // AWS: ResourceName
 )
 
@@ -77,7 +78,7 @@ func (c *Config) validate(p places) error {
 			k.bad("subnets."+id, "%q is no Availability Zone: write one, such as {subnet-0a1b2c: %sa}", c.Subnets[id], c.Region)
 		}
 	}
-	k.attach(c.Attach)
+	k.attach(c)
 	k.referenceSets(c.ReferenceSets)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		k.bad("log.level", "%q is no level: write debug, info, warn or error", c.Log.Level)
@@ -151,12 +152,20 @@ func (c *checker) between(key string, v, low, high int) {
 }
 
 // attach checks that every attachment is whole and that no queue has two.
-func (c *checker) attach(list []Attachment) {
+func (c *checker) attach(config *Config) {
 	taken := map[uint16]string{}
-	for i, a := range list {
+	for i, a := range config.Attach {
 		key := fmt.Sprintf("attach[%d]", i)
-		if !firewallForm.MatchString(a.Firewall) {
-			c.bad(key+".firewall", "%q is no firewall name: write 1 to 128 letters, digits and hyphens", a.Firewall)
+		switch arn := firewallARN.FindStringSubmatch(a.Firewall); {
+		case arn == nil && !firewallForm.MatchString(a.Firewall):
+			c.bad(key+".firewall", "%q is no firewall: write its name, 1 to 128 letters, digits and hyphens, or its ARN", a.Firewall)
+		case arn != nil && arn[1] != config.Region:
+			c.bad(key+".firewall", "the firewall %s is in Region %s, and this is %s", a.Firewall, arn[1], config.Region)
+		case arn != nil && a.Account != "" && a.Account != arn[2]:
+			c.bad(key+".account", "it is not that of the firewall %s: remove it", a.Firewall)
+		}
+		if a.Account != "" && !accountForm.MatchString(a.Account) {
+			c.bad(key+".account", "%q is no account: write 12 digits in quotes, or leave it out for the configured one", a.Account)
 		}
 		if !endpointForm.MatchString(a.Endpoint) {
 			c.bad(key+".endpoint", "%q is no endpoint: write the id or ARN of a VPC endpoint association, an endpoint's id, such as vpce-0a1b2c, or its subnet's, or leave it out for the primary endpoint of the zone", a.Endpoint)

@@ -67,7 +67,7 @@ func TestAnalysisReport(t *testing.T) {
 	id := start("TLS_SNI")
 	fail(w, w.StartAnalysisReport, "ThrottlingException", "An analysis report of type TLS_SNI is already running", `{"FirewallName":"f","AnalysisType":"TLS_SNI"}`)
 	// This is what nodes read.
-	r, found, err := read[resource.AnalysisReport](t.Context(), w.Control, w.scope.AllAnalysisReports()+"f/"+id)
+	r, found, err := read[resource.AnalysisReport](t.Context(), w.Control, w.scope.AnalysisReports("f")+id)
 	if err != nil || !found || !r.value.From.Equal(on) || !r.value.To.Equal(w.now) || fmt.Sprint(r.value.Nodes) != "[n1 n2 m]" {
 		t.Errorf("%+v, %v", r.value, err)
 	}

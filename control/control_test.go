@@ -126,10 +126,16 @@ func (w *world) newFirewall(name, policyARN string, subnets ...string) string {
 	return *do(w, w.CreateFirewall, `{"FirewallName":%q,"FirewallPolicyArn":%q,"VpcId":"vpc-0a","SubnetMappings":[%s]}`, name, policyARN, strings.Join(mappings, ",")).Firewall.FirewallArn
 }
 
-// node registers an engine node.
+// node registers an engine node until the test ends: nodes are of all accounts.
 func (w *world) node(zone, id string) {
 	w.t.Helper()
-	w.put(w.scope.Node(zone, id), resource.Node{ID: id, Zone: zone})
+	key := w.scope.Node(zone, id)
+	w.put(key, resource.Node{ID: id, Zone: zone})
+	w.t.Cleanup(func() {
+		if err := db.Delete(context.Background(), key); err != nil {
+			w.t.Error(err)
+		}
+	})
 }
 
 func (w *world) put(key string, value any) {

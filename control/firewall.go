@@ -251,7 +251,7 @@ func (c *Control) DeleteFirewall(ctx context.Context, caller wire.Caller, in *wi
 		t.Delete(r.key)
 		t.Delete(c.scope.ResourcePolicy(typeFirewall, f.Name))
 		t.DeleteBelow(c.scope.AnalysisReports(f.Name))
-		t.DeleteBelow(c.flowOperations(f.Name))
+		t.DeleteBelow(c.scope.FlowOperationsOf(f.Name))
 		t.DeleteBelow(c.scope.ActiveFlowOperation(f.Name, ""))
 		return nil
 	})

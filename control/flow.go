@@ -162,11 +162,6 @@ func (c *Control) nodesOf(ctx context.Context, zone string) ([]string, error) {
 	return nodes, nil
 }
 
-// flowOperations is the prefix of all operations of a firewall.
-func (c *Control) flowOperations(firewall string) string {
-	return c.scope.AllFlowOperations() + firewall + "/"
-}
-
 // flowProgress is where an operation stands.
 type flowProgress struct {
 	status   string
@@ -374,7 +369,7 @@ func (c *Control) findFlowOperation(ctx context.Context, f *resource.Firewall, i
 			return op, found, err
 		}
 	}
-	p, err := c.store.Keys(ctx, c.flowOperations(f.Name), "", 0)
+	p, err := c.store.Keys(ctx, c.scope.FlowOperationsOf(f.Name), "", 0)
 	if err != nil {
 		return op, false, storeError(err)
 	}
@@ -401,7 +396,7 @@ func (c *Control) flowOperationsOf(ctx context.Context, arnText *string, scope f
 	if err := scope.check(); err != nil {
 		return nil, err
 	}
-	records, _, err := list[resource.FlowOperation](ctx, c, c.flowOperations(f.value.Name))
+	records, _, err := list[resource.FlowOperation](ctx, c, c.scope.FlowOperationsOf(f.value.Name))
 	if err != nil {
 		return nil, err
 	}

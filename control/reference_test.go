@@ -52,7 +52,7 @@ func TestReferenceSets(t *testing.T) {
 		t.Errorf("%+v, %v", sets, err)
 	}
 	// This is what nodes read.
-	record, _, err := store.Get[resource.ReferenceSet](t.Context(), db, w.scope.Config()+"reference-sets/"+one)
+	record, _, err := store.Get[resource.ReferenceSet](t.Context(), db, "/sluice/v1/reference-sets/us-east-1/"+one)
 	if err != nil || record.UpdateToken != sets[0].UpdateToken || len(record.CIDRs) != 2 {
 		t.Errorf("%+v, %v", record, err)
 	}

@@ -143,5 +143,5 @@ func NewCounters() Counters {
 			one(cException+int(e)*int(NumCauses)+int(c), "stream_exception_policy_packets", "TCP packets that belong to no tracked flow, by what the policy did and why they were midstream.", "policy", e.String(), "cause", c.String())
 		}
 	}
-	return Counters{metrics.MustSet([]string{"firewall", "zone"}, series...)}
+	return Counters{metrics.MustSet([]string{"account", "firewall", "zone"}, series...)}
 }

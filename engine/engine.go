@@ -26,6 +26,7 @@ import (
 // Options set an engine up. Firewall, Counters, Latency, NewRecords and Wants
 // are required.
 type Options struct {
+	Account  string // of the firewall, for metrics
 	Firewall string // name, for metrics
 	Zone     string
 

@@ -431,7 +431,7 @@ func TestAtOnce(t *testing.T) {
 	close(end)
 	packets.Wait()
 	stop()
-	sums := e.opt.Counters.Sums("fw", "z")
+	sums := e.opt.Counters.Sums("", "fw", "z")
 	var ended uint64
 	for r := range flow.NumReasons {
 		ended += sums[cEnded+int(r)]

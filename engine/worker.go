@@ -129,7 +129,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		pool:      stream.NewPool(opt.StreamMemory),
 		sessions:  applayer.NewPool(opt.StreamMemory/2, parsers.New),
 		fragments: defrag.New(opt.Fragments),
-		block:     opt.Counters.NewBlock(opt.Firewall, opt.Zone),
+		block:     opt.Counters.NewBlock(opt.Account, opt.Firewall, opt.Zone),
 		latency:   opt.Latency.NewRecorder(),
 		batch:     make([]pktio.Packet, batchSize),
 		resetBuf:  make([]byte, 0, 1536),

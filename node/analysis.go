@@ -33,7 +33,7 @@ func (n *Node) rememberDomains(ctx context.Context, fw *firewall, settings []res
 	}
 	if err := fw.engine.RememberDomains(ctx, sources...); err != nil {
 		if ctx.Err() == nil {
-			n.opt.Logger.Error("traffic analysis is not as it is set", slog.String("firewall", fw.name), slog.Any("error", err))
+			n.opt.Logger.Error("traffic analysis is not as it is set", slog.String("firewall", fw.label), slog.Any("error", err))
 		}
 		return
 	}
@@ -42,7 +42,8 @@ func (n *Node) rememberDomains(ctx context.Context, fw *firewall, settings []res
 
 // watchReports answers the analysis reports that name this node.
 func (n *Node) watchReports(ctx context.Context) {
-	for up := range n.opt.Store.Watch(ctx, n.opt.Scope.AllAnalysisReports(), 0) {
+	all := n.opt.Scope.AllAnalysisReports()
+	for up := range n.opt.Store.Watch(ctx, all, 0) {
 		for _, ev := range up.Events {
 			if ev.Deleted {
 				continue
@@ -53,7 +54,7 @@ func (n *Node) watchReports(ctx context.Context) {
 				continue
 			}
 			if slices.Contains(r.Nodes, n.opt.ID) && time.Now().Before(r.Deadline) {
-				n.opsWG.Go(func() { n.answerReport(ctx, r, ev.Lease) })
+				n.opsWG.Go(func() { n.answerReport(ctx, resource.AccountOf(all, ev.Key), r, ev.Lease) })
 			}
 		}
 	}
@@ -61,13 +62,13 @@ func (n *Node) watchReports(ctx context.Context) {
 
 // answerReport writes what the node saw under the report's lease, unless it has
 // answered before: an answer stands.
-func (n *Node) answerReport(ctx context.Context, r resource.AnalysisReport, lease store.Lease) {
+func (n *Node) answerReport(ctx context.Context, account string, r resource.AnalysisReport, lease store.Lease) {
 	ctx, cancel := context.WithDeadline(ctx, r.Deadline)
 	defer cancel()
-	log := n.opt.Logger.With(slog.String("report", r.ID), slog.String("firewall", r.Firewall))
+	log := n.opt.Logger.With(slog.String("report", r.ID), slog.String("account", account), slog.String("firewall", r.Firewall))
 	result := resource.AnalysisResult{Node: n.opt.ID}
 	var err error
-	if result.Rows, err = n.analyse(ctx, r); err != nil {
+	if result.Rows, err = n.analyse(ctx, account, r); err != nil {
 		result.Error = err.Error()
 		log.Error("the node has nothing to say to an analysis report", slog.Any("error", err))
 	}
@@ -90,12 +91,12 @@ func (n *Node) answerReport(ctx context.Context, r resource.AnalysisReport, leas
 }
 
 // analyse returns the rows of a result.
-func (n *Node) analyse(ctx context.Context, r resource.AnalysisReport) ([]byte, error) {
+func (n *Node) analyse(ctx context.Context, account string, r resource.AnalysisReport) ([]byte, error) {
 	source, ok := domainSources[r.Type]
 	if !ok {
 		return nil, fmt.Errorf("this node knows no traffic analysis of type %q", r.Type)
 	}
-	fw, err := n.firewallNamed(r.Firewall)
+	fw, err := n.served(account, r.Firewall)
 	if err != nil {
 		return nil, err
 	}

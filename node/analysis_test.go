@@ -23,7 +23,7 @@ func (r *rig) report(kind, firewall string, from time.Time) resource.AnalysisRep
 	if err != nil {
 		r.Fatal(err)
 	}
-	if _, err := r.store.Put(r.ctx, scope.AnalysisReport(firewall, report.ID), report, lease); err != nil {
+	if _, err := r.store.Put(r.ctx, r.in.AnalysisReport(firewall, report.ID), report, lease); err != nil {
 		r.Fatal(err)
 	}
 	return report
@@ -38,12 +38,12 @@ func (r *rig) awaitResult(report resource.AnalysisReport) resource.AnalysisResul
 func (r *rig) analyse(token string, kinds ...string) {
 	r.Helper()
 	f := resource.Firewall{
-		Meta: resource.Meta{ARN: firewallARN, Name: "f"}, PolicyARN: policyARN, Subnets: []resource.Subnet{{ID: "subnet-1", Zone: zone}},
+		Meta: resource.Meta{ARN: r.arn(firewallARN), Name: "f"}, PolicyARN: r.arn(policyARN), Subnets: []resource.Subnet{{ID: "subnet-1", Zone: zone}},
 	}
 	for _, kind := range kinds {
 		f.Analysis = append(f.Analysis, resource.AnalysisSetting{Type: kind, Since: time.Now()})
 	}
-	r.put(scope.Firewall("f"), f)
+	r.put(r.in.Firewall("f"), f)
 	r.putPolicy(token, nil) // comes after the firewall's record
 	r.awaitTokens(token, "g1")
 }

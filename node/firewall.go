@@ -23,28 +23,28 @@ import (
 	"github.com/sluicefw/sluice/store"
 )
 
-// documents are the resources of the scope as the store has them.
+// documents are the resources of all accounts of a Region as the store has them.
 type documents struct {
 	groups    map[string]resource.RuleGroup      // by ARN
 	policies  map[string]resource.FirewallPolicy // by ARN
-	firewalls map[string]resource.Firewall       // by name
-	sets      map[string]resource.ReferenceSet   // by ARN
-	ids       map[string]string                  // of all of these, by key
+	firewalls map[resource.FirewallID]resource.Firewall
+	sets      map[string]resource.ReferenceSet // by ARN
+	ids       map[string]any                   // what each of these goes by, by key
 }
 
 func newDocuments() documents {
 	return documents{
 		groups:    map[string]resource.RuleGroup{},
 		policies:  map[string]resource.FirewallPolicy{},
-		firewalls: map[string]resource.Firewall{},
+		firewalls: map[resource.FirewallID]resource.Firewall{},
 		sets:      map[string]resource.ReferenceSet{},
-		ids:       map[string]string{},
+		ids:       map[string]any{},
 	}
 }
 
 // update takes changes in, or all records as they stand. A record that cannot
 // be read stays as it was, and is part of the error.
-func (d *documents) update(scope resource.Scope, up store.Update) error {
+func (d *documents) update(region string, up store.Update) error {
 	var errs []error
 	if up.Snapshot {
 		there := make(map[string]bool, len(up.Events))
@@ -53,12 +53,12 @@ func (d *documents) update(scope resource.Scope, up store.Update) error {
 		}
 		for key := range d.ids {
 			if !there[key] {
-				errs = append(errs, d.apply(scope, store.Event{KV: store.KV{Key: key}, Deleted: true}))
+				errs = append(errs, d.apply(region, store.Event{KV: store.KV{Key: key}, Deleted: true}))
 			}
 		}
 	}
 	for _, ev := range up.Events {
-		errs = append(errs, d.apply(scope, ev))
+		errs = append(errs, d.apply(region, ev))
 	}
 	return errors.Join(errs...)
 }
@@ -68,8 +68,18 @@ var (
 	errNoCIDR     = errors.New("one of its CIDRs is none")
 )
 
-func (d *documents) apply(scope resource.Scope, ev store.Event) error {
+func (d *documents) apply(region string, ev store.Event) error {
+	if arn, ok := strings.CutPrefix(ev.Key, resource.Scope{Region: region}.ReferenceSets()); ok {
+		return applyTo(d.ids, d.sets, ev, func(s resource.ReferenceSet) (string, error) {
+			if slices.ContainsFunc(s.CIDRs, func(p netip.Prefix) bool { return !p.IsValid() }) {
+				return "", errNoCIDR
+			}
+			return arn, nil
+		})
+	}
+	scope, _, ok := resource.ScopeOf(ev.Key)
 	switch {
+	case !ok || scope.Region != region:
 	case strings.HasPrefix(ev.Key, scope.AllRuleGroups()):
 		return applyTo(d.ids, d.groups, ev, func(g resource.RuleGroup) (string, error) {
 			if g.Doc == nil {
@@ -85,39 +95,36 @@ func (d *documents) apply(scope resource.Scope, ev store.Event) error {
 			return p.ARN, nil
 		})
 	case strings.HasPrefix(ev.Key, scope.Firewalls()):
-		name := strings.TrimPrefix(ev.Key, scope.Firewalls())
-		return applyTo(d.ids, d.firewalls, ev, func(resource.Firewall) (string, error) { return name, nil })
-	case strings.HasPrefix(ev.Key, scope.ReferenceSets()):
-		arn := strings.TrimPrefix(ev.Key, scope.ReferenceSets())
-		return applyTo(d.ids, d.sets, ev, func(s resource.ReferenceSet) (string, error) {
-			if slices.ContainsFunc(s.CIDRs, func(p netip.Prefix) bool { return !p.IsValid() }) {
-				return "", errNoCIDR
-			}
-			return arn, nil
-		})
+		id := resource.FirewallID{Account: scope.Account, Name: strings.TrimPrefix(ev.Key, scope.Firewalls())}
+		return applyTo(d.ids, d.firewalls, ev, func(resource.Firewall) (resource.FirewallID, error) { return id, nil })
 	}
 	return nil
 }
 
 // applyTo keeps a map by identity, and ids, which tells what a deleted key was.
 // id refuses a record that must not be used.
-func applyTo[T any](ids map[string]string, all map[string]T, ev store.Event, id func(T) (string, error)) error {
+func applyTo[K comparable, T any](ids map[string]any, all map[K]T, ev store.Event, id func(T) (K, error)) error {
+	forget := func() {
+		if was, ok := ids[ev.Key].(K); ok {
+			delete(all, was)
+			delete(ids, ev.Key)
+		}
+	}
 	if ev.Deleted {
-		delete(all, ids[ev.Key])
-		delete(ids, ev.Key)
+		forget()
 		return nil
 	}
 	v, err := store.Decode[T](ev.KV)
 	if err != nil {
 		return err
 	}
-	name, err := id(v)
+	is, err := id(v)
 	if err != nil {
 		return fmt.Errorf("the record at %s cannot be used: %w", ev.Key, err)
 	}
-	delete(all, ids[ev.Key])
-	ids[ev.Key] = name
-	all[name] = v
+	forget()
+	ids[ev.Key] = is
+	all[is] = v
 	return nil
 }
 
@@ -172,7 +179,8 @@ func (d *documents) addReferences(b *bundle, used *wire.ReferenceSets) {
 
 // firewall is one firewall on this node.
 type firewall struct {
-	name     string
+	id       resource.FirewallID
+	label    string // for people: the id, or the name if that says it
 	engine   *engine.Engine
 	recorder *recorder
 	attached []string       // endpoints of the drivers that the node's configuration names; they stay when the resource goes
@@ -210,16 +218,16 @@ func serves(f resource.Firewall, zone string) bool {
 // reconcile brings every firewall to what the documents say. A policy that
 // does not compile leaves the one before in force, and the report says why.
 func (n *Node) reconcile(ctx context.Context) {
-	for name, f := range n.docs.firewalls {
+	for id, f := range n.docs.firewalls {
 		if !serves(f, n.opt.Zone) {
 			continue
 		}
-		fw := n.firewall(name, false)
+		fw := n.firewall(id, false)
 		fw.mu.Lock()
 		fw.exists = true
 		fw.mu.Unlock()
 		if err := fw.recorder.configure(ctx, destinationsOf(f.Logging)); err != nil {
-			n.opt.Logger.Error("a log destination cannot be opened; its records are not written", slog.String("firewall", name), slog.Any("error", err))
+			n.opt.Logger.Error("a log destination cannot be opened; its records are not written", slog.String("firewall", fw.label), slog.Any("error", err))
 		}
 		n.rememberDomains(ctx, fw, f.Analysis)
 		changed := n.update(ctx, fw, f.PolicyARN)
@@ -228,7 +236,7 @@ func (n *Node) reconcile(ctx context.Context) {
 		}
 	}
 	for _, fw := range n.all() {
-		f, ok := n.docs.firewalls[fw.name]
+		f, ok := n.docs.firewalls[fw.id]
 		if ok && serves(f, n.opt.Zone) {
 			continue
 		}
@@ -248,17 +256,17 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 	if !existed {
 		return
 	}
-	n.opt.Logger.Info("firewall is gone", slog.String("firewall", fw.name))
+	n.opt.Logger.Info("firewall is gone", slog.String("firewall", fw.label))
 	if err := fw.engine.SetProgram(ctx, nil); err != nil && !errors.Is(err, context.Canceled) {
-		n.opt.Logger.Error("a worker did not give up its program", slog.String("firewall", fw.name), slog.Any("error", err))
+		n.opt.Logger.Error("a worker did not give up its program", slog.String("firewall", fw.label), slog.Any("error", err))
 	}
 	n.rememberDomains(ctx, fw, nil)
 	if err := fw.recorder.configure(ctx, destinations{}); err != nil {
-		n.opt.Logger.Error("a log file did not close", slog.String("firewall", fw.name), slog.Any("error", err))
+		n.opt.Logger.Error("a log file did not close", slog.String("firewall", fw.label), slog.Any("error", err))
 	}
 	if len(fw.attached) == 0 {
 		n.mu.Lock()
-		delete(n.firewalls, fw.name)
+		delete(n.firewalls, fw.id)
 		n.mu.Unlock()
 	}
 }
@@ -274,7 +282,7 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool 
 	if unchanged {
 		return false
 	}
-	log := n.opt.Logger.With(slog.String("firewall", fw.name), slog.String("policy", policyARN))
+	log := n.opt.Logger.With(slog.String("firewall", fw.label), slog.String("policy", policyARN))
 	fail := func(err error) {
 		log.Error("the policy cannot be put in force; the one before stays", slog.Any("error", err))
 		fw.mu.Lock()
@@ -325,12 +333,12 @@ func (n *Node) rematch(ctx context.Context, fw *firewall, mode string) {
 		ID: "rematch", Flush: mode == wire.RematchModeEnforce, Filters: []flow.Filter{{}}, Stale: true,
 	})
 	if err != nil {
-		n.opt.Logger.Error("old flows were not matched with the new rules", slog.String("firewall", fw.name), slog.Any("error", err))
+		n.opt.Logger.Error("old flows were not matched with the new rules", slog.String("firewall", fw.label), slog.Any("error", err))
 		return
 	}
 	fw.rematch.Store(int64(res.Flows))
 	fw.rematched = mode
-	n.opt.Logger.Info("old flows matched with the new rules", slog.String("firewall", fw.name), slog.String("rematch", mode), slog.Int("stale", res.Flows))
+	n.opt.Logger.Info("old flows matched with the new rules", slog.String("firewall", fw.label), slog.String("rematch", mode), slog.Int("stale", res.Flows))
 }
 
 // compile is policy.Compile for documents that nobody may have checked: what a

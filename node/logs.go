@@ -18,6 +18,7 @@ import (
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/eve"
+	"github.com/sluicefw/sluice/resource"
 )
 
 // Rotation of log files: by size and by hour, kept for two weeks.
@@ -30,8 +31,12 @@ const (
 // logs are where the records of all firewalls go: by default one directory for
 // each log group, and two firewalls that name the same group write to the same
 // file; or, with delivery, the services that the groups name.
+//
+// Accounts have log groups of their own: those of another account than home are
+// below @<account>, which is the name of no group's directory and of no firewall.
 type logs struct {
-	dirs     eve.Dirs
+	root     string
+	home     string            // account
 	delivery *delivery.Options // a template; nil: files
 	logger   *slog.Logger
 
@@ -54,8 +59,8 @@ type logSink struct {
 	closed chan struct{}      // closed when it is
 }
 
-func newLogs(dir string, d *delivery.Options, logger *slog.Logger) *logs {
-	return &logs{dirs: eve.NewDirs(dir), delivery: d, logger: logger, sinks: map[string]*logSink{}, leaving: map[string]*logSink{}}
+func newLogs(dir, home string, d *delivery.Options, logger *slog.Logger) *logs {
+	return &logs{root: dir, home: home, delivery: d, logger: logger, sinks: map[string]*logSink{}, leaving: map[string]*logSink{}}
 }
 
 // destination is where one type of log goes, as the API has it.
@@ -83,11 +88,19 @@ func (d destination) equal(e destination) bool {
 	return d.kind == e.kind && maps.Equal(d.target, e.target)
 }
 
+// of is the part of a directory that is an account's.
+func (l *logs) of(account, dir string) string {
+	if account == l.home {
+		return dir
+	}
+	return filepath.Join(dir, "@"+account)
+}
+
 // open returns the sink of a firewall's log, which the caller must release.
-func (l *logs) open(ctx context.Context, firewall, logType string, d destination) (*logSink, error) {
-	key := d.group()
+func (l *logs) open(ctx context.Context, firewall resource.FirewallID, logType string, d destination) (*logSink, error) {
+	key := firewall.Account + "\x00" + d.group()
 	if l.delivery != nil {
-		key = strings.Join([]string{firewall, logType, d.kind, key}, "\x00")
+		key = strings.Join([]string{firewall.String(), logType, d.kind, d.group()}, "\x00")
 	}
 	l.rejoin(key)
 	l.mu.Lock()
@@ -101,7 +114,7 @@ func (l *logs) open(ctx context.Context, firewall, logType string, d destination
 	if l.delivery != nil {
 		s, err = l.openService(ctx, firewall, logType, d)
 	} else {
-		s, err = l.openFile(d)
+		s, err = l.openFile(firewall.Account, d)
 	}
 	if err != nil {
 		return nil, err
@@ -111,8 +124,8 @@ func (l *logs) open(ctx context.Context, firewall, logType string, d destination
 	return s, nil
 }
 
-func (l *logs) openFile(d destination) (*logSink, error) {
-	dir, err := l.dirs.Dir(d.group())
+func (l *logs) openFile(account string, d destination) (*logSink, error) {
+	dir, err := eve.NewDirs(l.of(account, l.root)).Dir(d.group())
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +144,11 @@ func (l *logs) openFile(d destination) (*logSink, error) {
 
 // openService opens the way to a service. What an earlier process has left in
 // the spool of the same destination is delivered too.
-func (l *logs) openService(ctx context.Context, firewall, logType string, d destination) (*logSink, error) {
+func (l *logs) openService(ctx context.Context, firewall resource.FirewallID, logType string, d destination) (*logSink, error) {
 	o := *l.delivery
-	o.Type, o.Target, o.LogType, o.Firewall, o.Logger = d.kind, d.target, logType, firewall, l.logger
+	o.Type, o.Target, o.LogType, o.Account, o.Firewall, o.Logger = d.kind, d.target, logType, firewall.Account, firewall.Name, l.logger
 	var err error
-	if o.SpoolDir, err = eve.NewDirs(filepath.Join(o.SpoolDir, firewall, strings.ToLower(logType))).Dir(d.kind + "/" + d.group()); err != nil {
+	if o.SpoolDir, err = eve.NewDirs(filepath.Join(l.of(firewall.Account, o.SpoolDir), firewall.Name, strings.ToLower(logType))).Dir(d.kind + "/" + d.group()); err != nil {
 		return nil, err
 	}
 	dest, err := delivery.New(ctx, o)
@@ -252,13 +265,14 @@ type sinks struct{ alert, flow *logSink }
 // recorder is the logging of one firewall. It is swapped while traffic runs.
 type recorder struct {
 	logs     *logs
+	firewall resource.FirewallID
 	envelope eve.Envelope
 	sinks    atomic.Pointer[sinks]
 	current  destinations // that are open; of configure's caller only
 }
 
-func newRecorder(l *logs, firewall, zone string) *recorder {
-	r := &recorder{logs: l, envelope: eve.Envelope{FirewallName: firewall, AvailabilityZone: zone}}
+func newRecorder(l *logs, firewall resource.FirewallID, zone string) *recorder {
+	r := &recorder{logs: l, firewall: firewall, envelope: eve.Envelope{FirewallName: firewall.Name, AvailabilityZone: zone}}
 	r.sinks.Store(&sinks{})
 	return r
 }
@@ -276,7 +290,7 @@ func (r *recorder) configure(ctx context.Context, d destinations) error {
 		if !ok {
 			return nil
 		}
-		f, err := r.logs.open(ctx, r.envelope.FirewallName, logType, to)
+		f, err := r.logs.open(ctx, r.firewall, logType, to)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s log: %w", logType, err))
 			delete(current, logType)

@@ -157,6 +157,10 @@ func TestFlowsAreLoggedAtTheEnd(t *testing.T) {
 	}
 }
 
+func firewallID(name string) resource.FirewallID {
+	return resource.FirewallID{Account: scope.Account, Name: name}
+}
+
 // group is a destination that is a log group.
 func group(name string) destination {
 	return destination{wire.LogDestinationTypeCloudWatchLogs, map[string]string{"logGroup": name}}
@@ -165,21 +169,21 @@ func group(name string) destination {
 // Two firewalls, or two log types, may share a file.
 func TestLogsAreShared(t *testing.T) {
 	ctx := context.Background()
-	l := newLogs(t.TempDir(), nil, nil)
-	a, b := newRecorder(l, "a", zone), newRecorder(l, "b", zone)
+	l := newLogs(t.TempDir(), scope.Account, nil, nil)
+	a, b := newRecorder(l, firewallID("a"), zone), newRecorder(l, firewallID("b"), zone)
 	for _, r := range []*recorder{a, b} {
 		if err := r.configure(ctx, destinations{wire.LogTypeAlert: group("g"), wire.LogTypeFlow: group("g")}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(l.sinks) != 1 || l.sinks["g"].refs != 4 {
+	if len(l.sinks) != 1 || l.sinks[scope.Account+"\x00g"].refs != 4 {
 		t.Fatalf("files are %v", l.sinks)
 	}
 	if err := a.configure(ctx, destinations{}); err != nil {
 		t.Fatal(err)
 	}
-	if a.Wants(engine.Flows) || !b.Wants(engine.Flows) || l.sinks["g"].refs != 2 {
-		t.Errorf("after one has left: %d references", l.sinks["g"].refs)
+	if a.Wants(engine.Flows) || !b.Wants(engine.Flows) || l.sinks[scope.Account+"\x00g"].refs != 2 {
+		t.Errorf("after one has left: %d references", l.sinks[scope.Account+"\x00g"].refs)
 	}
 	if err := b.configure(ctx, nil); err != nil {
 		t.Fatal(err)
@@ -196,7 +200,7 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRecorder(newLogs(root, nil, nil), "a", zone)
+	r := newRecorder(newLogs(root, scope.Account, nil, nil), firewallID("a"), zone)
 	want := destinations{wire.LogTypeAlert: group("g"), wire.LogTypeFlow: group("fine")}
 	if err := r.configure(ctx, want); err == nil {
 		t.Error("a file in the directory's place was no error")
@@ -263,10 +267,10 @@ func TestLogsToService(t *testing.T) {
 		fmt.Fprint(w, answer+"]}")
 	}))
 	defer service.Close()
-	l := newLogs(t.TempDir(), &delivery.Options{
+	l := newLogs(t.TempDir(), scope.Account, &delivery.Options{
 		Account: "123456789012", Region: "us-east-1", SpoolDir: t.TempDir(), Endpoint: service.URL, AccessKeyID: "a", SecretAccessKey: "s",
 	}, slog.New(slog.DiscardHandler))
-	r := newRecorder(l, "edge", zone)
+	r := newRecorder(l, firewallID("edge"), zone)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	stream := destination{wire.LogDestinationTypeKinesisDataFirehose, map[string]string{"deliveryStream": "alerts"}}
@@ -304,10 +308,10 @@ func TestServiceThatIsAway(t *testing.T) {
 		<-r.Context().Done() // until the client gives up
 	}))
 	defer service.Close()
-	l := newLogs(t.TempDir(), &delivery.Options{
+	l := newLogs(t.TempDir(), scope.Account, &delivery.Options{
 		Account: "123456789012", Region: "us-east-1", SpoolDir: t.TempDir(), Endpoint: service.URL, AccessKeyID: "a", SecretAccessKey: "s",
 	}, slog.New(slog.DiscardHandler))
-	r := newRecorder(l, "edge", zone)
+	r := newRecorder(l, firewallID("edge"), zone)
 	stream := destination{wire.LogDestinationTypeKinesisDataFirehose, map[string]string{"deliveryStream": "alerts"}}
 	configure := func(d destinations) {
 		t.Helper()

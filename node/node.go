@@ -8,6 +8,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ const leaseTTL = 5 * time.Second
 
 // Attachment says which packets meet a firewall here.
 type Attachment struct {
+	Account  string // of the firewall; empty: that of Options.Scope
 	Firewall string // name
 	Endpoint string // one of the names that resource.Firewall and resource.EndpointAssociation give their endpoints
 	Open     func() (pktio.Driver, error)
@@ -45,9 +47,9 @@ type Options struct {
 	Zone    string
 	Version string
 	Store   *store.Store
-	Scope   resource.Scope
+	Scope   resource.Scope // firewalls of all accounts of its Region are served
 	Attach  []Attachment
-	LogDir  string // log groups become directories below it
+	LogDir  string // log groups become directories below it; those of other accounts than Scope's below @<account>
 
 	// Delivery, if set, sends logs to the services that their destinations name
 	// instead of files: a template, in which SpoolDir is the root of all spools.
@@ -74,7 +76,7 @@ type Node struct {
 	synced   atomic.Bool // the configuration has been read once
 
 	mu        sync.Mutex
-	firewalls map[string]*firewall // guarded by mu: by name
+	firewalls map[resource.FirewallID]*firewall // guarded by mu
 
 	// Of the goroutine that watches the configuration.
 	docs documents
@@ -107,21 +109,21 @@ func New(opt Options) (*Node, error) {
 	}
 	n := &Node{
 		opt:       opt,
-		logs:      newLogs(opt.LogDir, opt.Delivery, opt.Logger),
+		logs:      newLogs(opt.LogDir, opt.Scope.Account, opt.Delivery, opt.Logger),
 		counters:  engine.NewCounters(),
 		latency:   engine.NewLatency(),
 		custom:    &engine.CustomActions{},
 		started:   time.Now(),
-		firewalls: map[string]*firewall{},
+		firewalls: map[resource.FirewallID]*firewall{},
 		docs:      newDocuments(),
 		ops:       map[string]context.CancelFunc{},
 		dirty:     make(chan struct{}, 1),
 	}
 	for _, a := range opt.Attach {
-		fw := n.firewall(a.Firewall, a.FailOpen)
+		fw := n.firewall(resource.FirewallID{Account: cmp.Or(a.Account, opt.Scope.Account), Name: a.Firewall}, a.FailOpen)
 		driver, err := a.Open()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("attach firewall %q: %w", a.Firewall, err), n.closeDrivers())
+			return nil, errors.Join(fmt.Errorf("attach firewall %q: %w", fw.label, err), n.closeDrivers())
 		}
 		if !slices.Contains(fw.attached, a.Endpoint) {
 			fw.attached = append(fw.attached, a.Endpoint)
@@ -132,25 +134,33 @@ func New(opt Options) (*Node, error) {
 	return n, nil
 }
 
-// firewall returns the firewall of that name, making it at first.
-func (n *Node) firewall(name string, failOpen bool) *firewall {
+// firewall returns the firewall with that id, making it at first.
+func (n *Node) firewall(id resource.FirewallID, failOpen bool) *firewall {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	fw := n.firewalls[name]
+	fw := n.firewalls[id]
 	if fw == nil {
-		rec := newRecorder(n.logs, name, n.opt.Zone)
-		fw = &firewall{name: name, recorder: rec}
+		rec := newRecorder(n.logs, id, n.opt.Zone)
+		fw = &firewall{id: id, label: id.String(), recorder: rec}
+		if id.Account == n.opt.Scope.Account {
+			fw.label = id.Name
+		}
 		fw.rematch.Store(-1)
 		fw.engine = engine.New(engine.Options{
-			Firewall: name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit,
+			Account: id.Account, Firewall: id.Name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit,
 			Inline: true, FailOpen: failOpen, VerifyChecksums: true,
 			Counters: n.counters, Latency: n.latency, Custom: n.custom,
 			NewRecords: rec.newRecords, Wants: rec,
-			Logger: n.opt.Logger.With(slog.String("firewall", name)),
+			Logger: n.opt.Logger.With(slog.String("firewall", fw.label)),
 		})
-		n.firewalls[name] = fw
+		n.firewalls[id] = fw
 	}
 	return fw
+}
+
+// scope is that of an account in the node's Region.
+func (n *Node) scope(account string) resource.Scope {
+	return resource.Scope{Account: account, Region: n.opt.Scope.Region}
 }
 
 // all returns the firewalls as of now.
@@ -200,10 +210,10 @@ func (n *Node) closeDrivers() error {
 	return errors.Join(errs...)
 }
 
-// watchConfig follows the resources of the scope.
+// watchConfig follows the resources of all accounts.
 func (n *Node) watchConfig(ctx context.Context) {
-	for up := range n.opt.Store.Watch(ctx, n.opt.Scope.Config(), 0) {
-		if err := n.docs.update(n.opt.Scope, up); err != nil {
+	for up := range n.opt.Store.Watch(ctx, resource.Config, 0) {
+		if err := n.docs.update(n.opt.Scope.Region, up); err != nil {
 			n.opt.Logger.Error("records of the store cannot be read and are left as they were", slog.Any("error", err))
 		}
 		n.reconcile(ctx)
@@ -258,7 +268,7 @@ func (n *Node) writeSyncs(ctx context.Context, lease store.Lease, written map[st
 		if !ok {
 			continue
 		}
-		key := n.opt.Scope.Sync(fw.name, n.opt.Zone, n.opt.ID)
+		key := n.scope(fw.id.Account).Sync(fw.id.Name, n.opt.Zone, n.opt.ID)
 		served[key] = true
 		text := fmt.Sprint(sync)
 		if written[key] == text {
@@ -289,7 +299,7 @@ func (n *Node) Ready() error {
 	var waiting []string
 	for _, fw := range n.all() {
 		if len(fw.attached) > 0 && fw.engine.Program() == nil {
-			waiting = append(waiting, fw.name)
+			waiting = append(waiting, fw.label)
 		}
 	}
 	if len(waiting) > 0 {
@@ -304,9 +314,9 @@ func (n *Node) ReopenLogs() { n.logs.reopen() }
 // Collectors are the node's metrics.
 func (n *Node) Collectors() []prometheus.Collector {
 	perFirewall := func(name, help string, kind prometheus.ValueType, value func(*firewall) float64) prometheus.Collector {
-		return metrics.Func(metrics.Desc{Name: name, Help: help, Labels: []string{"firewall", "zone"}, Type: kind}, func(emit func(float64, ...string)) {
+		return metrics.Func(metrics.Desc{Name: name, Help: help, Labels: []string{"account", "firewall", "zone"}, Type: kind}, func(emit func(float64, ...string)) {
 			for _, fw := range n.all() {
-				emit(value(fw), fw.name, n.opt.Zone)
+				emit(value(fw), fw.id.Account, fw.id.Name, n.opt.Zone)
 			}
 		})
 	}
@@ -320,10 +330,10 @@ func (n *Node) Collectors() []prometheus.Collector {
 			}
 			return 0
 		}),
-		metrics.Func(metrics.Desc{Name: "sluice_stale_flows", Help: "Flows that the program in force would not admit any more, counted when it came into force, for firewalls that rematch.", Labels: []string{"firewall", "zone"}, Type: prometheus.GaugeValue}, func(emit func(float64, ...string)) {
+		metrics.Func(metrics.Desc{Name: "sluice_stale_flows", Help: "Flows that the program in force would not admit any more, counted when it came into force, for firewalls that rematch.", Labels: []string{"account", "firewall", "zone"}, Type: prometheus.GaugeValue}, func(emit func(float64, ...string)) {
 			for _, fw := range n.all() {
 				if stale := fw.rematch.Load(); stale >= 0 {
-					emit(float64(stale), fw.name, n.opt.Zone)
+					emit(float64(stale), fw.id.Account, fw.id.Name, n.opt.Zone)
 				}
 			}
 		}),

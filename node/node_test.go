@@ -54,14 +54,18 @@ type rig struct {
 	net    *netstack.Net
 	node   *Node
 	logDir string
+	in     resource.Scope // of what the methods write and wait for
 }
+
+// arn is that of policyARN and its like in the rig's scope.
+func (r *rig) arn(arn string) string { return strings.Replace(arn, scope.Account, r.in.Account, 1) }
 
 // start starts a node that serves firewall "f", which has no policy yet.
 // Stopping it is part of the test.
 func start(t testing.TB, change ...func(*Options)) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{TB: t, ctx: ctx, dir: t.TempDir(), logDir: t.TempDir()}
+	r := &rig{TB: t, ctx: ctx, dir: t.TempDir(), logDir: t.TempDir(), in: scope}
 	r.openStore()
 	var err error
 	if r.store, err = store.Dial(ctx, store.DialOptions{Endpoints: []string{r.server.Endpoint()}}); err != nil {
@@ -141,8 +145,8 @@ func (r *rig) put(key string, value any) {
 // putGroup writes the rule group; token is its version.
 func (r *rig) putGroup(token, rules string) {
 	r.Helper()
-	r.put(scope.RuleGroup(resource.Stateful, "g"), resource.RuleGroup{
-		Meta: resource.Meta{ARN: groupARN, Name: "g", UpdateToken: token}, Kind: resource.Stateful,
+	r.put(r.in.RuleGroup(resource.Stateful, "g"), resource.RuleGroup{
+		Meta: resource.Meta{ARN: r.arn(groupARN), Name: "g", UpdateToken: token}, Kind: resource.Stateful,
 		Doc: &wire.RuleGroup{RulesSource: &wire.RulesSource{RulesString: &rules}},
 	})
 }
@@ -152,19 +156,19 @@ func (r *rig) putPolicy(token string, change func(*wire.FirewallPolicy)) {
 	doc := &wire.FirewallPolicy{
 		StatelessDefaultActions:         []string{"aws:forward_to_sfe"},
 		StatelessFragmentDefaultActions: []string{"aws:forward_to_sfe"},
-		StatefulRuleGroupReferences:     []wire.StatefulRuleGroupReference{{ResourceArn: wire.Ptr(groupARN)}},
+		StatefulRuleGroupReferences:     []wire.StatefulRuleGroupReference{{ResourceArn: wire.Ptr(r.arn(groupARN))}},
 		StatefulEngineOptions:           &wire.StatefulEngineOptions{StreamExceptionPolicy: wire.Ptr(wire.StreamExceptionPolicyReject)},
 	}
 	if change != nil {
 		change(doc)
 	}
-	r.put(scope.FirewallPolicy("p"), resource.FirewallPolicy{Meta: resource.Meta{ARN: policyARN, Name: "p", UpdateToken: token}, Doc: doc})
+	r.put(r.in.FirewallPolicy("p"), resource.FirewallPolicy{Meta: resource.Meta{ARN: r.arn(policyARN), Name: "p", UpdateToken: token}, Doc: doc})
 }
 
 func (r *rig) putFirewall(logging ...wire.LogDestinationConfig) {
 	r.Helper()
-	r.put(scope.Firewall("f"), resource.Firewall{
-		Meta: resource.Meta{ARN: firewallARN, Name: "f"}, PolicyARN: policyARN, Logging: logging,
+	r.put(r.in.Firewall("f"), resource.Firewall{
+		Meta: resource.Meta{ARN: r.arn(firewallARN), Name: "f"}, PolicyARN: r.arn(policyARN), Logging: logging,
 		Subnets: []resource.Subnet{{ID: "subnet-1", Zone: zone}},
 	})
 }
@@ -205,13 +209,13 @@ func await[T any](r *rig, key string, ok func(T) bool) T {
 
 func (r *rig) awaitSync(ok func(resource.Sync) bool) resource.Sync {
 	r.Helper()
-	return await(r, scope.Sync("f", zone, nodeID), ok)
+	return await(r, r.in.Sync("f", zone, nodeID), ok)
 }
 
 func (r *rig) awaitTokens(policy, group string) resource.Sync {
 	r.Helper()
 	return r.awaitSync(func(s resource.Sync) bool {
-		return s.Error == "" && s.Tokens[policyARN] == policy && s.Tokens[groupARN] == group
+		return s.Error == "" && s.Tokens[r.arn(policyARN)] == policy && s.Tokens[r.arn(groupARN)] == group
 	})
 }
 
@@ -374,7 +378,7 @@ func TestBadRecords(t *testing.T) {
 				await(r, scope.Sync("later", zone, nodeID), func(s resource.Sync) bool { return s.Tokens[groupARN] == "g1" })
 			}
 			for _, fw := range r.node.all() {
-				if fw.name == "f" && fw.engine.Program() != before {
+				if fw.id.Name == "f" && fw.engine.Program() != before {
 					t.Error("the program in force has changed")
 				}
 			}
@@ -393,16 +397,16 @@ func TestSnapshotWithBadRecord(t *testing.T) {
 	d := newDocuments()
 	good := store.KV{Key: scope.Firewall("f"), Value: []byte(`{"name":"f","policy_arn":"p"}`)}
 	gone := store.KV{Key: scope.Firewall("gone"), Value: []byte(`{"name":"gone"}`)}
-	if err := d.update(scope, store.Update{Snapshot: true, Events: []store.Event{{KV: good}, {KV: gone}}}); err != nil {
+	if err := d.update(scope.Region, store.Update{Snapshot: true, Events: []store.Event{{KV: good}, {KV: gone}}}); err != nil {
 		t.Fatal(err)
 	}
 	bad := good
 	bad.Value = []byte(`{`)
-	err := d.update(scope, store.Update{Snapshot: true, Events: []store.Event{{KV: bad}}})
+	err := d.update(scope.Region, store.Update{Snapshot: true, Events: []store.Event{{KV: bad}}})
 	if err == nil || !strings.Contains(err.Error(), good.Key) {
 		t.Errorf("error %v does not name %s", err, good.Key)
 	}
-	if len(d.firewalls) != 1 || d.firewalls["f"].PolicyARN != "p" {
+	if len(d.firewalls) != 1 || d.firewalls[firewallID("f")].PolicyARN != "p" {
 		t.Errorf("firewalls are %v", d.firewalls)
 	}
 }

@@ -18,7 +18,8 @@ import (
 
 // watchOperations runs the flow operations that name this node.
 func (n *Node) watchOperations(ctx context.Context) {
-	for up := range n.opt.Store.Watch(ctx, n.opt.Scope.AllFlowOperations(), 0) {
+	all := n.opt.Scope.AllFlowOperations()
+	for up := range n.opt.Store.Watch(ctx, all, 0) {
 		for _, ev := range up.Events {
 			if ev.Deleted {
 				n.forget(path.Base(ev.Key))
@@ -37,7 +38,7 @@ func (n *Node) watchOperations(ctx context.Context) {
 			} else if ctx, ok := n.begin(ctx, op); ok {
 				n.opsWG.Go(func() {
 					defer n.cancel(op.ID)
-					n.runOperation(ctx, op, ev.Lease)
+					n.runOperation(ctx, resource.AccountOf(all, ev.Key), op, ev.Lease)
 				})
 			}
 		}
@@ -83,10 +84,10 @@ func (n *Node) forget(id string) {
 
 // runOperation carries op out and stores its results and, last, the report:
 // once the report is there, the operation is complete.
-func (n *Node) runOperation(ctx context.Context, op resource.FlowOperation, lease store.Lease) {
-	log := n.opt.Logger.With(slog.String("operation", op.ID), slog.String("type", op.Type), slog.String("firewall", op.Firewall))
+func (n *Node) runOperation(ctx context.Context, account string, op resource.FlowOperation, lease store.Lease) {
+	log := n.opt.Logger.With(slog.String("operation", op.ID), slog.String("type", op.Type), slog.String("account", account), slog.String("firewall", op.Firewall))
 	report := resource.FlowReport{Node: n.opt.ID, TakenUp: time.Now()}
-	res, err := n.carryOut(ctx, op)
+	res, err := n.carryOut(ctx, account, op)
 	if err != nil && ctx.Err() != nil {
 		log.Info("flow operation stopped: it is cancelled, or the node ends")
 		return
@@ -170,8 +171,8 @@ func (n *Node) putReport(ctx context.Context, op resource.FlowOperation, report 
 	return err
 }
 
-func (n *Node) carryOut(ctx context.Context, op resource.FlowOperation) (*engine.OperationResult, error) {
-	fw, err := n.firewallNamed(op.Firewall)
+func (n *Node) carryOut(ctx context.Context, account string, op resource.FlowOperation) (*engine.OperationResult, error) {
+	fw, err := n.served(account, op.Firewall)
 	if err != nil {
 		return nil, err
 	}
@@ -185,14 +186,14 @@ func (n *Node) carryOut(ctx context.Context, op resource.FlowOperation) (*engine
 	return fw.engine.Run(ctx, ask)
 }
 
-// firewallNamed returns a firewall that is on this node.
-func (n *Node) firewallNamed(name string) (*firewall, error) {
+// served returns a firewall that is on this node.
+func (n *Node) served(account, name string) (*firewall, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if fw := n.firewalls[name]; fw != nil {
+	if fw := n.firewalls[resource.FirewallID{Account: account, Name: name}]; fw != nil {
 		return fw, nil
 	}
-	return nil, fmt.Errorf("firewall %q is not on this node", name)
+	return nil, fmt.Errorf("firewall %q of account %s is not on this node", name, account)
 }
 
 // operationOf translates what an operation or a query asks for.

@@ -28,12 +28,12 @@ func (r *rig) startOperation(kind string, filters ...wire.FlowFilter) (id string
 
 func (r *rig) putOperation(op resource.FlowOperation) (id string) {
 	r.Helper()
-	op.ID, op.ARN = uuid.NewString(), firewallARN
+	op.ID, op.ARN = uuid.NewString(), r.arn(firewallARN)
 	lease, err := r.store.Grant(r.ctx, time.Minute)
 	if err != nil {
 		r.Fatal(err)
 	}
-	if _, err := r.store.Put(r.ctx, scope.FlowOperation(op.Firewall, op.Zone, op.ID), op, lease); err != nil {
+	if _, err := r.store.Put(r.ctx, r.in.FlowOperation(op.Firewall, op.Zone, op.ID), op, lease); err != nil {
 		r.Fatal(err)
 	}
 	return op.ID

@@ -27,7 +27,8 @@ const maxQueries = 4
 // watchQueries answers the queries of live flows that name this node.
 func (n *Node) watchQueries(ctx context.Context) {
 	slots := make(chan struct{}, maxQueries)
-	for up := range n.opt.Store.Watch(ctx, n.opt.Scope.AllFlowQueries(), 0) {
+	all := n.opt.Scope.AllFlowQueries()
+	for up := range n.opt.Store.Watch(ctx, all, 0) {
 		for _, ev := range up.Events {
 			if ev.Deleted {
 				continue
@@ -47,23 +48,23 @@ func (n *Node) watchQueries(ctx context.Context) {
 			}
 			n.opsWG.Go(func() {
 				defer func() { <-slots }()
-				n.answer(ctx, q, ev.Lease)
+				n.answer(ctx, resource.AccountOf(all, ev.Key), q, ev.Lease)
 			})
 		}
 	}
 }
 
 // answer runs a query and writes the answer under the query's lease.
-func (n *Node) answer(ctx context.Context, q resource.FlowQuery, lease store.Lease) {
+func (n *Node) answer(ctx context.Context, account string, q resource.FlowQuery, lease store.Lease) {
 	ctx, cancel := context.WithDeadline(ctx, q.Deadline)
 	defer cancel()
-	a, err := n.ask(ctx, q)
+	a, err := n.ask(ctx, account, q)
 	if err != nil {
 		a = resource.FlowAnswer{Error: err.Error()}
 	}
 	a.Node = n.opt.ID
 	if _, err := n.opt.Store.Put(ctx, n.opt.Scope.FlowAnswer(q.ID, n.opt.ID), a, lease); err != nil && !errors.Is(err, context.Canceled) {
-		n.opt.Logger.Warn("a query of live flows was not answered", slog.String("firewall", q.Firewall), slog.Any("error", err))
+		n.opt.Logger.Warn("a query of live flows was not answered", slog.String("account", account), slog.String("firewall", q.Firewall), slog.Any("error", err))
 	}
 }
 
@@ -73,8 +74,8 @@ var sortKeys = map[string]engine.SortKey{
 	wire.FlowSortKeyPackets: engine.ByPackets, wire.FlowSortKeyIdle: engine.ByIdle,
 }
 
-func (n *Node) ask(ctx context.Context, q resource.FlowQuery) (a resource.FlowAnswer, err error) {
-	fw, err := n.firewallNamed(q.Firewall)
+func (n *Node) ask(ctx context.Context, account string, q resource.FlowQuery) (a resource.FlowAnswer, err error) {
+	fw, err := n.served(account, q.Firewall)
 	if err != nil {
 		return a, err
 	}

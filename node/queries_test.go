@@ -32,7 +32,7 @@ func (r *rig) putQuery(q resource.FlowQuery) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	if _, err := r.store.Put(r.ctx, scope.FlowQuery(q.ID), q, lease); err != nil {
+	if _, err := r.store.Put(r.ctx, r.in.FlowQuery(q.ID), q, lease); err != nil {
 		r.Fatal(err)
 	}
 }

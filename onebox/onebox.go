@@ -41,8 +41,9 @@ type Options struct {
 	Region  string // "": us-east-1
 	Account string // 12 digits; "": 123456789012
 
-	Dev                          bool   // any access key is accepted; for loopback addresses only
-	AccessKeyID, SecretAccessKey string // who may call unless Dev
+	Dev                          bool        // any access key is accepted; for loopback addresses only
+	AccessKeyID, SecretAccessKey string      // who may call unless Dev
+	Others                       []AccessKey // of further accounts
 
 	Attach       []node.Attachment // which packets meet which firewall
 	FlowLimit    int               // see node.Options
@@ -53,6 +54,9 @@ type Options struct {
 	Version string
 	Logger  *slog.Logger // nil: discard
 }
+
+// AccessKey is who may call for an account.
+type AccessKey struct{ ID, Secret, Account string }
 
 func (o *Options) setDefaults() {
 	for _, d := range []struct {
@@ -148,11 +152,13 @@ func (b *Box) serve(o Options, scope resource.Scope) error {
 		return errors.New("nobody may call the API: set an access key, or Dev")
 	}
 	api, err := awsapi.New(awsapi.Options{
-		Service: control.New(control.Options{
-			Store: b.store, Scope: scope, Zone: o.Zone, CheckRule: policy.CheckRule,
-			FlowDeadline: o.FlowDeadline, Logger: o.Logger,
-		}),
-		Region: o.Region, Keys: oneKey{o.AccessKeyID, o.SecretAccessKey, o.Account}, Dev: o.Dev, Account: o.Account,
+		ServiceFor: func(account string) (any, error) {
+			return control.New(control.Options{
+				Store: b.store, Scope: resource.Scope{Account: account, Region: scope.Region}, Zone: o.Zone, CheckRule: policy.CheckRule,
+				FlowDeadline: o.FlowDeadline, Logger: o.Logger,
+			}), nil
+		},
+		Region: o.Region, Keys: append(keys{{o.AccessKeyID, o.SecretAccessKey, o.Account}}, o.Others...), Dev: o.Dev, Account: o.Account,
 		Logger: o.Logger,
 		Observe: func(operation, code string, took time.Duration) {
 			if code == "" {
@@ -260,9 +266,14 @@ func (b *Box) Close() error {
 	return b.closeErr
 }
 
-// oneKey is an access key and the account that it belongs to.
-type oneKey struct{ id, secret, account string }
+// keys are all that there are.
+type keys []AccessKey
 
-func (k oneKey) Secret(accessKeyID string) (secret, account string, ok bool) {
-	return k.secret, k.account, k.id != "" && accessKeyID == k.id
+func (k keys) Secret(id string) (secret, account string, ok bool) {
+	for _, key := range k {
+		if id != "" && key.ID == id {
+			return key.Secret, key.Account, true
+		}
+	}
+	return "", "", false
 }

@@ -133,10 +133,25 @@ func FuzzParseFlowFilters(f *testing.F) {
 
 func TestKeys(t *testing.T) {
 	s := Scope{Account: "123456789012", Region: "us-east-1"}
-	if got, want := s.FlowResult("op", "n1", 7), "/sluice/live/v1/123456789012/us-east-1/flow-results/op/n1/000007"; got != want {
+	if got, want := s.FlowResult("op", "n1", 7), "/sluice/live/v1/us-east-1/flow-results/op/n1/000007"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if strings.HasPrefix(s.Nodes(), s.Config()) {
+	if strings.HasPrefix(s.Nodes(), Config) {
 		t.Error("nodes are inside of what watches of the configuration see")
+	}
+	if in, rest, ok := ScopeOf(s.Firewall("f")); in != s || rest != "firewalls/f" || !ok {
+		t.Errorf("%v %q %v", in, rest, ok)
+	}
+	for _, key := range []string{"", "/sluice/v1/", "/sluice/v1/123456789012/us-east-1", s.Nodes()} {
+		if in, rest, ok := ScopeOf(key); ok {
+			t.Errorf("%q is of %v: %q", key, in, rest)
+		}
+	}
+	for prefix, key := range map[string]string{
+		s.AllFlowOperations(): s.FlowOperation("f", "z", "id"), s.AllFlowQueries(): s.FlowQuery("id"), s.AllAnalysisReports(): s.AnalysisReport("f", "id"),
+	} {
+		if got := AccountOf(prefix, key); got != s.Account {
+			t.Errorf("%s is of account %q", key, got)
+		}
 	}
 }

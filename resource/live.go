@@ -9,14 +9,15 @@ import (
 // Queries of live flows travel like operations: control writes a FlowQuery, the
 // zone's nodes answer it, and both go with a short lease.
 
-// AllFlowQueries is what nodes watch: .../flow-queries/<id>.
-func (s Scope) AllFlowQueries() string { return s.live() + "flow-queries/" }
+// AllFlowQueries is what nodes watch, of all accounts of the Region:
+// .../flow-queries/<account>/<id>.
+func (s Scope) AllFlowQueries() string { return s.live("flow-queries") }
 
 // FlowQuery is where a query lives.
-func (s Scope) FlowQuery(id string) string { return s.AllFlowQueries() + id }
+func (s Scope) FlowQuery(id string) string { return s.AllFlowQueries() + s.Account + "/" + id }
 
-// FlowAnswers is where nodes answer a query: .../flow-answers/<id>/<node>.
-func (s Scope) FlowAnswers(id string) string      { return s.live() + "flow-answers/" + id + "/" }
+// FlowAnswers is where the nodes of the Region answer a query: .../flow-answers/<id>/<node>.
+func (s Scope) FlowAnswers(id string) string      { return s.live("flow-answers") + id + "/" }
 func (s Scope) FlowAnswer(id, node string) string { return s.FlowAnswers(id) + node }
 
 // FlowQuery asks for one page of the live flows of a firewall in a zone.

@@ -2,21 +2,55 @@
 // and that engine nodes read there, and the reverse: what both must agree on.
 // It knows where each record lives and nothing about how it is used.
 //
-// All records are JSON. Keys live under /sluice/v1/<account>/<region>/.
+// All records are JSON. What an account has lives under
+// /sluice/v1/<account>/<region>/. Nodes serve all accounts of a Region, so what they
+// watch and report lives under /sluice/live/v1/<region>/.
 package resource
 
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 )
 
-// Scope is an account in a Region: the root of all keys.
+// Scope is an account in a Region. Some of its keys are of the whole Region and do
+// not depend on the account; their comments say so.
 type Scope struct{ Account, Region string }
 
-func (s Scope) prefix() string { return "/sluice/v1/" + s.Account + "/" + s.Region + "/" }
+// Config is the prefix of what nodes make programs of, in all accounts and Regions.
+const Config = "/sluice/v1/"
+
+func (s Scope) prefix() string { return Config + s.Account + "/" + s.Region + "/" }
+
+// ScopeOf returns the scope of a key below Config that belongs to an account, and
+// what follows the scope's part of the key.
+func ScopeOf(key string) (s Scope, rest string, ok bool) {
+	rest, ok = strings.CutPrefix(key, Config)
+	if !ok {
+		return s, "", false
+	}
+	parts := strings.SplitN(rest, "/", 3)
+	if len(parts) != 3 {
+		return s, "", false
+	}
+	return Scope{Account: parts[0], Region: parts[1]}, parts[2], true
+}
+
+// FirewallID names a firewall in a Region.
+type FirewallID struct{ Account, Name string }
+
+// String is <account>/<name>.
+func (id FirewallID) String() string { return id.Account + "/" + id.Name }
+
+// AccountOf returns the account of a key below a prefix under which the keys of
+// all accounts are, each in a folder of its own.
+func AccountOf(prefix, key string) string {
+	account, _, _ := strings.Cut(strings.TrimPrefix(key, prefix), "/")
+	return account
+}
 
 // Kinds of rule group, as they stand in keys and in ARNs before "-rulegroup".
 const (
@@ -32,7 +66,6 @@ func (s Scope) AllRuleGroups() string              { return s.prefix() + "rule-g
 func (s Scope) RuleGroups(kind string) string      { return s.AllRuleGroups() + kind + "/" }
 func (s Scope) FirewallPolicies() string           { return s.prefix() + "firewall-policies/" }
 func (s Scope) Firewalls() string                  { return s.prefix() + "firewalls/" }
-func (s Scope) Config() string                     { return s.prefix() }
 func (s Scope) RuleGroup(kind, name string) string { return s.RuleGroups(kind) + name }
 func (s Scope) FirewallPolicy(name string) string  { return s.FirewallPolicies() + name }
 func (s Scope) Firewall(name string) string        { return s.Firewalls() + name }
@@ -46,30 +79,39 @@ func (s Scope) ResourcePolicy(kind, name string) string {
 	return s.ResourcePolicies() + kind + "/" + name
 }
 
-// ReferenceSets is where the CIDRs behind rule groups' @NAMEs are:
-// .../reference-sets/<ARN>. ARNs have slashes; nothing splits these keys.
-func (s Scope) ReferenceSets() string          { return s.prefix() + "reference-sets/" }
+// ReferenceSets is where the CIDRs behind the @NAMEs of rule groups are, for all
+// accounts of the Region: .../reference-sets/<region>/<ARN>. ARNs have slashes;
+// nothing splits these keys.
+func (s Scope) ReferenceSets() string          { return Config + "reference-sets/" + s.Region + "/" }
 func (s Scope) ReferenceSet(arn string) string { return s.ReferenceSets() + arn }
 
 // Nodes and their reports live beside the configuration, outside of Config's
 // watch: they change far more often.
 
-func (s Scope) live() string { return "/sluice/live/v1/" + s.Account + "/" + s.Region + "/" }
+func (s Scope) live(kind string) string { return "/sluice/live/v1/" + s.Region + "/" + kind + "/" }
 
-// Nodes is where the nodes of all zones register: .../nodes/<zone>/<node>.
-func (s Scope) Nodes() string                 { return s.live() + "nodes/" }
+// Nodes is where the nodes of the Region register: .../nodes/<zone>/<node>.
+func (s Scope) Nodes() string                 { return s.live("nodes") }
 func (s Scope) Node(zone, node string) string { return s.Nodes() + zone + "/" + node }
 
-// Syncs is where nodes report what they run: .../sync/<firewall>/<zone>/<node>.
-func (s Scope) Syncs(firewall string) string { return s.live() + "sync/" + firewall + "/" }
+// Syncs is where nodes report what they run: .../sync/<account>/<firewall>/<zone>/<node>.
+func (s Scope) Syncs(firewall string) string {
+	return s.live("sync") + s.Account + "/" + firewall + "/"
+}
 func (s Scope) Sync(firewall, zone, node string) string {
 	return s.Syncs(firewall) + zone + "/" + node
 }
 
-// AllFlowOperations is what nodes watch: .../flow-operations/<firewall>/<zone>/<id>.
-func (s Scope) AllFlowOperations() string { return s.live() + "flow-operations/" }
+// AllFlowOperations is what nodes watch, of all accounts of the Region:
+// .../flow-operations/<account>/<firewall>/<zone>/<id>.
+func (s Scope) AllFlowOperations() string { return s.live("flow-operations") }
+
+// FlowOperationsOf has the operations of a firewall in all zones.
+func (s Scope) FlowOperationsOf(firewall string) string {
+	return s.AllFlowOperations() + s.Account + "/" + firewall + "/"
+}
 func (s Scope) FlowOperations(firewall, zone string) string {
-	return s.AllFlowOperations() + firewall + "/" + zone + "/"
+	return s.FlowOperationsOf(firewall) + zone + "/"
 }
 func (s Scope) FlowOperation(firewall, zone, id string) string {
 	return s.FlowOperations(firewall, zone) + id
@@ -78,30 +120,33 @@ func (s Scope) FlowOperation(firewall, zone, id string) string {
 // ActiveFlowOperation names the newest operation of a firewall and zone (its
 // value is the operation's id); starting one compares its revision.
 func (s Scope) ActiveFlowOperation(firewall, zone string) string {
-	return s.live() + "flow-active/" + firewall + "/" + zone
+	return s.live("flow-active") + s.Account + "/" + firewall + "/" + zone
 }
 
-// FlowReports is where nodes report on an operation: .../flow-reports/<id>/<node>.
-func (s Scope) FlowReports(id string) string      { return s.live() + "flow-reports/" + id + "/" }
+// FlowReports is where the nodes of the Region report on an operation:
+// .../flow-reports/<id>/<node>.
+func (s Scope) FlowReports(id string) string      { return s.live("flow-reports") + id + "/" }
 func (s Scope) FlowReport(id, node string) string { return s.FlowReports(id) + node }
 
-// FlowResults is where nodes put the flows of an operation, in chunks:
-// .../flow-results/<id>/<node>/<chunk, 6 digits>.
+// FlowResults is where the nodes of the Region put the flows of an operation, in
+// chunks: .../flow-results/<id>/<node>/<chunk, 6 digits>.
 func (s Scope) FlowResults(id, node string) string {
-	return s.live() + "flow-results/" + id + "/" + node + "/"
+	return s.live("flow-results") + id + "/" + node + "/"
 }
 
-// AllAnalysisReports is what nodes watch: .../analysis-reports/<firewall>/<id>.
-func (s Scope) AllAnalysisReports() string { return s.live() + "analysis-reports/" }
+// AllAnalysisReports is what nodes watch, of all accounts of the Region:
+// .../analysis-reports/<account>/<firewall>/<id>.
+func (s Scope) AllAnalysisReports() string { return s.live("analysis-reports") }
 func (s Scope) AnalysisReports(firewall string) string {
-	return s.AllAnalysisReports() + firewall + "/"
+	return s.AllAnalysisReports() + s.Account + "/" + firewall + "/"
 }
 func (s Scope) AnalysisReport(firewall, id string) string {
 	return s.AnalysisReports(firewall) + id
 }
 
-// AnalysisResults is where nodes answer an analysis report: .../analysis-results/<id>/<node>.
-func (s Scope) AnalysisResults(id string) string      { return s.live() + "analysis-results/" + id + "/" }
+// AnalysisResults is where the nodes of the Region answer an analysis report:
+// .../analysis-results/<id>/<node>.
+func (s Scope) AnalysisResults(id string) string      { return s.live("analysis-results") + id + "/" }
 func (s Scope) AnalysisResult(id, node string) string { return s.AnalysisResults(id) + node }
 
 // Meta is what all named resources have.

@@ -122,7 +122,7 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 	n, err := node.New(node.Options{
 		ID: id, Zone: c.Zone, Version: build.Version,
 		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
-		Attach: attachments(c.Attach, log), LogDir: c.LogDir(),
+		Attach: attachments(c, log), LogDir: c.LogDir(),
 		FlowLimit: c.Flows.Limit, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
 		Delivery: deliveryOf(c), Logger: log,
 	})
@@ -157,11 +157,12 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 }
 
 // attachments are the drivers of a configuration, not yet opened.
-func attachments(list []config.Attachment, log *slog.Logger) []node.Attachment {
+func attachments(c *config.Config, log *slog.Logger) []node.Attachment {
 	var attach []node.Attachment
-	for _, a := range list {
+	for _, a := range c.Attach {
+		account, name := c.Target(a)
 		attach = append(attach, node.Attachment{
-			Firewall: a.Firewall, Endpoint: a.Endpoint, FailOpen: a.NFQueue.FailOpen,
+			Account: account, Firewall: name, Endpoint: a.Endpoint, FailOpen: a.NFQueue.FailOpen,
 			Open: func() (pktio.Driver, error) {
 				queues, err := nfqueue.ParseQueues(a.NFQueue.Queues)
 				if err != nil {

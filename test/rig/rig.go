@@ -29,7 +29,10 @@ import (
 
 const (
 	Region, Zone, Account = "us-east-1", "us-east-1a", "123456789012"
-	KeyID, Secret         = "AKIDEXAMPLE", "wJalrXUtnFEMI" // of the only one who may call
+	KeyID, Secret         = "AKIDEXAMPLE", "wJalrXUtnFEMI" // of who may call for Account
+
+	// A second account, with its key.
+	Other, OtherKeyID, OtherSecret = "210987654321", "AKIDOTHER", "K7MDENGbPxRfi"
 
 	// Within bounds every test; nothing waits that long unless it fails.
 	Within = 30 * time.Second
@@ -45,7 +48,8 @@ type Rig struct {
 	Net *netstack.Net
 	API *nfw.Client
 
-	far *netstack.Net // the networks at Setup.Endpoint, or nil
+	other *nfw.Client   // of the other account
+	far   *netstack.Net // the networks at Setup.Endpoint or of Setup.Other, or nil
 
 	Firewall, Policy, Group string  // ARNs
 	groupToken, policyToken *string // update tokens
@@ -63,6 +67,10 @@ type Setup struct {
 	// Endpoint, if set, is an endpoint of the firewall that two further networks
 	// are attached to: those of At.
 	Endpoint string
+
+	// Other attaches two further networks to a firewall "edge" of the other
+	// account, which is for the test to make: those of OtherAccount.
+	Other bool
 }
 
 // Never is a rule that matches nothing, for a rule group must have a rule.
@@ -79,14 +87,19 @@ func Start(t *testing.T, s Setup) *Rig {
 	}
 	attach := []node.Attachment{{Firewall: "edge", Open: func() (pktio.Driver, error) { return network, nil }}}
 	var far *netstack.Net
-	if s.Endpoint != "" {
+	if s.Endpoint != "" || s.Other {
 		if far, err = netstack.New(netstack.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		attach = append(attach, node.Attachment{Firewall: "edge", Endpoint: s.Endpoint, Open: func() (pktio.Driver, error) { return far, nil }})
+		account := Account
+		if s.Other {
+			account = Other
+		}
+		attach = append(attach, node.Attachment{Account: account, Firewall: "edge", Endpoint: s.Endpoint, Open: func() (pktio.Driver, error) { return far, nil }})
 	}
 	box, err := onebox.Start(ctx, onebox.Options{
 		Dir: t.TempDir(), Zone: Zone, Region: Region, Account: Account, AccessKeyID: KeyID, SecretAccessKey: Secret,
+		Others:       []onebox.AccessKey{{ID: OtherKeyID, Secret: OtherSecret, Account: Other}},
 		Attach:       attach,
 		FlowLimit:    10_000,
 		FlowDeadline: s.Deadline,
@@ -101,13 +114,26 @@ func Start(t *testing.T, s Setup) *Rig {
 			t.Errorf("close the box: %v", err)
 		}
 	})
-	r := &Rig{T: t, Ctx: ctx, Box: box, Net: network, far: far, API: nfw.New(nfw.Options{
-		Region: Region, BaseEndpoint: aws.String(box.URL()),
-		Credentials: credentials.NewStaticCredentialsProvider(KeyID, Secret, ""),
-		HTTPClient:  &http.Client{Transport: transport}, RetryMaxAttempts: 1,
-	})}
+	client := func(id, secret string) *nfw.Client {
+		return nfw.New(nfw.Options{
+			Region: Region, BaseEndpoint: aws.String(box.URL()),
+			Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
+			HTTPClient:  &http.Client{Transport: transport}, RetryMaxAttempts: 1,
+		})
+	}
+	r := &Rig{T: t, Ctx: ctx, Box: box, Net: network, far: far, API: client(KeyID, Secret), other: client(OtherKeyID, OtherSecret)}
 	r.create(s)
 	return r
+}
+
+// OtherAccount makes a firewall with a policy and a rule group in the other
+// account, under the names that the rig's own have, and returns a rig of them.
+func (r *Rig) OtherAccount(s Setup) *Rig {
+	r.Helper()
+	at := *r
+	at.Net, at.API = r.far, r.other
+	at.create(s)
+	return &at
 }
 
 // At is the rig with the hosts of the networks at Setup.Endpoint. They have the
