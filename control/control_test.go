@@ -360,7 +360,7 @@ func TestLoggingChangesOneAtATime(t *testing.T) {
 	do(w, w.UpdateLoggingConfiguration, update, alert+","+flow)
 	do(w, w.UpdateLoggingConfiguration, update, moved+","+flow)
 	fail(w, w.UpdateLoggingConfiguration, errInvalid, two, update, "")
-	fail(w, w.UpdateLoggingConfiguration, errInvalid, "LogType has duplicate values", update, flow+","+flow)
+	fail(w, w.UpdateLoggingConfiguration, errInvalid, "Given logging configuration is unsupported.", update, flow+","+flow)
 	fail(w, w.UpdateLoggingConfiguration, errInvalid, "LogDestination cannot be null or empty", update, `{"LogType":"TLS","LogDestinationType":"KinesisDataFirehose","LogDestination":{}}`)
 	fail(w, w.DeleteFirewall, errOperation, "Unable to delete the firewall because logging is configured", `{"FirewallName":"f"}`)
 	if n := len(do(w, w.DescribeLoggingConfiguration, `{"FirewallName":"f"}`).LoggingConfiguration.LogDestinationConfigs); n != 2 {

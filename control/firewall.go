@@ -128,6 +128,8 @@ func (c *Control) addSubnets(subnets []resource.Subnet, mappings []wire.SubnetMa
 		zone, known := c.o.SubnetZones[id]
 		if !known {
 			zone = c.o.Zone
+		} else if err := c.servesZone(zone); err != nil {
+			return nil, err
 		}
 		family := wire.Val(m.IPAddressType)
 		if family == "" {

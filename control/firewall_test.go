@@ -36,7 +36,7 @@ func TestFirewallLife(t *testing.T) {
 	fail(w, w.DisassociateSubnets, errOperation, "Unable to change the subnets", `{"FirewallName":"f","SubnetIds":["subnet-b"]}`)
 	token = *do(w, w.UpdateSubnetChangeProtection, `{"FirewallName":"f","UpdateToken":%q,"SubnetChangeProtection":false}`, token).UpdateToken
 	fail(w, w.DisassociateSubnets, errInvalid, "SubnetIds is invalid", `{"FirewallName":"f","SubnetIds":["subnet-a","subnet-b"]}`)
-	fail(w, w.DisassociateSubnets, errInvalid, "SubnetIds is invalid, parameter: [subnet-z], context: SubnetIds[0]", `{"FirewallName":"f","SubnetIds":["subnet-z"]}`)
+	fail(w, w.DisassociateSubnets, errInvalid, "SubnetIds is inaccessible, parameter: [subnet-z], context: SubnetIds[0]", `{"FirewallName":"f","SubnetIds":["subnet-z"]}`)
 	token = *do(w, w.DisassociateSubnets, `{"FirewallName":"f","UpdateToken":%q,"SubnetIds":["subnet-b"]}`, token).UpdateToken
 
 	other := w.strictPolicy("other")

@@ -84,7 +84,8 @@ func (c *Control) DisassociateSubnets(ctx context.Context, caller wire.Caller, i
 		for i, id := range in.SubnetIds {
 			n := slices.IndexFunc(f.Subnets, func(s resource.Subnet) bool { return s.ID == id })
 			if n < 0 {
-				return invalid("SubnetIds is invalid, parameter: [%s], context: SubnetIds[%d]", id, i)
+				// Terraform takes "inaccessible" for a subnet that is gone already.
+				return invalid("SubnetIds is inaccessible, parameter: [%s], context: SubnetIds[%d]", id, i)
 			}
 			f.Subnets = slices.Delete(f.Subnets, n, n+1)
 		}

@@ -114,7 +114,7 @@ func checkDestinations(configs []wire.LogDestinationConfig) error {
 	for i, d := range configs {
 		logType, destination := wire.Val(d.LogType), wire.Val(d.LogDestinationType)
 		if seen[logType] {
-			return invalid("LogType has duplicate values, parameter: [%s], context: LoggingConfiguration.LogDestinationConfigs[%d].LogType", logType, i)
+			return invalid("Given logging configuration is unsupported.")
 		}
 		seen[logType] = true
 		keys := destinationKeys[destination]

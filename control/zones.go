@@ -14,6 +14,17 @@ import (
 // keys, so nothing else may get in.
 var zoneName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
+// regionOfZone is the Region in a zone's name, if it is one of AWS's form: us-east-1a, us-west-2-lax-1a.
+var regionOfZone = regexp.MustCompile(`^([a-z]{2}(?:-[a-z]+)+-[0-9]+)(?:-[a-z]+-[0-9]+)?[a-z]$`)
+
+// servesZone refuses a zone of another Region. Any other may get nodes yet.
+func (c *Control) servesZone(zone string) error {
+	if m := regionOfZone.FindStringSubmatch(zone); m != nil && m[1] != c.scope.Region {
+		return invalid("Availability zone subnet(s) cannot be updated or added because this Availability Zone is not supported by Network Firewall")
+	}
+	return nil
+}
+
 // addZones adds zones to a firewall, each with a new endpoint.
 func (c *Control) addZones(f *resource.Firewall, mappings []wire.AvailabilityZoneMapping) error {
 	zones := f.Zones()
@@ -25,6 +36,9 @@ func (c *Control) addZones(f *resource.Firewall, mappings []wire.AvailabilityZon
 			return invalid("AvailabilityZone has invalid format, parameter: [%s], context: AvailabilityZoneMappings[%d].AvailabilityZone", zone, i)
 		case slices.Contains(zones, zone):
 			return invalid("AvailabilityZoneMappings has duplicate values, parameter: [%s], context: AvailabilityZoneMappings[%d].AvailabilityZone", zone, i)
+		}
+		if err := c.servesZone(zone); err != nil {
+			return err
 		}
 		zones = append(zones, zone)
 		f.ZoneMappings = append(f.ZoneMappings, resource.ZoneMapping{Zone: zone, EndpointID: c.newEndpointID()})
