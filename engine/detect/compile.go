@@ -151,21 +151,15 @@ func hostBuffer(b applayer.Buffer) (is, cased bool) {
 
 func (c *compiler) rule(s Source) (Rule, error) {
 	in := s.Rule
-	r := Rule{
+	b := ruleBuilder{onlyStream: in.Proto == "tcp-stream", plain: true, r: Rule{
 		Meta: Meta{
 			GID: in.GID, SID: in.SID, Rev: in.Rev, Msg: in.Msg,
 			Severity: 3, ResourceARN: s.ResourceARN,
 		},
 		Action: actionOf(in.Action),
 		Log:    in.Action != rule.Pass,
-	}
-	fail := func(o *rule.Option, format string, args ...any) (Rule, error) {
-		e := &Error{Rule: in, Line: in.Line, Col: 1, Msg: fmt.Sprintf(format, args...)}
-		if o != nil {
-			e.Line, e.Col = o.Line, o.Col
-		}
-		return Rule{}, e
-	}
+	}}
+	r := &b.r
 	if in.ClassType != "" {
 		if class, ok := classTypes[in.ClassType]; ok {
 			r.Meta.Category, r.Meta.Severity = class.text, class.severity
@@ -175,104 +169,30 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		r.Meta.Severity = in.Priority
 	}
 	if err := r.setProto(in.Proto); err != nil {
-		return fail(nil, "%v", err)
+		return Rule{}, newError(in, nil, err)
 	}
-	negated, err := c.header(&r, s)
+	negated, err := c.header(r, s)
 	if err != nil {
-		return fail(nil, "%v", err)
+		return Rule{}, newError(in, nil, err)
 	}
-
-	onlyStream := s.Rule.Proto == "tcp-stream"
-	plain := true // nothing but the header and app-layer-protocol
-	events := 0   // of decode-event
 	headerApp := r.appGiven
-	var steps stepCompiler
 	for i := range in.Options {
-		o := &in.Options[i]
-		if s, at, err := steps.step(o.Arg); err != nil {
-			return fail(o, "%v", err)
-		} else if s != nil {
-			plain = false
-			if err := r.addStep(s, at, &steps); err != nil {
-				return fail(o, "%v", err)
-			}
-			continue
-		}
-		if check, ok := newCheck(o); ok {
-			plain = false
-			r.checks = append(r.checks, check)
-			continue
-		}
-		if event, ok := o.Arg.(rule.Event); ok {
-			plain = false
-			check, err := newEventCheck(event)
-			if err != nil {
-				return fail(o, "%v", err)
-			}
-			r.checks = append(r.checks, check)
-			if o.Name == "decode-event" {
-				events++
-			}
-			continue
-		}
-		if ipOnly, ok := r.addState(o); ok {
-			plain = plain && ipOnly
-			continue
-		}
-		switch arg := o.Arg.(type) {
-		case *rule.Flow:
-			plain = false
-			r.flow = *arg
-			if arg.NoFrag || arg.OnlyFrag {
-				return fail(o, "flow:no_frag and flow:only_frag need reassembled fragments, which this version does not have; remove them")
-			}
-			r.onlyPkt = r.onlyPkt || arg.NoStream
-			onlyStream = onlyStream || arg.OnlyStream
-			continue
-		case *rule.AppProto:
-			if arg.Mode != "" {
-				return fail(o, "app-layer-protocol's mode %q is not supported by this version; leave it out", arg.Mode)
-			}
-			proto, ok := applayer.ProtoByName(arg.Name)
-			if !ok {
-				return fail(o, "application protocol %q is not known to this version", arg.Name)
-			}
-			if r.appGiven {
-				return fail(o, "the rule's protocol and app-layer-protocol both name an application protocol; keep one of them")
-			}
-			r.app, r.appGiven, r.appNot = proto, !arg.Negated, arg.Negated
-			continue
-		}
-		switch o.Name {
-		case "noalert":
-			r.Log = false
-		case "alert":
-			r.Log = true
-		case "ssl_state":
-			plain = false
-			if o.Value != "client_hello" {
-				return fail(o, "ssl_state:%s is not supported by this version; client_hello is", o.Value)
-			}
-			r.app, r.appGiven, r.hook = applayer.TLS, true, applayer.TLSClientHello
-		default:
-			if folded(o.Name) {
-				continue // held in Rule itself, or in the step that it belongs to
-			}
-			return fail(o, "keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)
+		if err := b.option(&in.Options[i]); err != nil {
+			return Rule{}, newError(in, &in.Options[i], err)
 		}
 	}
 	for i := range r.buffers {
 		if b := r.buffers[i].buffer; r.flow.ToClient && b.Hook().Dir() == packet.ToServer {
-			return fail(nil, "%s is what the client sends, but flow:to_client asks for the server's packets: the rule could never match", b)
+			return Rule{}, newError(in, nil, fmt.Errorf("%s is what the client sends, but flow:to_client asks for the server's packets: the rule could never match", b))
 		}
 	}
 	if r.threshold != nil {
 		r.counter = hashOf("rule", fmt.Sprintf("%d:%d", in.GID, in.SID))
 	}
-	r.classify(plain && !negated, onlyStream)
-	r.undecoded = r.kind == kindPacket && events > 0 && events == len(r.checks) && len(r.payload)+len(r.conditions) == 0 && r.ipVersion == 0
-	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (plain || headerApp)
-	return r, nil
+	r.classify(b.plain && !negated, b.onlyStream)
+	r.undecoded = r.kind == kindPacket && b.events > 0 && b.events == len(r.checks) && len(r.payload)+len(r.conditions) == 0 && r.ipVersion == 0
+	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (b.plain || headerApp)
+	return *r, nil
 }
 
 // classify decides when the rule is looked at.
@@ -407,61 +327,10 @@ func (r *Rule) setProto(name string) error {
 	default:
 		app, ok := applayer.ProtoByName(name)
 		if !ok {
-			return fmt.Errorf("protocol %q is not supported by this version of Sluice; use one of the transport protocols, or an application protocol it recognises", name)
+			return unsupported("protocol %q is not supported by this version of Sluice; use one of the transport protocols, or an application protocol it recognises", name)
 		}
 		r.app, r.appGiven = app, true
 		one(packet.ProtoTCP, packet.ProtoUDP)
 	}
-	return nil
-}
-
-// addStep files a step under the buffer that it looks into.
-func (r *Rule) addStep(s step, at rule.Place, steps *stepCompiler) error {
-	switch {
-	case at.Buffer == "":
-		r.payload = append(r.payload, s)
-		return nil
-	case at.Buffer == "base64_data":
-		if steps.base64 == nil {
-			return fmt.Errorf("base64_data has no base64_decode before it; put one there")
-		}
-		if len(at.Transforms) > 0 {
-			return fmt.Errorf("base64_data takes no transformations in this version; leave %s out", at.Transforms[0].Name)
-		}
-		steps.base64.data = append(steps.base64.data, s)
-		return nil
-	}
-	name := placeName(at)
-	ts, dotprefix, err := newTransforms(at.Transforms)
-	if err != nil {
-		return err
-	}
-	if get, ok := packetBuffers[at.Buffer]; ok {
-		for i := range r.headers {
-			if r.headers[i].name == name {
-				r.headers[i].steps = append(r.headers[i].steps, s)
-				return nil
-			}
-		}
-		r.headers = append(r.headers, headerMatch{name, get, ts, []step{s}})
-		return nil
-	}
-	b, ok := applayer.BufferByName(at.Buffer)
-	if !ok {
-		return fmt.Errorf("buffer %q is not supported by this version of Sluice; remove it from the rule", at.Buffer)
-	}
-	app := b.Proto()
-	if !r.appGiven {
-		r.app, r.appGiven = app, true
-	} else if r.app != app {
-		return fmt.Errorf("buffer %q belongs to protocol %s, but the rule is for %s", at.Buffer, app, r.app)
-	}
-	for i := range r.buffers {
-		if r.buffers[i].name == name {
-			r.buffers[i].steps = append(r.buffers[i].steps, s)
-			return nil
-		}
-	}
-	r.buffers = append(r.buffers, bufferMatch{name: name, buffer: b, transforms: ts, dotprefix: dotprefix, steps: []step{s}})
 	return nil
 }

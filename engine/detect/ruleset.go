@@ -19,6 +19,7 @@
 package detect
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sluicefw/sluice/engine/applayer"
@@ -202,9 +203,29 @@ type Options struct {
 
 // Error says why a rule cannot be compiled.
 type Error struct {
-	Rule      *rule.Rule
-	Line, Col int
-	Msg       string
+	Rule        *rule.Rule
+	Line, Col   int
+	Msg         string
+	Unsupported bool // the rule is right, but this version cannot run it
+}
+
+// newError places what is wrong with an option, or with the header where o is nil.
+func newError(r *rule.Rule, o *rule.Option, err error) *Error {
+	e := &Error{Rule: r, Line: r.Line, Col: 1, Msg: err.Error()}
+	if o != nil {
+		e.Line, e.Col = o.Line, o.Col
+	}
+	_, e.Unsupported = errors.AsType[unsupportedError](err)
+	return e
+}
+
+// unsupportedError is why a rule that is right cannot be run.
+type unsupportedError string
+
+func (e unsupportedError) Error() string { return string(e) }
+
+func unsupported(format string, args ...any) error {
+	return unsupportedError(fmt.Sprintf(format, args...))
 }
 
 func (e *Error) Error() string {

@@ -66,7 +66,7 @@ func (c *stepCompiler) step(arg any) (s step, at rule.Place, err error) {
 	case *rule.PCRE:
 		at = arg.Place
 		if len(arg.Captures) > 0 {
-			return nil, at, fmt.Errorf("pcre cannot keep what groups capture in variables in this version; leave %q out", arg.Captures[0])
+			return nil, at, unsupported("pcre cannot keep what groups capture in variables in this version; leave %q out", arg.Captures[0])
 		}
 		x := &regex{negated: arg.Negated, relative: arg.Relative}
 		s = x
@@ -99,7 +99,7 @@ func (c *stepCompiler) content(in *rule.Content, at rule.Place) (*content, error
 
 func (c *stepCompiler) value(in *rule.ByteValue) (out byteValue, err error) {
 	if in.DCE {
-		return out, fmt.Errorf("dce needs the parser of DCERPC, which this version does not have; use big or little")
+		return out, unsupported("dce needs the parser of DCERPC, which this version does not have; use big or little")
 	}
 	out = byteValue{offset: in.Offset.Value, offsetIn: -1, relative: in.Relative, little: in.Little, digits: in.String, base: in.Base, bitmask: in.Bitmask}
 	if out.bytes, err = c.operand(in.Bytes, in.Place); err != nil || in.Offset.Var == "" {

@@ -40,22 +40,8 @@ const required = 98
 // same rules and drop the same packets. SLUICE_ORACLE=1 runs it; SLUICE_SEED
 // repeats a run, SLUICE_ROUNDS makes it longer.
 func TestAgreement(t *testing.T) {
-	if os.Getenv("SLUICE_ORACLE") == "" {
-		t.Skip("not asked for: set SLUICE_ORACLE=1, or run make test-oracle")
-	}
-	suricata, err := exec.LookPath("suricata")
-	if err != nil {
-		t.Skip("suricata 7 is not installed: on Debian, apt install suricata")
-	}
-	number := func(name string, otherwise int64) int64 {
-		if n, err := strconv.ParseInt(os.Getenv(name), 10, 64); err == nil {
-			return n
-		}
-		return otherwise
-	}
-	seed := number("SLUICE_SEED", time.Now().UnixNano())
-	t.Logf("SLUICE_SEED=%d", seed)
-	r := rand.New(rand.NewPCG(uint64(seed), 0))
+	suricata := needSuricata(t)
+	seed, r := seeded(t)
 
 	same, flows, shown := 0, 0, 0
 	for round := range number("SLUICE_ROUNDS", 10) {
@@ -112,10 +98,39 @@ func TestAgreement(t *testing.T) {
 		}
 	}
 	share := 100 * float64(same) / float64(max(flows, 1))
-	t.Logf("%d of %d flows judged alike: %.1f%%", same, flows, share)
+	t.Logf("SLUICE_SEED=%d: %d of %d flows judged alike: %.1f%%", seed, same, flows, share)
 	if share < required {
 		t.Errorf("agreement is below %d%%", required)
 	}
+}
+
+// needSuricata returns the path of Suricata, or skips the test where it was not asked for or cannot be.
+func needSuricata(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("SLUICE_ORACLE") == "" {
+		t.Skip("not asked for: set SLUICE_ORACLE=1, or run make test-oracle")
+	}
+	suricata, err := exec.LookPath("suricata")
+	if err != nil {
+		t.Skip("suricata 7 is not installed: on Debian, apt install suricata")
+	}
+	return suricata
+}
+
+// seeded returns the seed of SLUICE_SEED, or a new one, and what it makes.
+func seeded(t *testing.T) (int64, *rand.Rand) {
+	t.Helper()
+	seed := number("SLUICE_SEED", time.Now().UnixNano())
+	t.Logf("SLUICE_SEED=%d", seed)
+	return seed, rand.New(rand.NewPCG(uint64(seed), 0))
+}
+
+// number reads a number from the environment.
+func number(name string, otherwise int64) int64 {
+	if n, err := strconv.ParseInt(os.Getenv(name), 10, 64); err == nil {
+		return n
+	}
+	return otherwise
 }
 
 // byFlow lists, for each flow, the rules that alerted and the packets that were

@@ -1,0 +1,146 @@
+package detect
+
+import (
+	"fmt"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/rule"
+)
+
+// ruleBuilder compiles the options of one rule, one after the other.
+type ruleBuilder struct {
+	r          Rule
+	steps      stepCompiler
+	onlyStream bool // never single packets
+	plain      bool // nothing but the header and app-layer-protocol
+	events     int  // of decode-event
+}
+
+func (b *ruleBuilder) option(o *rule.Option) error {
+	r := &b.r
+	if s, at, err := b.steps.step(o.Arg); err != nil {
+		return err
+	} else if s != nil {
+		b.plain = false
+		return b.addStep(s, at)
+	}
+	if check, ok := newCheck(o); ok {
+		b.plain = false
+		r.checks = append(r.checks, check)
+		return nil
+	}
+	if ipOnly, ok := r.addState(o); ok {
+		b.plain = b.plain && ipOnly
+		return nil
+	}
+	switch arg := o.Arg.(type) {
+	case rule.Event:
+		b.plain = false
+		check, err := newEventCheck(arg)
+		if o.Name == "decode-event" {
+			b.events++
+		}
+		r.checks = append(r.checks, check)
+		return err
+	case *rule.Flow:
+		return b.flow(arg)
+	case *rule.AppProto:
+		return b.appProto(arg)
+	}
+	switch o.Name {
+	case "noalert":
+		r.Log = false
+	case "alert":
+		r.Log = true
+	case "ssl_state":
+		b.plain = false
+		if o.Value != "client_hello" {
+			return unsupported("ssl_state:%s is not supported by this version; client_hello is", o.Value)
+		}
+		r.app, r.appGiven, r.hook = applayer.TLS, true, applayer.TLSClientHello
+	default:
+		if !folded(o.Name) { // held in Rule itself, or in the step that it belongs to
+			return unsupported("keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)
+		}
+	}
+	return nil
+}
+
+func (b *ruleBuilder) flow(f *rule.Flow) error {
+	b.plain = false
+	b.r.flow = *f
+	if f.NoFrag || f.OnlyFrag {
+		return unsupported("flow:no_frag and flow:only_frag need reassembled fragments, which this version does not have; remove them")
+	}
+	b.r.onlyPkt = b.r.onlyPkt || f.NoStream
+	b.onlyStream = b.onlyStream || f.OnlyStream
+	return nil
+}
+
+func (b *ruleBuilder) appProto(a *rule.AppProto) error {
+	r := &b.r
+	if a.Mode != "" {
+		return unsupported("app-layer-protocol's mode %q is not supported by this version; leave it out", a.Mode)
+	}
+	proto, ok := applayer.ProtoByName(a.Name)
+	if !ok {
+		return unsupported("application protocol %q is not known to this version", a.Name)
+	}
+	if r.appGiven {
+		return fmt.Errorf("the rule's protocol and app-layer-protocol both name an application protocol; keep one of them")
+	}
+	r.app, r.appGiven, r.appNot = proto, !a.Negated, a.Negated
+	return nil
+}
+
+// addStep files a step under the buffer that it looks into.
+func (b *ruleBuilder) addStep(s step, at rule.Place) error {
+	r := &b.r
+	switch {
+	case at.Buffer == "":
+		r.payload = append(r.payload, s)
+		return nil
+	case at.Buffer == "base64_data":
+		if b.steps.base64 == nil {
+			return fmt.Errorf("base64_data has no base64_decode before it; put one there")
+		}
+		if len(at.Transforms) > 0 {
+			return unsupported("base64_data takes no transformations in this version; leave %s out", at.Transforms[0].Name)
+		}
+		b.steps.base64.data = append(b.steps.base64.data, s)
+		return nil
+	}
+	name := placeName(at)
+	ts, dotprefix, err := newTransforms(at.Transforms)
+	if err != nil {
+		return err
+	}
+	if get, ok := packetBuffers[at.Buffer]; ok {
+		for i := range r.headers {
+			if r.headers[i].name == name {
+				r.headers[i].steps = append(r.headers[i].steps, s)
+				return nil
+			}
+		}
+		r.headers = append(r.headers, headerMatch{name, get, ts, []step{s}})
+		return nil
+	}
+	buf, ok := applayer.BufferByName(at.Buffer)
+	if !ok {
+		return unsupported("buffer %q is not supported by this version of Sluice; remove it from the rule", at.Buffer)
+	}
+	app := buf.Proto()
+	if !r.appGiven {
+		r.app, r.appGiven = app, true
+	} else if r.app != app {
+		return fmt.Errorf("buffer %q belongs to protocol %s, but the rule is for %s", at.Buffer, app, r.app)
+	}
+	for i := range r.buffers {
+		if r.buffers[i].name == name {
+			r.buffers[i].steps = append(r.buffers[i].steps, s)
+			return nil
+		}
+	}
+	r.buffers = append(r.buffers, bufferMatch{name: name, buffer: buf, transforms: ts, dotprefix: dotprefix, steps: []step{s}})
+	return nil
+}
