@@ -64,6 +64,25 @@ func TestArguments(t *testing.T) {
 		{`hostbits:isset,b,dst;`, &HostBits{Op: BitIsSet, Name: "b", Track: TrackDst, Expire: 300}},
 		{`threshold:type both, track by_dst, count 3, seconds 9;`, &Threshold{ThresholdBoth, TrackDst, 3, 9}},
 		{`detection_filter:track by_src, count 3, seconds 9;`, &Threshold{ThresholdFilter, TrackSrc, 3, 9}},
+		{`dsize:1kb;`, Numbers{From: 1024, To: 1024}},
+		{`fragoffset:<1;`, Numbers{From: 0, To: 0}},
+		{`fragoffset:<0;`, Numbers{Negated: true, To: math.MaxUint64}},
+		{`tos:!"5";`, Numbers{Negated: true, From: 5, To: 5}},
+		{`stream_size:either,>=,5;`, &StreamSize{"either", Numbers{From: 5, To: math.MaxUint64}}},
+		{`tag:session;`, &Tag{Count: 5}},
+		{`tag:host , 60 , seconds , dst;`, &Tag{Host: true, Dst: true, Count: 60, Metric: TagSeconds}},
+		{`l3_proto:IP6;`, L3Proto(6)},
+		{`udpv4-csum:Invalid;`, &Checksum{}},
+		{`nfq_set_mark:0x10/255;`, &Mark{16, 255}},
+		{`config:logging disable, type tx, scope flow;`, &Config{Flow: true}},
+		{`geoip:src,!US, de;`, &GeoIP{Side: SideSrc, Negated: true, Countries: []string{"US", "DE"}}},
+		{`geoip:US;`, &GeoIP{Side: SideAny, Countries: []string{"US"}}},
+		{`iprep:both,CnC,>,30;`, &IPRep{SideBoth, "CnC", '>', 30}},
+		{`dns.query; dataset:isset , seen , type ipv6, load a.lst, memcap 10mb, hashsize 64;`, &Dataset{Place{Buffer: "dns.query"}, SetOptions{Name: "seen", Type: SetIP, Load: "a.lst", Memcap: 10 << 20, Hashsize: 64}, BitIsSet}},
+		{`dns.query; datarep:bad,<,9,type md5;`, &DataRep{Place{Buffer: "dns.query"}, SetOptions{Name: "bad", Type: SetMD5}, '<', 9}},
+		{`app-layer-event:SSL.invalid_record_type;`, AppEvent("tls.invalid_record_type")},
+		{`decode-event:IPv4.trunc_pkt;`, Event("decoder.ipv4.trunc_pkt")},
+		{`engine-event:stream.rst_with_data;`, Event("stream.rst_with_data")},
 	} {
 		if diff := cmp.Diff(test.want, argOf(t, test.options)); diff != "" {
 			t.Errorf("%s: %s", test.options, diff)
@@ -84,7 +103,14 @@ func TestNumbersHas(t *testing.T) {
 
 func TestWrongArguments(t *testing.T) {
 	for _, options := range []string{
-		`dsize:65536;`, `dsize:<0;`, `dsize:10<>11;`, `dsize:9<>3;`, `dsize:x;`, `ttl:256;`, `ttl:>255;`, `tos:x100;`,
+		`dsize:65536;`, `dsize:<0;`, `dsize:>=0;`, `dsize:64kb;`, `dsize:>1kb;`, `dsize:"5";`, `id:>5;`, `tcp.window:<5;`, `tcp.seq:!5;`, `fragoffset:!5;`, `priority:-1;`, `rev:0;`, `fragbits:m;`, `ipopts:qs;`,
+		`stream_size:server,>;`, `stream_size:any,>,5;`, `stream_size:server,==,5;`, `stream_size:server,>,4294967296;`,
+		`tag:user;`, `tag:session,5;`, `tag:session,5,flows;`, `tag:host,5,packets,any;`, `l3_proto:ipx;`, `tcpv4-csum:good;`, `nfq_set_mark:1;`, `nfq_set_mark:x/1;`,
+		`dataset:set,seen,type string;`, `dns.query; dataset:toggle,seen;`, `dns.query; dataset:set,seen,type tree;`, `dns.query; dataset:set,seen,type string,state a,load b;`, `dns.query; dataset:set,two words,type string;`, `dns.query; dataset:set,seen,memcap 0;`,
+		`dns.query; datarep:bad,>=,5,type string;`, `dns.query; datarep:bad,>,70000,type string;`, `dns.query; datarep:bad,>,5,type string,save a;`,
+		`iprep:src,CnC,>;`, `iprep:source,CnC,>,5;`, `iprep:src,CnC,>,128;`, `geoip:src;`, `geoip:src,USA;`, `geoip:src,US,!DE;`,
+		`config:logging enable,type tx,scope tx;`, `config:logging disable,type tx;`, `rpc:*;`, `rpc:1,2,3,4;`, `target:src;`, `classtype:two words;`,
+		`app-layer-event:unexpected_protocol;`, `decode-event:two words;`, `dsize:10<>11;`, `dsize:9<>3;`, `dsize:x;`, `ttl:256;`, `ttl:>255;`, `tos:x100;`,
 		`ip_proto:nonsense;`, `fragbits:+;`, `fragbits:+*M;`, `fragbits:Q;`, `ipopts:nonsense;`,
 		`byte_test:2,>,1;`, `byte_test:9,>,1,0;`, `byte_test:2,~,1,0;`, `byte_test:2,>,len,0;`, `byte_test:2,>,1,0,nonsense;`, `byte_test:24,>,1,0,string;`,
 		`byte_jump:2;`, `byte_jump:2,0,multiplier 0;`, `byte_jump:2,0,post_offset x;`, `byte_jump:2,len;`,
@@ -92,10 +118,10 @@ func TestWrongArguments(t *testing.T) {
 		`byte_math:bytes 2,offset 0,oper +,rvalue 1;`, `byte_math:bytes 2,offset 0,oper <,rvalue 1,result r;`, `byte_math:bytes 2,offset 0,oper /,rvalue 0,result r;`,
 		`isdataat:x;`, `isdataat:1,nonsense;`, `bsize:1;`, `urilen:1,nonsense;`, `base64_decode:bytes 0;`,
 		`pcre:"a";`, `pcre:"/a";`, `pcre:"/a/k";`, `pcre:"/a/UM";`, `http.host; pcre:"/a/U";`, `pcre:"/a/UB";`,
-		`flowbits:nonsense,a;`, `flowbits:set;`, `flowbits:set,a|b;`, `flowbits:noalert,a;`, `flowbits:isset,a||b;`,
+		`flowint:n m,=,1;`, `flowint:n,=,a b;`, `flowbits:nonsense,a;`, `flowbits:set;`, `flowbits:set,a|b;`, `flowbits:noalert,a;`, `flowbits:isset,a||b;`,
 		`flowint:n,+;`, `flowint:n,isset,1;`, `flowint:n,~,1;`, `xbits:set,a;`, `xbits:set,a,track by_src;`, `xbits:set,a,track ip_src,expire 0;`, `xbits:noalert,a,track ip_src;`,
 		`hostbits:set;`, `hostbits:set,a,both;`,
-		`threshold:type limit,track by_src,count 1;`, `threshold:type x,track by_src,count 1,seconds 1;`, `threshold:type limit,track by_src,count 0,seconds 1;`, `detection_filter:type limit,track by_src,count 1,seconds 1;`,
+		`threshold:type limit,track by_src,count 1;`, `threshold:type x,track by_src,count 1,seconds 1;`, `detection_filter:track by_src,count 0,seconds 1;`, `detection_filter:track by_rule,count 1,seconds 1;`, `threshold:type limit,track by_src,count 1,seconds 1; threshold:type limit,track by_src,count 1,seconds 1;`, `detection_filter:type limit,track by_src,count 1,seconds 1;`,
 	} {
 		if _, err := Parse("alert ip any any -> any any (" + options + " sid:1;)"); err == nil {
 			t.Errorf("%s: accepted", options)

@@ -57,43 +57,6 @@ const (
 	FlagCWR
 )
 
-// checkQuotes reports quotes that are missing or not closed.
-func checkQuotes(kw Keyword, value string) *fault {
-	start := 0
-	if strings.HasPrefix(value, "!") {
-		start = skipSpace(value, 1)
-	}
-	rest := value[start:]
-	switch opened := strings.HasPrefix(rest, `"`); {
-	case opened && (len(rest) == 1 || !strings.HasSuffix(rest, `"`)):
-		return faultf(start, `the quotes of %q are not closed; add " and write ; inside quotes as \;`, kw.Name)
-	case !opened && kw.quoted:
-		return faultf(start, `the argument of %q is not in quotes; write %s:"...";`, kw.Name, kw.Name)
-	case kw.quoted && start > 0 && kw.Kind != KindContent:
-		return faultf(0, "keyword %q cannot be negated; leave the ! out", kw.Name)
-	case rest == `""` && kw.quoted:
-		return faultf(start, "the argument of %q is empty; put text between the quotes", kw.Name)
-	}
-	return nil
-}
-
-// unescape takes the backslashes out of quoted text. Suricata keeps the
-// character after one, whichever it is.
-func unescape(quoted string) string {
-	body := quoted[1 : len(quoted)-1]
-	if !strings.Contains(body, `\`) {
-		return body
-	}
-	var b strings.Builder
-	for i := 0; i < len(body); i++ {
-		if body[i] == '\\' && i+1 < len(body) {
-			i++
-		}
-		b.WriteByte(body[i])
-	}
-	return b.String()
-}
-
 // number reads a decimal number between least and most.
 func number(name, value string, least, most int64) (int64, *fault) {
 	n, err := strconv.ParseInt(value, 10, 64)

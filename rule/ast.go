@@ -31,7 +31,8 @@ type Rule struct {
 	// Copies of what nearly every reader wants, taken from Options.
 	SID, GID, Rev uint32 // GID is 1 when the rule does not say
 	Msg           string
-	Priority      int    // of the priority keyword, else 0 (unset)
+	Priority      int // of the priority keyword
+	HasPriority   bool
 	ClassType     string // of the classtype keyword, else ""
 
 	Text string // the rule as it stood in the source, comments and continuations resolved

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math"
+	"strings"
 )
 
 // builder puts the options of a rule together, one after the other: it parses
@@ -199,18 +200,18 @@ func (b *builder) plain(o *Option) (f *fault) {
 			o.Arg = b.rule.SID
 		}
 	case "gid":
-		if n, f = b.single(o, 0, math.MaxUint32); f == nil {
+		if n, f = b.single(o, 0, math.MaxUint32-1); f == nil {
 			b.rule.GID = uint32(n)
 			o.Arg = b.rule.GID
 		}
 	case "rev":
-		if n, f = b.single(o, 0, math.MaxUint32); f == nil {
+		if n, f = b.single(o, 1, math.MaxUint32-1); f == nil {
 			b.rule.Rev = uint32(n)
 			o.Arg = b.rule.Rev
 		}
 	case "priority":
-		if n, f = number(o.Name, o.Value, 1, 255); f == nil {
-			b.rule.Priority = int(n)
+		if n, f = number(o.Name, o.Value, 0, math.MaxUint32); f == nil {
+			b.rule.Priority, b.rule.HasPriority = int(n), true
 			o.Arg = b.rule.Priority
 		}
 	case "msg":
@@ -219,6 +220,9 @@ func (b *builder) plain(o *Option) (f *fault) {
 			o.Arg = b.rule.Msg
 		}
 	case "classtype":
+		if i := strings.IndexAny(o.Value, space+","); i >= 0 {
+			return faultf(i, "a classtype is one word, such as misc-activity")
+		}
 		b.rule.ClassType = o.Value
 		o.Arg = o.Value
 	case "reference":
@@ -234,7 +238,7 @@ func (b *builder) plain(o *Option) (f *fault) {
 		o.Arg = t
 		return f
 	case "app-layer-protocol":
-		a, f := parseAppProto(o.Value)
+		a, f := parseAppProto(unquote(o.Value))
 		o.Arg = a
 		return f
 	default:
@@ -245,14 +249,14 @@ func (b *builder) plain(o *Option) (f *fault) {
 
 // argument reads the arguments of the keywords that need nothing but what came before.
 func (b *builder) argument(o *Option) *fault {
-	if most, ok := numberKeywords[o.Name]; ok {
-		return set(o)(parseNumbers(o.Name, o.Value, most))
+	if _, ok := numberKeywords[o.Name]; ok {
+		return set(o)(parseNumbers(o.Name, o.Value))
 	}
 	switch o.Name {
 	case "tos":
-		return set(o)(parseTOS(o.Value))
+		return set(o)(parseTOS(unquote(o.Value)))
 	case "ip_proto":
-		return set(o)(parseIPProto(o.Value))
+		return set(o)(parseIPProto(unquote(o.Value)))
 	case "fragbits":
 		return set(o)(parseFragBits(o.Value))
 	case "ipopts":
@@ -283,8 +287,40 @@ func (b *builder) argument(o *Option) *fault {
 		return set(o)(parseXBits(o.Value))
 	case "decode-event", "stream-event", "engine-event":
 		return set(o)(parseEvent(o.Name, o.Value))
+	case "app-layer-event":
+		return set(o)(parseAppEvent(o.Value))
 	case "threshold", "detection_filter":
+		if b.seen["threshold"] || b.seen["detection_filter"] {
+			return faultf(atKeyword, "the rule has two of threshold and detection_filter; keep one")
+		}
+		b.seen[o.Name] = true
 		return set(o)(parseThreshold(o.Name, o.Value))
+	case "stream_size":
+		return set(o)(parseStreamSize(o.Value))
+	case "tag":
+		return set(o)(parseTag(o.Value))
+	case "l3_proto":
+		return set(o)(parseL3Proto(o.Value))
+	case "ipv4-csum", "tcpv4-csum", "tcpv6-csum", "udpv4-csum", "udpv6-csum", "icmpv4-csum", "icmpv6-csum":
+		return set(o)(parseChecksum(o.Name, o.Value))
+	case "dataset":
+		return set(o)(b.parseDataset(o.Value))
+	case "datarep":
+		return set(o)(b.parseDataRep(o.Value))
+	case "iprep":
+		return set(o)(parseIPRep(o.Value))
+	case "geoip":
+		return set(o)(parseGeoIP(o.Value))
+	case "nfq_set_mark":
+		return set(o)(parseMark(o.Value))
+	case "config":
+		return set(o)(parseConfig(o.Value))
+	case "rpc":
+		return set(o)(parseRPC(o.Value))
+	case "target":
+		if o.Value != "src_ip" && o.Value != "dest_ip" {
+			return faultf(0, "target is src_ip or dest_ip, not %q", clip(o.Value))
+		}
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func TestErrors(t *testing.T) {
 		{`alert tcp any any -> any any (sid:7; «sid:1;)`, "the rule has two sid"},
 		{options(`sid:«4294967296;`), "not a number between 1 and 4294967295"},
 		{options(`rev:«x;`), `rev "x" is not a number`},
-		{options(`priority:«256;`), "between 1 and 255"},
+		{options(`priority:«x;`), "is not a number"},
 		{options(`reference:«url;`), "not of the form system,id"},
 		// Patterns.
 		{options(`content:«"";`), "is empty"},

@@ -470,7 +470,7 @@ func (b *builder) parseBufferSize(o *Option) (*BufferSize, *fault) {
 		return nil, faultf(atKeyword, "bsize does not follow a sticky buffer; put one such as http.uri before it, or use dsize for the payload")
 	}
 	var f *fault
-	s.Size, f = parseNumbers(o.Name, value, most)
+	s.Size, f = compareNumbers(o.Name, value, most)
 	return s, f
 }
 

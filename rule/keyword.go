@@ -34,9 +34,18 @@ type Keyword struct {
 	Arity   Arity
 	Buffer  string // canonical name of the buffer that a sticky buffer or buffer modifier names, else ""
 
-	quoted   bool // the argument must be in quotes
+	quotes   quotes
 	inspects bool // looks into the current buffer, and so gives a sticky buffer its purpose
 }
+
+// quotes says whether an argument stands in quotes.
+type quotes uint8
+
+const (
+	quotesNone quotes = iota
+	quotesMay
+	quotesMust
+)
 
 // Known returns the keyword of that name or alias, in any case of letters,
 // and whether there is one.
@@ -83,6 +92,11 @@ func inspector(name string, aliases ...string) Keyword {
 	return Keyword{Name: name, Aliases: aliases, Arity: ArgRequired, inspects: true}
 }
 
+func quoted(q quotes, k Keyword) Keyword {
+	k.quotes = q
+	return k
+}
+
 func modifier(name string, arity Arity) Keyword {
 	return Keyword{Name: name, Kind: KindModifier, Arity: arity}
 }
@@ -103,13 +117,13 @@ func transform(name string) Keyword {
 // then those that AWS Network Firewall adds.
 var keywords = []Keyword{
 	// Meta.
-	{Name: "msg", Arity: ArgRequired, quoted: true},
+	{Name: "msg", Arity: ArgRequired, quotes: quotesMust},
 	arg("sid"), arg("rev"), arg("gid"), arg("classtype"), arg("reference"), arg("priority"),
 	arg("metadata"), arg("target"), arg("requires"),
 
 	// IP header.
-	arg("ttl"), arg("ipopts"), flag("sameip"), arg("ip_proto"), arg("l3_proto"), arg("id"),
-	arg("fragbits"), arg("fragoffset"), arg("tos"), arg("geoip"),
+	arg("ttl"), arg("ipopts"), flag("sameip"), quoted(quotesMay, arg("ip_proto")), arg("l3_proto"), arg("id"),
+	arg("fragbits"), arg("fragoffset"), quoted(quotesMay, arg("tos")), arg("geoip"),
 	sticky("ipv4.hdr"), sticky("ipv6.hdr"), sticky("ip.src"), sticky("ip.dst"),
 	arg("ipv4-csum"), arg("tcpv4-csum"), arg("tcpv6-csum"), arg("udpv4-csum"), arg("udpv6-csum"),
 	arg("icmpv4-csum"), arg("icmpv6-csum"),
@@ -121,16 +135,16 @@ var keywords = []Keyword{
 	sticky("icmpv4.hdr"), sticky("icmpv6.hdr"), arg("icmpv6.mtu"),
 
 	// Payload.
-	{Name: "content", Kind: KindContent, Arity: ArgRequired, quoted: true, inspects: true},
-	{Name: "uricontent", Kind: KindContent, Arity: ArgRequired, Buffer: "http.uri", quoted: true},
+	{Name: "content", Kind: KindContent, Arity: ArgRequired, quotes: quotesMust, inspects: true},
+	{Name: "uricontent", Kind: KindContent, Arity: ArgRequired, Buffer: "http.uri", quotes: quotesMust},
 	modifier("nocase", ArgNone), modifier("depth", ArgRequired), modifier("offset", ArgRequired),
 	modifier("distance", ArgRequired), modifier("within", ArgRequired),
 	modifier("startswith", ArgNone), modifier("endswith", ArgNone), modifier("rawbytes", ArgNone),
 	modifier("fast_pattern", ArgOptional),
-	{Name: "replace", Kind: KindModifier, Arity: ArgRequired, quoted: true},
+	{Name: "replace", Kind: KindModifier, Arity: ArgRequired, quotes: quotesMust},
 	inspector("isdataat"), inspector("bsize"), arg("dsize"),
 	inspector("byte_test"), inspector("byte_math"), inspector("byte_jump"), inspector("byte_extract"),
-	arg("rpc"), inspector("pcre"), inspector("asn1"),
+	arg("rpc"), quoted(quotesMay, inspector("pcre")), inspector("asn1"),
 	{Name: "base64_decode", Arity: ArgOptional, inspects: true}, sticky("base64_data"),
 	{Name: "pkt_data", Kind: KindStickyBuffer},
 	{Name: "frame", Kind: KindStickyBuffer, Arity: ArgRequired},
@@ -140,8 +154,8 @@ var keywords = []Keyword{
 	transform("strip_pseudo_headers"), transform("header_lowercase"),
 	transform("to_lowercase"), transform("to_uppercase"),
 	transform("to_md5"), transform("to_sha1"), transform("to_sha256"), transform("url_decode"),
-	{Name: "pcrexform", Kind: KindTransform, Arity: ArgRequired, quoted: true},
-	{Name: "xor", Kind: KindTransform, Arity: ArgRequired},
+	{Name: "pcrexform", Kind: KindTransform, Arity: ArgRequired, quotes: quotesMust},
+	{Name: "xor", Kind: KindTransform, Arity: ArgRequired, quotes: quotesMust},
 
 	// Prefilter, flow, bits and variables.
 	flag("prefilter"), arg("flow"), arg("flowbits"), arg("flowint"), arg("flowvar"), arg("pktvar"),
@@ -150,7 +164,7 @@ var keywords = []Keyword{
 	arg("xbits"), arg("hostbits"), flag("noalert"), flag("alert"), arg("config"), arg("nfq_set_mark"),
 
 	// HTTP.
-	sticky("http.uri"), sticky("http.uri.raw"), sticky("http.method"),
+	sticky("http.uri", "http.uri.normalized"), sticky("http.uri.raw"), sticky("http.method"),
 	sticky("http.request_line", "http_request_line"), sticky("http.request_body"),
 	sticky("http.header"), sticky("http.header.raw"), sticky("http.cookie"),
 	sticky("http.user_agent"), sticky("http.host"), sticky("http.host.raw"),
@@ -176,7 +190,7 @@ var keywords = []Keyword{
 
 	// Files.
 	sticky("file.data", "file_data"), sticky("file.name"), sticky("file.magic"),
-	arg("filename"), arg("fileext"), arg("filemagic"), optional("filestore"),
+	quoted(quotesMay, arg("filename")), quoted(quotesMay, arg("fileext")), quoted(quotesMust, arg("filemagic")), optional("filestore"),
 	arg("filemd5"), arg("filesha1"), arg("filesha256"), arg("filesize"),
 
 	// DNS, TLS, SSH.
@@ -185,14 +199,14 @@ var keywords = []Keyword{
 	sticky("tls.cert_serial", "tls_cert_serial"), sticky("tls.cert_fingerprint", "tls_cert_fingerprint"),
 	sticky("tls.sni", "tls_sni"), sticky("tls.certs", "tls_certs"),
 	sticky("tls.random"), sticky("tls.random_time"), sticky("tls.random_bytes"),
-	arg("tls.subject"), arg("tls.issuerdn"), arg("tls.fingerprint"), arg("tls.version"),
+	quoted(quotesMust, arg("tls.subject")), quoted(quotesMust, arg("tls.issuerdn")), quoted(quotesMust, arg("tls.fingerprint")), arg("tls.version"),
 	arg("tls.cert_chain_len"), arg("tls_cert_notbefore"), arg("tls_cert_notafter"),
 	flag("tls_cert_expired"), flag("tls_cert_valid"), flag("tls.store", "tls_store"),
 	arg("ssl_version"), arg("ssl_state"),
 	sticky("ja3.hash", "ja3_hash"), sticky("ja3.string", "ja3_string"),
 	sticky("ja3s.hash"), sticky("ja3s.string"), sticky("ja4.hash", "ja4_hash"),
 	sticky("ssh.proto", "ssh_proto"), sticky("ssh.software", "ssh_software"),
-	arg("ssh.protoversion"), arg("ssh.softwareversion"),
+	quoted(quotesMay, arg("ssh.protoversion")), quoted(quotesMay, arg("ssh.softwareversion")),
 	sticky("ssh.hassh", "ssh-hassh"), sticky("ssh.hassh.string", "ssh-hassh-string"),
 	sticky("ssh.hassh.server", "ssh-hassh-server"),
 	sticky("ssh.hassh.server.string", "ssh-hassh-server-string"),
@@ -229,7 +243,7 @@ var keywords = []Keyword{
 	arg("nfs_procedure"), arg("nfs_version", "nfs.version"),
 
 	// Events and protocol.
-	arg("app-layer-protocol"), arg("app-layer-event"), arg("decode-event"), arg("engine-event"),
+	quoted(quotesMay, arg("app-layer-protocol")), arg("app-layer-event"), arg("decode-event"), arg("engine-event"),
 	arg("stream-event"),
 
 	// Counting, reputation, data sets, scripts.
@@ -249,8 +263,8 @@ var networkProtos = []string{
 // app-layer-protocol.
 var appProtos = []string{
 	"bittorrent-dht", "dcerpc", "dhcp", "dnp3", "dns", "enip", "ftp", "ftp-data", "http", "http1", "http2",
-	"ike", "imap", "irc", "jabber", "krb5", "modbus", "mqtt", "nfs", "ntp", "pgsql", "pop3", "quic", "rdp",
-	"rfb", "sip", "smb", "smtp", "snmp", "ssh", "telnet", "template", "tftp", "tls",
+	"ike", "imap", "krb5", "modbus", "mqtt", "nfs", "ntp", "pgsql", "quic", "rdp",
+	"rfb", "sip", "smb", "smtp", "snmp", "ssh", "telnet", "tftp", "tls",
 }
 
 // protoAliases gives the canonical names of protocols that have two.

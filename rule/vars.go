@@ -117,6 +117,10 @@ func parseFlowBits(value string) (*FlowBits, *fault) {
 func parseHostBits(value string) (*HostBits, *fault) {
 	all := fields(value)
 	b := &HostBits{Expire: 300}
+	if value == "noalert" {
+		b.Op = BitNoAlert
+		return b, nil
+	}
 	if len(all) < 2 || len(all) > 3 || all[1].text == "" {
 		return nil, faultf(0, "hostbits needs an operation and a name, as in hostbits:set,seen,src")
 	}
@@ -182,6 +186,9 @@ func parseFlowInt(value string) (*FlowInt, *fault) {
 		return nil, faultf(0, "flowint needs a name, an operation and mostly a value, as in flowint:tries,+,1")
 	}
 	i := &FlowInt{Name: all[0].text, Op: all[1].text}
+	if !isFlowInt(i.Name) {
+		return nil, faultf(all[0].off, "%q cannot name a flowint; use letters, digits, _, . and /, a letter first", clip(i.Name))
+	}
 	switch i.Op {
 	case "isset", "notset", "isnotset":
 		if i.Op == "isnotset" {
@@ -199,7 +206,7 @@ func parseFlowInt(value string) (*FlowInt, *fault) {
 		return nil, faultf(0, "flowint's %s needs one value, a number or a name", i.Op)
 	}
 	text := all[2].text
-	if text[0] < '0' || text[0] > '9' {
+	if isFlowInt(text) {
 		i.Value.Var = text
 		return i, nil
 	}
@@ -209,6 +216,15 @@ func parseFlowInt(value string) (*FlowInt, *fault) {
 	}
 	i.Value.Value = n
 	return i, nil
+}
+
+func isFlowInt(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; !isLetter(c) && (i == 0 || !isAlnum(c) && c != '_' && c != '.' && c != '/') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // Reads says whether the keyword is a condition and changes nothing.
@@ -237,9 +253,12 @@ func parseThreshold(name, value string) (*Threshold, *fault) {
 		case word == "track":
 			t.Track, ok = tracks[rest]
 		case word == "count":
-			t.Count, ok = positive(rest)
+			t.Count, ok = countOf(rest, name)
 		case word == "seconds":
-			t.Seconds, ok = positive(rest)
+			t.Seconds, ok = countOf(rest, name)
+		}
+		if name == "detection_filter" && word == "track" && t.Track != TrackSrc && t.Track != TrackDst {
+			return nil, faultf(o.off, "detection_filter tracks by_src or by_dst, not %q", clip(rest))
 		}
 		if !ok {
 			return nil, faultf(o.off, "%s does not take %q; give type limit, threshold or both (not for detection_filter), track by_src, by_dst, by_both, by_rule or by_flow, count and seconds", name, clip(o.text))
@@ -253,7 +272,8 @@ func parseThreshold(name, value string) (*Threshold, *fault) {
 	return t, nil
 }
 
-func positive(text string) (uint32, bool) {
+// countOf reads a number, which for detection_filter cannot be 0.
+func countOf(text, name string) (uint32, bool) {
 	n, err := strconv.ParseUint(text, 10, 32)
-	return uint32(n), err == nil && n > 0
+	return uint32(n), err == nil && (n > 0 || name == "threshold")
 }

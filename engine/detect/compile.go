@@ -165,7 +165,7 @@ func (c *compiler) rule(s Source) (Rule, error) {
 			r.Meta.Category, r.Meta.Severity = class.text, class.severity
 		}
 	}
-	if in.Priority > 0 {
+	if in.HasPriority {
 		r.Meta.Severity = in.Priority
 	}
 	if err := r.setProto(in.Proto); err != nil {

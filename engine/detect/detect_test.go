@@ -252,9 +252,8 @@ func TestRefusals(t *testing.T) {
 		{`byte_extract:1,0,v; udp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
 		{`base64_data; content:"x";`, `content:"x";)`, "base64_decode"},
 		{`file.data; content:"x";`, "file.data", "file.data"},
-		{`tls.sni; xor:zz; content:"x";`, `content:"x";)`, "xor"},
+		{`tls.sni; xor:"zz"; content:"x";`, `content:"x";)`, "xor"},
 		{`ssl_state:server_hello;`, "ssl_state", "client_hello"},
-		{`app-layer-protocol:jabber;`, "app-layer-protocol", "jabber"},
 		{`http.host; content:"x"; tls.sni; content:"x";`, `content:"x";)`, "http"},
 	} {
 		text := "alert tcp any any -> any any (" + test.options + " sid:1;)"
@@ -275,7 +274,6 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		`alert jabber any any -> any any (sid:1;)`,
 		`alert tcp $HOME any -> any any (sid:1;)`,
 		`alert tcp any any -> any $PORTS (sid:1;)`,
 		`alert tls any any -> any any (flow:to_client; tls.sni; content:"x"; sid:1;)`,

@@ -25,6 +25,10 @@ func (r *Rule) addState(o *rule.Option) (ipOnly, ok bool) {
 		r.addFlowInt(arg)
 		return false, true
 	case *rule.HostBits:
+		if arg.Op == rule.BitNoAlert {
+			r.Log = false
+			return true, true
+		}
 		name := hashOf("host", arg.Name)
 		do := func(in *Input) bool { return in.Hosts.bit(in, arg, name) }
 		if arg.Op.Reads() {

@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
