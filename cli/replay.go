@@ -23,6 +23,7 @@ type replayCommand struct {
 	rules       string
 	policy      string
 	eve         string
+	eveTypes    []string
 	mode        string
 	midstream   bool
 	exception   string
@@ -91,6 +92,7 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	fl.StringVar(&r.rules, "rules", "", "file of Suricata rules")
 	fl.StringVar(&r.policy, "policy", "", "directory of a firewall policy and its rule groups, instead of --rules")
 	fl.StringVar(&r.eve, "eve", "", "write EVE JSON records to this file")
+	fl.StringSliceVar(&r.eveTypes, "eve-types", nil, "write records of these types only, such as alert,flow")
 	fl.StringVar(&r.mode, "mode", "", "ids (default of --rules) or ips (default of --policy)")
 	fl.BoolVar(&r.midstream, "midstream", false, "follow TCP connections whose start is missing")
 	fl.StringVar(&r.exception, "stream-exception-policy", "", "drop, continue, reject or ignore: what other TCP connections without start meet")
@@ -190,7 +192,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	defer func() { err = errors.Join(err, driver.Close()) }()
 	defer context.AfterFunc(ctx, func() { driver.Close() })()
 
-	records := &replayRecords{got: newVerdicts()}
+	records := &replayRecords{got: newVerdicts(), types: r.eveTypes}
 	if r.eve != "" {
 		file, err := os.Create(r.eve)
 		if err != nil {

@@ -98,14 +98,28 @@ func (v *verdicts) finish() {
 
 // replayRecords writes the engine's records and counts them.
 type replayRecords struct {
-	sink eve.Sink // nil: nothing is written
-	buf  []byte
-	got  *verdicts
+	sink  eve.Sink // nil: nothing is written
+	types []string // of records that are written, nil for all
+	buf   []byte
+	got   *verdicts
 }
 
 // Wants implements engine.Wants.
 func (r *replayRecords) Wants(k engine.Kind) bool {
-	return r.sink != nil || k == engine.Alerts || k == engine.Flows || k == engine.Drops
+	switch k {
+	case engine.Alerts, engine.Flows, engine.Drops:
+		return true // they are counted, too
+	case engine.Anomalies:
+		return r.writes("anomaly")
+	case engine.TaggedPackets:
+		return r.writes("packet")
+	}
+	return r.sink != nil
+}
+
+// writes says whether records of a type, as event_type has it, are written.
+func (r *replayRecords) writes(eventType string) bool {
+	return r.sink != nil && (r.types == nil || slices.Contains(r.types, eventType))
 }
 
 // Alert implements engine.Records.
@@ -113,7 +127,7 @@ func (r *replayRecords) Alert(a *eve.Alert) {
 	r.got.Alerts[a.SID]++
 	r.got.messages[a.SID] = a.Signature
 	r.got.of(&a.Tuple).Alerts[a.SID]++
-	if r.sink != nil {
+	if r.writes("alert") {
 		r.log(eve.AppendAlert(r.buf[:0], a))
 	}
 }
@@ -122,25 +136,27 @@ func (r *replayRecords) Alert(a *eve.Alert) {
 func (r *replayRecords) Drop(d *eve.Drop) {
 	r.got.DroppedBy[d.Reason]++
 	r.got.of(&d.Tuple).Dropped++
-	if r.sink != nil {
+	if r.writes("drop") {
 		r.log(eve.AppendDrop(r.buf[:0], d))
 	}
 }
 
 // App implements engine.Records.
 func (r *replayRecords) App(a *eve.App) {
-	if line := eve.AppendApp(r.buf[:0], a); len(line) > 0 {
-		r.log(line)
+	if name := eve.AppType(a.Tx); name != "" && r.writes(name) {
+		r.log(eve.AppendApp(r.buf[:0], a))
 	}
 }
 
 // Flow implements engine.Records.
 func (r *replayRecords) Flow(f *eve.Flow) {
 	r.got.of(&f.Tuple).Packets += f.ToServer.Packets + f.ToClient.Packets
-	if r.sink == nil {
+	if r.writes("flow") {
+		r.log(eve.AppendFlow(r.buf[:0], f))
+	}
+	if !r.writes("netflow") {
 		return
 	}
-	r.log(eve.AppendFlow(r.buf[:0], f))
 	r.log(eve.AppendNetflow(r.buf[:0], f, packet.ToServer))
 	if f.ToClient.Packets > 0 {
 		r.log(eve.AppendNetflow(r.buf[:0], f, packet.ToClient))

@@ -14,20 +14,17 @@ type App struct {
 	Tx applayer.Tx
 }
 
-// AppendApp appends a as the EVE event of its protocol, such as "tls". Transactions of protocols
-// that have no records append nothing.
+// AppendApp appends a as the EVE event of its protocol, such as "tls". The protocol must have
+// records: see AppType.
 func AppendApp(dst []byte, a *App) []byte {
-	name := appName(a.Tx)
-	if name == "" {
-		return dst
-	}
-	o := appendHeader(dst, &a.Tuple, name)
+	o := appendHeader(dst, &a.Tuple, AppType(a.Tx))
 	o.tx(a.Tx)
 	return o.end()
 }
 
-// appName is the event type and the object of a transaction.
-func appName(tx applayer.Tx) string {
+// AppType returns the event type of a transaction's record, which is also the name of its object;
+// it is empty for protocols that have none.
+func AppType(tx applayer.Tx) string {
 	switch tx.(type) {
 	case *http.Tx:
 		return "http"

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -88,7 +89,9 @@ func (p *RuleSet) file(i uint32) {
 	r := &p.rules[i]
 	switch r.kind {
 	case kindIPOnly, kindHeader:
-		p.perClass(&p.header, r, i)
+		for class := range classes(r) {
+			p.headerIndex[class].add(i, r)
+		}
 	case kindPacket:
 		p.perClass(&p.packet, r, i)
 		if r.undecoded {
@@ -129,11 +132,22 @@ func (p *RuleSet) keepTail(r *Rule) {
 }
 
 func (p *RuleSet) perClass(lists *[numClasses][]uint32, r *Rule, i uint32) {
-	var seen [numClasses]bool
-	for proto := range 256 {
-		if class := classOf(uint8(proto)); r.protos[proto>>6]&(1<<(proto&63)) != 0 && !seen[class] {
-			seen[class] = true
-			lists[class] = append(lists[class], i)
+	for class := range classes(r) {
+		lists[class] = append(lists[class], i)
+	}
+}
+
+// classes yields the protocol classes that the rule can match.
+func classes(r *Rule) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		var seen [numClasses]bool
+		for proto := range 256 {
+			if class := classOf(uint8(proto)); r.protos[proto>>6]&(1<<(proto&63)) != 0 && !seen[class] {
+				seen[class] = true
+				if !yield(class) {
+					return
+				}
+			}
 		}
 	}
 }

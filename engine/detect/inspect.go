@@ -89,16 +89,13 @@ func (r *Result) GaveUp() uint64 { return r.m.gaveUp }
 // any matched; if none did, none will for later packets of the same direction,
 // establishment and application protocol.
 func (p *RuleSet) Header(in *Input, res *Result) bool {
-	hit := false
-	for _, i := range p.header[classOf(in.Packet.Proto)] {
-		r := &p.rules[i]
-		if r.kind == kindIPOnly && !in.First || !r.header(in) || !r.appMatches(in) {
-			continue
+	before := len(res.hits)
+	p.headerIndex[classOf(in.Packet.Proto)].visit(in.Packet, func(i uint32) {
+		if r := &p.rules[i]; (r.kind != kindIPOnly || in.First) && r.header(in) && r.appMatches(in) {
+			res.hits = append(res.hits, Hit{Rule: i, Whole: r.whole})
 		}
-		res.hits = append(res.hits, Hit{Rule: i, Whole: r.whole})
-		hit = true
-	}
-	return hit
+	})
+	return len(res.hits) > before
 }
 
 // Packet looks at the rules that inspect this packet's payload or headers.

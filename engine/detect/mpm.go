@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -9,89 +10,152 @@ import (
 )
 
 // prefilter finds, in one pass over a text, the rules of a list that may match
-// in it: each is filed under four bytes that its text must hold, in either case.
-// A rule without such bytes always may.
+// in it: each is filed under a literal that its text must hold, in either case.
+// A rule without a literal always may.
 //
-// The four bytes are the rarest of the rule's literals. A bit map of hashes
-// answers for nearly all places of a text; what gets past it is looked up.
+// A literal is found by its four rarest bytes: a bit map of hashes answers for nearly
+// all places of a text, and what gets past it is compared with the whole literal. Literals of two
+// and three bytes are found by two of them, in a bit map of their own.
 type prefilter struct {
-	always []uint32
-	rules  []uint32 // sorted by gram
-	grams  []gram
-	heads  []uint32 // by the upper bits of the hash: 1 + the index of the first gram
-	filter []uint64 // the bits of all hashes
-	shift  uint8    // hashes are 32-shift bits long
-	filed  map[uint32][]uint32
+	always   []uint32
+	literals []literal
+	grams    []gram
+	heads    []uint32 // by the upper bits of the hash: 1 + the index of the first gram
+	filter   []uint64 // the bits of all hashes
+	shift    uint8    // hashes are 32-shift bits long
+	pairs    []uint64 // the bits of all pairs, nil when there are none
+	pairOf   map[uint16]uint32
+
+	filed map[string][]uint32 // rules by literal, until build
 }
 
-// gram is four bytes, folded, and the rules that need them.
+// literal is text that rules ask for, folded, with the place of the bytes that find it.
+type literal struct {
+	text  string
+	at    int
+	rules []uint32
+}
+
+// gram is four bytes, or two, that find literals.
 type gram struct {
 	value    uint32
 	next     uint32 // 1 + the index of the next gram with the same upper bits
-	from, to uint32 // of prefilter.rules
+	from, to uint32 // of prefilter.literals
 }
 
-// perHead is how many hashes share a head, as a power of two.
-const perHead = 4
+const (
+	// perHead is how many hashes share a head, as a power of two.
+	perHead = 4
 
+	// maxCompared is how often the literals of a gram are compared in one text. Then its rules
+	// are candidates without that, so that no text can make more work than this.
+	maxCompared = 32
+)
+
+func fold(b byte) byte      { return b | 0x20 }
 func fold4(b []byte) uint32 { return binary.LittleEndian.Uint32(b) | 0x20202020 }
+func fold2(b []byte) uint16 { return binary.LittleEndian.Uint16(b) | 0x2020 }
+func folded4(s string) uint32 {
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+func folded2(s string) uint16  { return uint16(s[0]) | uint16(s[1])<<8 }
+func (l *literal) short() bool { return len(l.text) < 4 }
 
 // hash spreads grams (Knuth's multiplicative hashing).
 func (p *prefilter) hash(gram uint32) uint32 { return gram * 0x9e3779b1 >> p.shift }
 
-// add files rule i under the rarest four bytes that steps ask for.
+// add files rule i under the rarest literal that steps ask for.
 func (p *prefilter) add(i uint32, steps []step) {
-	g, ok := rarest(steps)
-	if !ok {
+	text := rarest(steps)
+	if text == "" {
 		p.always = append(p.always, i)
 		return
 	}
 	if p.filed == nil {
-		p.filed = map[uint32][]uint32{}
+		p.filed = map[string][]uint32{}
 	}
-	p.filed[g] = append(p.filed[g], i)
+	p.filed[text] = append(p.filed[text], i)
 }
 
 // build makes the index of what was added.
 func (p *prefilter) build() {
-	if len(p.filed) == 0 {
-		return
+	for text, rules := range p.filed {
+		at, _ := rarestPlace(text)
+		p.literals = append(p.literals, literal{text, at, rules})
 	}
-	size := min(max(bits.Len(uint(len(p.filed)))+6, 10), 20)
+	p.filed = nil
+	// Literals that the same bytes find stand side by side.
+	slices.SortFunc(p.literals, func(a, b literal) int {
+		if a.short() != b.short() {
+			return cmp.Compare(len(a.text), len(b.text))
+		}
+		return cmp.Or(cmp.Compare(a.value(), b.value()), cmp.Compare(a.text, b.text))
+	})
+	for from := 0; from < len(p.literals); {
+		l, to := &p.literals[from], from
+		for to < len(p.literals) && p.literals[to].short() == l.short() && p.literals[to].value() == l.value() {
+			to++
+		}
+		p.grams = append(p.grams, gram{value: l.value(), from: uint32(from), to: uint32(to)})
+		if l.short() {
+			if p.pairs == nil {
+				p.pairs, p.pairOf = make([]uint64, 1<<16/64), map[uint16]uint32{}
+			}
+			value := uint16(l.value())
+			p.pairs[value>>6] |= 1 << (value & 63)
+			p.pairOf[value] = uint32(len(p.grams) - 1)
+		}
+		from = to
+	}
+	size := min(max(bits.Len(uint(len(p.grams)))+6, 10), 20)
 	p.shift = uint8(32 - size)
 	p.filter = make([]uint64, 1<<size/64)
 	p.heads = make([]uint32, 1<<(size-perHead))
-	for value, rules := range p.filed {
-		h := p.hash(value)
+	for i := range p.grams {
+		g := &p.grams[i]
+		if p.literals[g.from].short() {
+			continue
+		}
+		h := p.hash(g.value)
 		p.filter[h>>6] |= 1 << (h & 63)
 		head := &p.heads[h>>perHead]
-		from := uint32(len(p.rules))
-		p.rules = append(p.rules, rules...)
-		p.grams = append(p.grams, gram{value, *head, from, uint32(len(p.rules))})
-		*head = uint32(len(p.grams))
+		g.next = *head
+		*head = uint32(i + 1)
 	}
-	p.filed = nil
 }
 
-// candidates appends the rules that may match in text. Each gram counts once for
-// a text, however often it is there, so no text makes more of them than there are rules.
+// value is the bytes that find the literal.
+func (l *literal) value() uint32 {
+	if l.short() {
+		return uint32(folded2(l.text[l.at:]))
+	}
+	return folded4(l.text[l.at:])
+}
+
+// candidates appends the rules that may match in text, each once at most.
 func (p *prefilter) candidates(dst []uint32, text []byte, s *sightings) []uint32 {
 	dst = append(dst, p.always...)
 	if len(p.grams) == 0 {
 		return dst
 	}
-	s.begin(len(p.grams))
+	s.begin(len(p.grams), len(p.literals))
+	if p.pairs != nil {
+		for i := 0; i+2 <= len(text); i++ {
+			if value := fold2(text[i:]); p.pairs[value>>6]&(1<<(value&63)) != 0 {
+				dst = p.compare(dst, p.pairOf[value], text, i, s)
+			}
+		}
+	}
+	filter, shift := p.filter, p.shift
 	for i := 0; i+4 <= len(text); i++ {
 		value := fold4(text[i:])
-		h := p.hash(value)
-		if p.filter[h>>6]&(1<<(h&63)) == 0 {
+		h := value * 0x9e3779b1 >> shift
+		if filter[h>>6]&(1<<(h&63)) == 0 {
 			continue
 		}
 		for at := p.heads[h>>perHead]; at != 0; at = p.grams[at-1].next {
-			if g := &p.grams[at-1]; g.value == value {
-				if s.first(at - 1) {
-					dst = append(dst, p.rules[g.from:g.to]...)
-				}
+			if p.grams[at-1].value == value {
+				dst = p.compare(dst, at-1, text, i, s)
 				break
 			}
 		}
@@ -99,56 +163,125 @@ func (p *prefilter) candidates(dst []uint32, text []byte, s *sightings) []uint32
 	return dst
 }
 
-// sightings are the grams that were seen in the text at hand.
-type sightings struct {
-	seen []uint32 // by gram: the number of the text
-	text uint32
+// compare appends the rules whose literal stands where the bytes of a gram were found, at i of
+// text.
+func (p *prefilter) compare(dst []uint32, at uint32, text []byte, i int, s *sightings) []uint32 {
+	g, tries := &p.grams[at], s.tries(at)
+	if tries > maxCompared {
+		return dst
+	}
+	for n := g.from; n < g.to; n++ {
+		l := &p.literals[n]
+		if (tries == maxCompared || l.stands(text, i-l.at)) && s.first(n) {
+			dst = append(dst, l.rules...)
+		}
+	}
+	return dst
 }
 
-func (s *sightings) begin(grams int) {
-	if len(s.seen) < grams {
-		s.seen = append(s.seen, make([]uint32, grams-len(s.seen))...)
+// stands says whether the literal begins at i of text.
+func (l *literal) stands(text []byte, i int) bool {
+	if i < 0 || i+len(l.text) > len(text) {
+		return false
+	}
+	for n, b := range text[i : i+len(l.text)] {
+		if fold(b) != l.text[n] {
+			return false
+		}
+	}
+	return true
+}
+
+// sightings are what was found in the text at hand.
+type sightings struct {
+	text     uint32
+	literals []uint32 // by literal: the number of the text that it was last found in
+	grams    []tally
+}
+
+// tally counts how often a gram was found in a text.
+type tally struct{ text, n uint32 }
+
+func (s *sightings) begin(grams, literals int) {
+	if n := literals - len(s.literals); n > 0 {
+		s.literals = append(s.literals, make([]uint32, n)...)
+	}
+	if n := grams - len(s.grams); n > 0 {
+		s.grams = append(s.grams, make([]tally, n)...)
 	}
 	if s.text++; s.text == 0 {
-		clear(s.seen)
+		clear(s.literals)
+		clear(s.grams)
 		s.text = 1
 	}
 }
 
-func (s *sightings) first(gram uint32) bool {
-	if s.seen[gram] == s.text {
+// first reports whether a literal is found for the first time.
+func (s *sightings) first(literal uint32) bool {
+	if s.literals[literal] == s.text {
 		return false
 	}
-	s.seen[gram] = s.text
+	s.literals[literal] = s.text
 	return true
 }
 
-// rarest returns the four bytes of the steps' literals that traffic has least.
-func rarest(steps []step) (gram uint32, ok bool) {
-	best := 0
+// tries returns how often a gram was found before.
+func (s *sightings) tries(gram uint32) uint32 {
+	t := &s.grams[gram]
+	if t.text != s.text {
+		*t = tally{text: s.text}
+	}
+	t.n++
+	return t.n - 1
+}
+
+// rarest returns the literal of the steps that traffic has least, folded, or nothing.
+func rarest(steps []step) string {
+	best, least := "", 0
 	for _, s := range steps {
-		var literal []byte
+		var text []byte
 		switch s := s.(type) {
 		case *content:
 			if !s.negated {
-				literal = s.pattern
+				text = s.pattern
 			}
 		case *regex:
 			if !s.negated {
-				literal, _ = s.re.Literal()
+				text, _ = s.re.Literal()
 			}
 		}
-		for i := 0; i+4 <= len(literal); i++ {
-			common := 0
-			for _, b := range literal[i : i+4] {
-				common += commonness(b)
-			}
-			if !ok || common < best {
-				gram, best, ok = fold4(literal[i:]), common, true
-			}
+		if len(text) < 2 {
+			continue
+		}
+		folded := make([]byte, len(text))
+		for i, b := range text {
+			folded[i] = fold(b)
+		}
+		if _, cost := rarestPlace(string(folded)); best == "" || cost < least {
+			best, least = string(folded), cost
 		}
 	}
-	return gram, ok
+	return best
+}
+
+// rarestPlace returns where in a literal of two bytes or more the bytes stand that find it, and
+// how common they are. Four bytes are always rarer than two.
+func rarestPlace(text string) (at, cost int) {
+	n, floor := 4, 0
+	if len(text) < 4 {
+		n, floor = 2, 1000
+	}
+	cost = -1
+	for i := 0; i+n <= len(text); i++ {
+		common := floor
+		for _, b := range []byte(text[i : i+n]) {
+			common += commonness(b)
+		}
+		if cost < 0 || common < cost {
+			at, cost = i, common
+		}
+	}
+	return at, cost
 }
 
 // commonness says how common a byte is in traffic: roughly, its share in text and in
@@ -179,7 +312,7 @@ type hookIndex struct {
 func (h *hookIndex) add(i uint32, r *Rule) {
 	for b := range r.buffers {
 		match := &r.buffers[b]
-		if _, ok := rarest(match.steps); !ok || len(match.transforms) > 0 {
+		if rarest(match.steps) == "" || len(match.transforms) > 0 {
 			continue
 		}
 		if h.buffers[match.buffer] == nil {

@@ -55,25 +55,26 @@ func TestPrefilterAgainstAllRules(t *testing.T) {
 
 func TestRarest(t *testing.T) {
 	for options, want := range map[string]string{
-		`content:"abc";`:                              "",
+		`content:"abc";`:                              "abc",
+		`content:"a";`:                                "",
 		`content:!"abcd";`:                            "",
-		`content:"aaaaZQ|90 91|";`:                    "zq|90 91|",
+		`content:"aaaaZQ|90 91|";`:                    "aaaazq|90 91|",
 		`content:"eeee"; content:"ZQXJ"; nocase;`:     "zqxj",
 		`pcre:"/foo[ab]+quux/";`:                      "quux",
 		`content:"abcd"; byte_jump:1,0,relative;`:     "abcd",
-		`content:"ab"; pcre:"/x|yyyyyyyy/";`:          "",
-		`pcre:!"/abcdefgh/"; content:"abc"; dsize:3;`: "",
+		`content:"ab"; pcre:"/x|yyyyyyyy/";`:          "ab",
+		`pcre:!"/abcdefgh/"; content:"abc"; dsize:3;`: "abc",
 	} {
 		set := compile(t, Options{}, `alert udp any any -> any any (`+options+` sid:1;)`)
-		got, ok := rarest(set.rules[0].payload)
-		wanted := want != ""
-		var expect uint32
-		if wanted {
-			pattern := compile(t, Options{}, `alert udp any any -> any any (content:"`+want+`"; sid:1;)`).rules[0].payload[0].(*content).pattern
-			expect = fold4(pattern)
+		got := rarest(set.rules[0].payload)
+		var expect []byte
+		if want != "" {
+			for _, b := range compile(t, Options{}, `alert udp any any -> any any (content:"`+want+`"; sid:1;)`).rules[0].payload[0].(*content).pattern {
+				expect = append(expect, fold(b))
+			}
 		}
-		if ok != wanted || got != expect {
-			t.Errorf("%s: %08x, %v; want %08x", options, got, ok, expect)
+		if got != string(expect) {
+			t.Errorf("%s: %q; want %q", options, got, expect)
 		}
 	}
 }

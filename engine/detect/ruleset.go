@@ -155,12 +155,13 @@ func classOf(proto uint8) int {
 // RuleSet is a compiled set of rules, in evaluation order.
 type RuleSet struct {
 	rules     []Rule
-	header    [numClasses][]uint32
 	packet    [numClasses][]uint32
 	stream    []uint32
 	undecoded []uint32
 	hooks     [applayer.NumHooks][]uint32
 	hosts     [applayer.NumBuffers]*hostIndex
+
+	headerIndex [numClasses]headerIndex
 
 	// Made by index from the lists above. strayIndex has the rules that look only at
 	// packets which get into no stream.
