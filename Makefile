@@ -35,8 +35,9 @@ test-oracle: ## compare the engine with an installed Suricata 7
 	SLUICE_ORACLE=1 $(GO) test -count=1 -v ./test/oracle
 
 .PHONY: bench
-bench: ## what a packet, a flush, a capture and calls of the API cost
+bench: build ## what a packet, a flush, a capture and calls of the API cost
 	$(GO) run ./test/bench
+	$(GO) run ./test/rulebench
 	$(GO) run ./test/apibench
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 

@@ -227,7 +227,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	}
 	got := records.got
 	got.Mode, got.Packets, got.Passed, got.Dropped = r.mode, m.passed+m.dropped, m.passed, m.dropped
-	got.finish()
+	got.finish(program.Rules)
 	return got, nil
 }
 

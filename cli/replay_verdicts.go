@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/eve"
@@ -23,6 +24,7 @@ type verdicts struct {
 	Dropped   uint64                  `json:"dropped"`
 	DroppedBy map[string]uint64       `json:"dropped_by"` // reason to packets
 	Alerts    map[uint32]uint64       `json:"alerts"`     // sid to count
+	RuleHits  map[uint32]uint64       `json:"rule_hits"`  // sid to how often the rule matched, logged or not
 	Flows     map[string]*flowVerdict `json:"flows"`      // "tcp 192.0.2.1:40000 > 198.51.100.1:443"
 
 	messages map[uint32]string // of Alerts
@@ -42,7 +44,7 @@ type flowVerdict struct {
 
 func newVerdicts() *verdicts {
 	return &verdicts{
-		DroppedBy: map[string]uint64{}, Alerts: map[uint32]uint64{}, Flows: map[string]*flowVerdict{},
+		DroppedBy: map[string]uint64{}, Alerts: map[uint32]uint64{}, RuleHits: map[uint32]uint64{}, Flows: map[string]*flowVerdict{},
 		messages: map[uint32]string{}, tuples: map[flow.Key]*flowVerdict{},
 	}
 }
@@ -79,8 +81,15 @@ func flowName(k *flow.Key) string {
 	return name
 }
 
-// finish names the flows and judges each, when all records are in.
-func (v *verdicts) finish() {
+// finish names the flows and judges each, when all records are in, and takes the hits of the
+// rules that there were.
+func (v *verdicts) finish(rules *detect.RuleSet) {
+	for i, n := range rules.Hits() {
+		if meta := &rules.Rules()[i].Meta; n > 0 {
+			v.RuleHits[meta.SID] += n
+			v.messages[meta.SID] = meta.Msg
+		}
+	}
 	for _, f := range v.tuples {
 		// Packets that were dropped before they could open a flow are in no flow record.
 		f.Packets = max(f.Packets, f.Dropped)
@@ -183,6 +192,11 @@ func (r *replayCommand) report(v *verdicts) error {
 	row("packets dropped", v.Dropped)
 	for _, reason := range slices.Sorted(maps.Keys(v.DroppedBy)) {
 		row("packets dropped: "+reason, v.DroppedBy[reason])
+	}
+	for _, sid := range slices.Sorted(maps.Keys(v.RuleHits)) {
+		if n := v.RuleHits[sid]; n != v.Alerts[sid] {
+			row(fmt.Sprintf("hits: sid %d %s", sid, v.messages[sid]), n)
+		}
 	}
 	for _, sid := range slices.Sorted(maps.Keys(v.Alerts)) {
 		row(fmt.Sprintf("alerts: sid %d %s", sid, v.messages[sid]), v.Alerts[sid])

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -52,7 +53,7 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 			return a.priority - b.priority
 		})
 	}
-	p := &RuleSet{rules: make([]Rule, len(all)), flowVerdicts: opt.FlowVerdicts}
+	p := &RuleSet{rules: make([]Rule, len(all)), hits: make([]atomic.Uint64, len(all)), flowVerdicts: opt.FlowVerdicts}
 	for i := range all {
 		p.rules[i] = all[i].Rule
 		r := &p.rules[i]

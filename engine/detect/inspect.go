@@ -291,6 +291,7 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 			continue
 		}
 		r := &p.rules[h.Rule]
+		p.hits[h.Rule].Add(1)
 		if r.Action == Pass && res.Action != None {
 			continue
 		}

@@ -14,13 +14,14 @@
 // All rules that match are collected first and then decided in order, so what
 // wins depends on the rules' order and never on the list that found them.
 //
-// A RuleSet is never changed after Compile. Workers share it; what changes
-// while it runs is in Input, Result and Scratch, which each worker has of its own.
+// A RuleSet is never changed after Compile, but for the counts of hits. Workers share it; what
+// else changes while it runs is in Input and Result, which each worker has of its own.
 package detect
 
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -154,6 +155,7 @@ func classOf(proto uint8) int {
 
 // RuleSet is a compiled set of rules, in evaluation order.
 type RuleSet struct {
+	hits      []atomic.Uint64 // by rule
 	rules     []Rule
 	packet    [numClasses][]uint32
 	stream    []uint32
@@ -235,6 +237,16 @@ func (e *Error) Error() string {
 
 // Rules returns the compiled rules in evaluation order. The caller must not change them.
 func (p *RuleSet) Rules() []Rule { return p.rules }
+
+// Hits returns how often each rule has matched, by its index in Rules, whether it alerts or
+// not. Rules with <> stand there twice, once for each direction.
+func (p *RuleSet) Hits() []uint64 {
+	counts := make([]uint64, len(p.hits))
+	for i := range p.hits {
+		counts[i] = p.hits[i].Load()
+	}
+	return counts
+}
 
 // NeedsStream says whether TCP payload must be reassembled for stream rules,
 // and how many bytes before new data patterns may reach back.

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -21,6 +22,8 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/sluicefw/sluice/pktio/pcap"
 )
 
 func main() {
@@ -29,7 +32,15 @@ func main() {
 	suricata := flag.String("suricata", "suricata", "Suricata's program")
 	sluice := flag.String("sluice", "bin/sluice", "Sluice's program")
 	keep := flag.String("keep", "", "keep capture, rules and logs in this directory")
+	generate := flag.String("generate", "", "only write a capture to this file")
 	flag.Parse()
+	if *generate != "" {
+		if err := write(*generate, *flows, *seed); err != nil {
+			fmt.Fprintln(os.Stderr, "rulebench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*flows, *seed, *sluice, *suricata, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "rulebench:", err)
 		os.Exit(1)
@@ -71,7 +82,16 @@ func run(flows int, seed uint64, sluice, suricata, dir string) error {
 		return err
 	}
 	capture, ruleFile := filepath.Join(dir, "mix.pcap"), filepath.Join(dir, "bench.rules")
-	packets, size, err := write(capture, flows, seed)
+	// In a process of its own: the peak memory of a child counts what its parent had when it began.
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, "-generate", capture, "-flows", fmt.Sprint(flows), "-seed", fmt.Sprint(seed))
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("making the capture: %w\n%s", err, output)
+	}
+	packets, size, err := measureCapture(capture)
 	if err != nil {
 		return err
 	}
@@ -143,6 +163,27 @@ func run(flows int, seed uint64, sluice, suricata, dir string) error {
 		return differing(full.alerts, theirFull.alerts)
 	}
 	return nil
+}
+
+// measureCapture counts the packets and bytes of a capture.
+func measureCapture(path string) (packets int, size int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer file.Close()
+	r, err := pcap.NewReader(file)
+	if err != nil {
+		return 0, 0, err
+	}
+	for rec := (pcap.Record{}); ; packets++ {
+		if err := r.Next(&rec); errors.Is(err, io.EOF) {
+			return packets, size, nil
+		} else if err != nil {
+			return 0, 0, err
+		}
+		size += int64(len(rec.Data))
+	}
 }
 
 // differing names the first rules on which the two do not agree.
