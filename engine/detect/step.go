@@ -111,7 +111,7 @@ func reachOf(steps []step) int {
 		case c.negated, !c.relative, c.within == 0:
 			return streamWindow
 		default:
-			reach += max(c.distance, 0) + c.within
+			reach += max(c.distance, -c.distance) + c.within // behind the match before, or back across it
 		}
 	}
 	return min(reach, streamWindow)
