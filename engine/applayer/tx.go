@@ -3,6 +3,7 @@ package applayer
 import (
 	"slices"
 
+	"github.com/sluicefw/sluice/engine/applayer/file"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -16,6 +17,13 @@ type Tx interface {
 	// Value returns value i, from 0, of a buffer as of the event at hand. Buffers with
 	// several values are asked until ok is false. An empty value that is there is not nil.
 	Value(b Buffer, i int) (value []byte, ok bool)
+
+	// Piece says which part of a whole Value has returned, of buffers that are looked into
+	// as they grow: the offset of its first byte, and whether its last is the last of all.
+	Piece(b Buffer, i int) (offset int, last bool)
+
+	// File returns file i, from 0, that the transaction carries in a direction, or nil.
+	File(dir packet.Dir, i int) *file.File
 }
 
 // TxState is what every transaction has, whatever its protocol. Parsers embed it.
@@ -31,6 +39,12 @@ const maxAnomalies = 16
 
 // State implements Tx for the transactions that embed it.
 func (s *TxState) State() *TxState { return s }
+
+// Piece implements Tx for transactions whose buffers come whole.
+func (s *TxState) Piece(Buffer, int) (offset int, last bool) { return 0, true }
+
+// File implements Tx for transactions without files.
+func (s *TxState) File(packet.Dir, int) *file.File { return nil }
 
 // Reset prepares for another transaction, number id of its flow.
 func (s *TxState) Reset(id uint64) {
@@ -99,7 +113,8 @@ type Parser interface {
 type Event struct {
 	Hook Hook
 	Dir  packet.Dir
-	Tx   Tx // nil for ProtocolDetected and ParserFailed
+	Tx   Tx         // nil for ProtocolDetected and ParserFailed
+	File *file.File // of FileDone
 }
 
 // maxEvents is how many events one call of a parser can raise. ProtocolDetected is one more.
@@ -107,8 +122,18 @@ const maxEvents = 8
 
 // Sink takes the events of one call of a parser.
 type Sink struct {
+	Digests bool // somebody wants the digests of files
+
 	events     [maxEvents + 1]Event
 	head, tail int
+}
+
+// EmitFile raises FileDone.
+func (s *Sink) EmitFile(dir packet.Dir, tx Tx, f *file.File) {
+	if s.tail < len(s.events) {
+		s.events[s.tail] = Event{Hook: FileDone, Dir: dir, Tx: tx, File: f}
+		s.tail++
+	}
 }
 
 // Emit raises an event. A parser returns from its call before it has emitted more than

@@ -125,15 +125,8 @@ func (b *ruleBuilder) addStep(s step, at rule.Place) error {
 		r.headers = append(r.headers, headerMatch{name, get, ts, []step{s}})
 		return nil
 	}
-	buf, ok := applayer.BufferByName(at.Buffer)
-	if !ok {
+	if len(applayer.BuffersByName(at.Buffer)) == 0 {
 		return unsupported("buffer %q is not supported by this version of Sluice; remove it from the rule", at.Buffer)
-	}
-	app := buf.Proto()
-	if !r.appGiven {
-		r.app, r.appGiven = app, true
-	} else if r.app != app {
-		return fmt.Errorf("buffer %q belongs to protocol %s, but the rule is for %s", at.Buffer, app, r.app)
 	}
 	for i := range r.buffers {
 		if r.buffers[i].name == name {
@@ -141,6 +134,7 @@ func (b *ruleBuilder) addStep(s step, at rule.Place) error {
 			return nil
 		}
 	}
-	r.buffers = append(r.buffers, bufferMatch{name: name, buffer: buf, transforms: ts, dotprefix: dotprefix, steps: []step{s}})
-	return nil
+	r.buffers = append(r.buffers, bufferMatch{name: name, keyword: at.Buffer, transforms: ts, dotprefix: dotprefix, steps: []step{s}})
+	_, err = r.variants()
+	return err
 }

@@ -28,16 +28,18 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 	}
 	var all []ordered
 	for _, s := range sources {
-		r, err := c.rule(s)
+		variants, err := c.rule(s)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, ordered{r, r.Meta.Severity})
-		if in := s.Rule; in.Both && (in.Src.String() != in.Dst.String() || in.SrcPort.String() != in.DstPort.String()) {
-			back := r
-			back.src, back.dst = r.dst, r.src
-			back.srcPort, back.dstPort = r.dstPort, r.srcPort
-			all = append(all, ordered{back, r.Meta.Severity})
+		for _, r := range variants {
+			all = append(all, ordered{r, r.Meta.Severity})
+			if in := s.Rule; in.Both && (in.Src.String() != in.Dst.String() || in.SrcPort.String() != in.DstPort.String()) {
+				back := r
+				back.src, back.dst = r.dst, r.src
+				back.srcPort, back.dstPort = r.dstPort, r.srcPort
+				all = append(all, ordered{back, r.Meta.Severity})
+			}
 		}
 	}
 	if !opt.Strict {
@@ -164,7 +166,8 @@ func hostBuffer(b applayer.Buffer) (is, cased bool) {
 	return false, false
 }
 
-func (c *compiler) rule(s Source) (Rule, error) {
+// rule compiles one rule, to one for each of its variants.
+func (c *compiler) rule(s Source) ([]Rule, error) {
 	in := s.Rule
 	b := ruleBuilder{onlyStream: in.Proto == "tcp-stream", plain: true, r: Rule{
 		Meta: Meta{
@@ -184,21 +187,16 @@ func (c *compiler) rule(s Source) (Rule, error) {
 		r.Meta.Severity = in.Priority
 	}
 	if err := r.setProto(in.Proto); err != nil {
-		return Rule{}, newError(in, nil, err)
+		return nil, newError(in, nil, err)
 	}
 	negated, err := c.header(r, s)
 	if err != nil {
-		return Rule{}, newError(in, nil, err)
+		return nil, newError(in, nil, err)
 	}
 	headerApp := r.appGiven
 	for i := range in.Options {
 		if err := b.option(&in.Options[i]); err != nil {
-			return Rule{}, newError(in, &in.Options[i], err)
-		}
-	}
-	for i := range r.buffers {
-		if b := r.buffers[i].buffer; r.flow.ToClient && b.Hook().Dir() == packet.ToServer {
-			return Rule{}, newError(in, nil, fmt.Errorf("%s is what the client sends, but flow:to_client asks for the server's packets: the rule could never match", b))
+			return nil, newError(in, &in.Options[i], err)
 		}
 	}
 	if r.threshold != nil {
@@ -207,18 +205,20 @@ func (c *compiler) rule(s Source) (Rule, error) {
 	r.classify(b.plain && !negated, b.onlyStream)
 	r.undecoded = r.kind == kindPacket && b.events > 0 && b.events == len(r.checks) && len(r.payload)+len(r.conditions) == 0 && r.ipVersion == 0
 	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (b.plain || headerApp)
-	return *r, nil
+	if len(r.buffers) == 0 {
+		return []Rule{*r}, nil
+	}
+	variants, err := r.variants()
+	if err != nil {
+		return nil, newError(in, nil, err)
+	}
+	return variants, nil
 }
 
 // classify decides when the rule is looked at.
 func (r *Rule) classify(ipOnly, onlyStream bool) {
 	switch {
-	case len(r.buffers) > 0:
-		r.kind = kindApp
-		for i := range r.buffers {
-			r.hook = max(r.hook, r.buffers[i].buffer.Hook())
-		}
-	case r.hook != 0:
+	case len(r.buffers) > 0 || r.hook != 0:
 		r.kind = kindApp
 	case len(r.payload) > 0:
 		r.kind = kindStream

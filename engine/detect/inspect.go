@@ -233,7 +233,9 @@ func (b *bufferMatch) match(tx applayer.Tx, m *matcher) bool {
 		if !ok {
 			return false
 		}
-		if m.match(b.steps, buffer{data: m.transformed(b.transforms, data), ended: true}) {
+		text := buffer{data: m.transformed(b.transforms, data)}
+		text.base, text.ended = tx.Piece(b.buffer, n)
+		if m.match(b.steps, text) {
 			return true
 		}
 	}

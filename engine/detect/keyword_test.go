@@ -179,14 +179,13 @@ func TestTransformations(t *testing.T) {
 		{"to_uppercase; to_lowercase; dotprefix;", "aB", ".ab"},
 	} {
 		src := sources(t, `alert tls any any -> any any (tls.sni; `+test.options+` content:"x"; sid:1;)`)
-		var r Rule
 		c := compiler{addrs: map[string]*addrSet{}, ports: map[string]portSet{}}
 		r, err := c.rule(src[0])
 		if err != nil {
 			t.Errorf("%s: %v", test.options, err)
 			continue
 		}
-		if got := string(m.transformed(r.buffers[0].transforms, []byte(test.in))); got != test.want {
+		if got := string(m.transformed(r[0].buffers[0].transforms, []byte(test.in))); got != test.want {
 			t.Errorf("%s of %q: %q, want %q", test.options, test.in, got, test.want)
 		}
 	}

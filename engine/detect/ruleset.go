@@ -118,7 +118,8 @@ type Rule struct {
 // bufferMatch is what a rule asks of one named buffer, after transformations.
 type bufferMatch struct {
 	name       string // tells buffers with different transformations apart
-	buffer     applayer.Buffer
+	keyword    string
+	buffer     applayer.Buffer // what keyword stands for in the rule's protocol and direction
 	transforms []transform
 	dotprefix  bool // transforms is dotprefix alone
 	steps      []step

@@ -23,8 +23,7 @@ func folded(name string) bool {
 	if kw, _ := rule.Known(name); kw.Kind == rule.KindBufferModifier {
 		name = kw.Buffer
 	}
-	_, ok := applayer.BufferByName(name)
-	return ok
+	return len(applayer.BuffersByName(name)) > 0
 }
 
 // stepKeywords are those that look into a buffer.
