@@ -70,6 +70,12 @@ venv: .venv/complete ## Python's AWS clients, in .venv
 venv-if-possible:
 	@$(MAKE) --no-print-directory venv || { rm -rf .venv; echo "skipped: tests with Python's AWS clients, which could not be installed (see above)"; }
 
+# Operations that model.json has stay as they are there: AWS's clients also remove some.
+.PHONY: model
+model: venv ## take operations that botocore's model has and ours has not, and generate
+	cd awsapi/wire && $(GO) run ./gen -newer $$(echo ../../.venv/lib/python3*/site-packages/botocore/data/network-firewall/2020-11-12) \
+		-note "Operations that model.json lacks, from $$(../../.venv/bin/python -c 'import botocore; print("botocore", botocore.__version__)'). No prose."
+
 # Without npm the tests that need them say so.
 .PHONY: jsdeps
 jsdeps: ## AWS's SDK for JavaScript, in test/lifecycle/js, if there is npm

@@ -17,6 +17,7 @@ const anyResource = "*"
 var named = []struct{ name, arn, kind string }{
 	{"FirewallName", "FirewallArn", "firewall"},
 	{"FirewallPolicyName", "FirewallPolicyArn", "firewall-policy"},
+	{"FirewallPolicyV2Name", "FirewallPolicyV2Arn", "firewall-policy-v2"},
 	{"RuleGroupName", "RuleGroupArn", "-rulegroup"}, // behind the request's Type
 	{"TLSInspectionConfigurationName", "TLSInspectionConfigurationArn", "tls-configuration"},
 	{"ContainerAssociationName", "ContainerAssociationArn", "container-association"},

@@ -436,6 +436,41 @@ func bind(service any, add func(target string, h handler)) {
 		add("NetworkFirewall_20201112.UpdateTLSInspectionConfiguration", handle(s.UpdateTLSInspectionConfiguration))
 	}
 	if s, ok := service.(interface {
+		CreateFirewallPolicyV2(context.Context, wire.Caller, *wire.CreateFirewallPolicyV2Request) (*wire.CreateFirewallPolicyV2Response, error)
+	}); ok {
+		add("NetworkFirewall_20201112.CreateFirewallPolicyV2", handle(s.CreateFirewallPolicyV2))
+	}
+	if s, ok := service.(interface {
+		DeleteFirewallPolicyV2(context.Context, wire.Caller, *wire.DeleteFirewallPolicyV2Request) (*wire.DeleteFirewallPolicyV2Response, error)
+	}); ok {
+		add("NetworkFirewall_20201112.DeleteFirewallPolicyV2", handle(s.DeleteFirewallPolicyV2))
+	}
+	if s, ok := service.(interface {
+		DescribeFirewallPolicyV2(context.Context, wire.Caller, *wire.DescribeFirewallPolicyV2Request) (*wire.DescribeFirewallPolicyV2Response, error)
+	}); ok {
+		add("NetworkFirewall_20201112.DescribeFirewallPolicyV2", handle(s.DescribeFirewallPolicyV2))
+	}
+	if s, ok := service.(interface {
+		ListContextStores(context.Context, wire.Caller, *wire.ListContextStoresRequest) (*wire.ListContextStoresResponse, error)
+	}); ok {
+		add("NetworkFirewall_20201112.ListContextStores", handle(s.ListContextStores))
+	}
+	if s, ok := service.(interface {
+		ListFirewallPoliciesV2(context.Context, wire.Caller, *wire.ListFirewallPoliciesV2Request) (*wire.ListFirewallPoliciesV2Response, error)
+	}); ok {
+		add("NetworkFirewall_20201112.ListFirewallPoliciesV2", handle(s.ListFirewallPoliciesV2))
+	}
+	if s, ok := service.(interface {
+		ListResourcesInContextStore(context.Context, wire.Caller, *wire.ListResourcesInContextStoreRequest) (*wire.ListResourcesInContextStoreResponse, error)
+	}); ok {
+		add("NetworkFirewall_20201112.ListResourcesInContextStore", handle(s.ListResourcesInContextStore))
+	}
+	if s, ok := service.(interface {
+		UpdateFirewallPolicyV2(context.Context, wire.Caller, *wire.UpdateFirewallPolicyV2Request) (*wire.UpdateFirewallPolicyV2Response, error)
+	}); ok {
+		add("NetworkFirewall_20201112.UpdateFirewallPolicyV2", handle(s.UpdateFirewallPolicyV2))
+	}
+	if s, ok := service.(interface {
 		CancelFlowOperation(context.Context, wire.Caller, *wire.CancelFlowOperationRequest) (*wire.CancelFlowOperationResponse, error)
 	}); ok {
 		add("Sluice_20261101.CancelFlowOperation", handle(s.CancelFlowOperation))

@@ -14,6 +14,8 @@ const (
 	noTransitGateways = "Transit gateway attachments are not offered."
 	noProxies         = "Proxies, proxy configurations and proxy rule groups are not offered."
 	noContainers      = "Container associations are not offered: use reference sets."
+	noPoliciesV2      = "Policies of the second kind (FirewallPolicyV2) are not offered: use firewall policies."
+	noContextStores   = "Context stores are not offered: use reference sets."
 )
 
 // notOffered are the operations that Control has no methods for, and why.
@@ -21,28 +23,35 @@ var notOffered = map[string]string{
 	"AcceptNetworkFirewallTransitGatewayAttachment": noTransitGateways,
 	"AttachRuleGroupsToProxyConfiguration":          noProxies,
 	"CreateContainerAssociation":                    noContainers,
+	"CreateFirewallPolicyV2":                        noPoliciesV2,
 	"CreateProxy":                                   noProxies,
 	"CreateProxyConfiguration":                      noProxies,
 	"CreateProxyRuleGroup":                          noProxies,
 	"CreateProxyRules":                              noProxies,
 	"DeleteContainerAssociation":                    noContainers,
+	"DeleteFirewallPolicyV2":                        noPoliciesV2,
 	"DeleteNetworkFirewallTransitGatewayAttachment": noTransitGateways,
 	"DeleteProxy":                                   noProxies,
 	"DeleteProxyConfiguration":                      noProxies,
 	"DeleteProxyRuleGroup":                          noProxies,
 	"DeleteProxyRules":                              noProxies,
 	"DescribeContainerAssociation":                  noContainers,
+	"DescribeFirewallPolicyV2":                      noPoliciesV2,
 	"DescribeProxy":                                 noProxies,
 	"DescribeProxyConfiguration":                    noProxies,
 	"DescribeProxyRule":                             noProxies,
 	"DescribeProxyRuleGroup":                        noProxies,
 	"DetachRuleGroupsFromProxyConfiguration":        noProxies,
 	"ListContainerAssociations":                     noContainers,
+	"ListContextStores":                             noContextStores,
+	"ListFirewallPoliciesV2":                        noPoliciesV2,
 	"ListProxies":                                   noProxies,
 	"ListProxyConfigurations":                       noProxies,
 	"ListProxyRuleGroups":                           noProxies,
+	"ListResourcesInContextStore":                   noContextStores,
 	"RejectNetworkFirewallTransitGatewayAttachment": noTransitGateways,
 	"UpdateContainerAssociation":                    noContainers,
+	"UpdateFirewallPolicyV2":                        noPoliciesV2,
 	"UpdateProxy":                                   noProxies,
 	"UpdateProxyConfiguration":                      noProxies,
 	"UpdateProxyRule":                               noProxies,

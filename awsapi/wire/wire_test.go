@@ -213,8 +213,8 @@ func TestShapesFitTypes(t *testing.T) {
 			}
 		}
 	}
-	if count != 85 || len(seen) != len(shapes) {
-		t.Errorf("%d operations of AWS, want 85; %d of %d shapes reached", count, len(seen), len(shapes))
+	if count != 92 || len(seen) != len(shapes) {
+		t.Errorf("%d operations of AWS, want 92; %d of %d shapes reached", count, len(seen), len(shapes))
 	}
 }
 

@@ -2,6 +2,14 @@
 
 package wire
 
+// Values of ActionScope.
+const (
+	ActionScopeFlow   = "FLOW"
+	ActionScopeTx     = "TX"
+	ActionScopeHook   = "HOOK"
+	ActionScopePacket = "PACKET"
+)
+
 // Values of AttachmentStatus.
 const (
 	AttachmentStatusCreating = "CREATING"
@@ -33,6 +41,21 @@ const (
 	ContainerMonitoringTypeEks = "EKS"
 )
 
+// Values of ContextType.
+const (
+	ContextTypeResourceId = "ResourceId"
+	ContextTypeSegmentId  = "SegmentId"
+	ContextTypeSubnet     = "Subnet"
+	ContextTypeAttachment = "Attachment"
+)
+
+// Values of DNSExpiryExceptionPolicy.
+const (
+	DNSExpiryExceptionPolicyReject   = "REJECT"
+	DNSExpiryExceptionPolicyDrop     = "DROP"
+	DNSExpiryExceptionPolicyContinue = "CONTINUE"
+)
+
 // Values of EnabledAnalysisType.
 const (
 	EnabledAnalysisTypeTlsSni   = "TLS_SNI"
@@ -43,6 +66,65 @@ const (
 const (
 	EncryptionTypeCustomerKms    = "CUSTOMER_KMS"
 	EncryptionTypeAwsOwnedKmsKey = "AWS_OWNED_KMS_KEY"
+)
+
+// Values of FirewallPolicyErrorCode.
+const (
+	FirewallPolicyErrorCodeDnsFirewallRuleGroupUnavailable    = "DNS_FIREWALL_RULE_GROUP_UNAVAILABLE"
+	FirewallPolicyErrorCodeRoute53ResolvedIpValidationMissing = "ROUTE53_RESOLVED_IP_VALIDATION_MISSING"
+)
+
+// Values of FirewallRuleAction.
+const (
+	FirewallRuleActionAccept     = "ACCEPT"
+	FirewallRuleActionDrop       = "DROP"
+	FirewallRuleActionReject     = "REJECT"
+	FirewallRuleActionRejectDst  = "REJECT_DST"
+	FirewallRuleActionRejectBoth = "REJECT_BOTH"
+)
+
+// Values of FirewallRuleProtocol.
+const (
+	FirewallRuleProtocolIp            = "IP"
+	FirewallRuleProtocolTcp           = "TCP"
+	FirewallRuleProtocolUdp           = "UDP"
+	FirewallRuleProtocolIcmp          = "ICMP"
+	FirewallRuleProtocolHttp          = "HTTP"
+	FirewallRuleProtocolFtp           = "FTP"
+	FirewallRuleProtocolTls           = "TLS"
+	FirewallRuleProtocolSmb           = "SMB"
+	FirewallRuleProtocolDns           = "DNS"
+	FirewallRuleProtocolDcerpc        = "DCERPC"
+	FirewallRuleProtocolSsh           = "SSH"
+	FirewallRuleProtocolSmtp          = "SMTP"
+	FirewallRuleProtocolMsn           = "MSN"
+	FirewallRuleProtocolKrb5          = "KRB5"
+	FirewallRuleProtocolIkev2         = "IKEV2"
+	FirewallRuleProtocolTftp          = "TFTP"
+	FirewallRuleProtocolNtp           = "NTP"
+	FirewallRuleProtocolDhcp          = "DHCP"
+	FirewallRuleProtocolHttp2         = "HTTP2"
+	FirewallRuleProtocolQuic          = "QUIC"
+	FirewallRuleProtocolIcmpv4        = "ICMPV4"
+	FirewallRuleProtocolIcmpv6        = "ICMPV6"
+	FirewallRuleProtocolSctp          = "SCTP"
+	FirewallRuleProtocolIpv4          = "IPV4"
+	FirewallRuleProtocolIpv6          = "IPV6"
+	FirewallRuleProtocolDoh2          = "DOH2"
+	FirewallRuleProtocolFtpData       = "FTP_DATA"
+	FirewallRuleProtocolNfs           = "NFS"
+	FirewallRuleProtocolRdp           = "RDP"
+	FirewallRuleProtocolRfb           = "RFB"
+	FirewallRuleProtocolMqtt          = "MQTT"
+	FirewallRuleProtocolPgsql         = "PGSQL"
+	FirewallRuleProtocolSnmp          = "SNMP"
+	FirewallRuleProtocolTelnet        = "TELNET"
+	FirewallRuleProtocolWebsocket     = "WEBSOCKET"
+	FirewallRuleProtocolLdap          = "LDAP"
+	FirewallRuleProtocolPop3          = "POP3"
+	FirewallRuleProtocolMdns          = "MDNS"
+	FirewallRuleProtocolBittorrentDht = "BITTORRENT_DHT"
+	FirewallRuleProtocolDnp3          = "DNP3"
 )
 
 // Values of FirewallStatusValue.
@@ -87,6 +169,206 @@ const (
 	GeneratedRulesTypeDenylist   = "DENYLIST"
 	GeneratedRulesTypeRejectlist = "REJECTLIST"
 	GeneratedRulesTypeAlertlist  = "ALERTLIST"
+)
+
+// Values of HookKey.
+const (
+	HookKeyTcpAll                        = "TCP_ALL"
+	HookKeyTcpFlowStart                  = "TCP_FLOW_START"
+	HookKeyTcpPreFlow                    = "TCP_PRE_FLOW"
+	HookKeyTcpPreStream                  = "TCP_PRE_STREAM"
+	HookKeySctpAll                       = "SCTP_ALL"
+	HookKeySctpFlowStart                 = "SCTP_FLOW_START"
+	HookKeySctpPreFlow                   = "SCTP_PRE_FLOW"
+	HookKeySctpPreStream                 = "SCTP_PRE_STREAM"
+	HookKeyIpv6All                       = "IPV6_ALL"
+	HookKeyIpv6FlowStart                 = "IPV6_FLOW_START"
+	HookKeyIpv6PreFlow                   = "IPV6_PRE_FLOW"
+	HookKeyIpv6PreStream                 = "IPV6_PRE_STREAM"
+	HookKeyIcmpv6All                     = "ICMPV6_ALL"
+	HookKeyIcmpv6FlowStart               = "ICMPV6_FLOW_START"
+	HookKeyIcmpv6PreFlow                 = "ICMPV6_PRE_FLOW"
+	HookKeyIcmpv6PreStream               = "ICMPV6_PRE_STREAM"
+	HookKeyUdpAll                        = "UDP_ALL"
+	HookKeyUdpFlowStart                  = "UDP_FLOW_START"
+	HookKeyUdpPreFlow                    = "UDP_PRE_FLOW"
+	HookKeyUdpPreStream                  = "UDP_PRE_STREAM"
+	HookKeyIcmpAll                       = "ICMP_ALL"
+	HookKeyIcmpFlowStart                 = "ICMP_FLOW_START"
+	HookKeyIcmpPreFlow                   = "ICMP_PRE_FLOW"
+	HookKeyIcmpPreStream                 = "ICMP_PRE_STREAM"
+	HookKeyIcmpv4All                     = "ICMPV4_ALL"
+	HookKeyIcmpv4FlowStart               = "ICMPV4_FLOW_START"
+	HookKeyIcmpv4PreFlow                 = "ICMPV4_PRE_FLOW"
+	HookKeyIcmpv4PreStream               = "ICMPV4_PRE_STREAM"
+	HookKeyIpAll                         = "IP_ALL"
+	HookKeyIpFlowStart                   = "IP_FLOW_START"
+	HookKeyIpPreFlow                     = "IP_PRE_FLOW"
+	HookKeyIpPreStream                   = "IP_PRE_STREAM"
+	HookKeyIpv4All                       = "IPV4_ALL"
+	HookKeyIpv4FlowStart                 = "IPV4_FLOW_START"
+	HookKeyIpv4PreFlow                   = "IPV4_PRE_FLOW"
+	HookKeyIpv4PreStream                 = "IPV4_PRE_STREAM"
+	HookKeyTlsClientStarted              = "TLS_CLIENT_STARTED"
+	HookKeyTlsClientHello                = "TLS_CLIENT_HELLO"
+	HookKeyTlsClientCert                 = "TLS_CLIENT_CERT"
+	HookKeyTlsClientData                 = "TLS_CLIENT_DATA"
+	HookKeyTlsClientFinished             = "TLS_CLIENT_FINISHED"
+	HookKeyTlsServerStarted              = "TLS_SERVER_STARTED"
+	HookKeyTlsServerHello                = "TLS_SERVER_HELLO"
+	HookKeyTlsServerCert                 = "TLS_SERVER_CERT"
+	HookKeyTlsServerData                 = "TLS_SERVER_DATA"
+	HookKeyTlsServerFinished             = "TLS_SERVER_FINISHED"
+	HookKeyHttp1RequestStarted           = "HTTP1_REQUEST_STARTED"
+	HookKeyHttp1RequestLine              = "HTTP1_REQUEST_LINE"
+	HookKeyHttp1RequestHeaders           = "HTTP1_REQUEST_HEADERS"
+	HookKeyHttp1RequestBody              = "HTTP1_REQUEST_BODY"
+	HookKeyHttp1RequestTrailer           = "HTTP1_REQUEST_TRAILER"
+	HookKeyHttp1RequestComplete          = "HTTP1_REQUEST_COMPLETE"
+	HookKeyHttp1ResponseStarted          = "HTTP1_RESPONSE_STARTED"
+	HookKeyHttp1ResponseLine             = "HTTP1_RESPONSE_LINE"
+	HookKeyHttp1ResponseHeaders          = "HTTP1_RESPONSE_HEADERS"
+	HookKeyHttp1ResponseBody             = "HTTP1_RESPONSE_BODY"
+	HookKeyHttp1ResponseTrailer          = "HTTP1_RESPONSE_TRAILER"
+	HookKeyHttp1ResponseComplete         = "HTTP1_RESPONSE_COMPLETE"
+	HookKeyHttp2StreamRequestStarted     = "HTTP2_STREAM_REQUEST_STARTED"
+	HookKeyHttp2StreamRequestHeaders     = "HTTP2_STREAM_REQUEST_HEADERS"
+	HookKeyHttp2StreamRequestData        = "HTTP2_STREAM_REQUEST_DATA"
+	HookKeyHttp2StreamRequestClosed      = "HTTP2_STREAM_REQUEST_CLOSED"
+	HookKeyHttp2StreamRequestComplete    = "HTTP2_STREAM_REQUEST_COMPLETE"
+	HookKeyHttp2StreamResponseStarted    = "HTTP2_STREAM_RESPONSE_STARTED"
+	HookKeyHttp2StreamResponseHeaders    = "HTTP2_STREAM_RESPONSE_HEADERS"
+	HookKeyHttp2StreamResponseData       = "HTTP2_STREAM_RESPONSE_DATA"
+	HookKeyHttp2StreamResponseClosed     = "HTTP2_STREAM_RESPONSE_CLOSED"
+	HookKeyHttp2StreamResponseComplete   = "HTTP2_STREAM_RESPONSE_COMPLETE"
+	HookKeyHttp2GlobalRequestStarted     = "HTTP2_GLOBAL_REQUEST_STARTED"
+	HookKeyHttp2GlobalRequestComplete    = "HTTP2_GLOBAL_REQUEST_COMPLETE"
+	HookKeyHttp2GlobalResponseStarted    = "HTTP2_GLOBAL_RESPONSE_STARTED"
+	HookKeyHttp2GlobalResponseComplete   = "HTTP2_GLOBAL_RESPONSE_COMPLETE"
+	HookKeyDoh2StreamRequestStarted      = "DOH2_STREAM_REQUEST_STARTED"
+	HookKeyDoh2StreamRequestHeaders      = "DOH2_STREAM_REQUEST_HEADERS"
+	HookKeyDoh2StreamRequestData         = "DOH2_STREAM_REQUEST_DATA"
+	HookKeyDoh2StreamRequestClosed       = "DOH2_STREAM_REQUEST_CLOSED"
+	HookKeyDoh2StreamRequestComplete     = "DOH2_STREAM_REQUEST_COMPLETE"
+	HookKeyDoh2StreamResponseStarted     = "DOH2_STREAM_RESPONSE_STARTED"
+	HookKeyDoh2StreamResponseHeaders     = "DOH2_STREAM_RESPONSE_HEADERS"
+	HookKeyDoh2StreamResponseData        = "DOH2_STREAM_RESPONSE_DATA"
+	HookKeyDoh2StreamResponseClosed      = "DOH2_STREAM_RESPONSE_CLOSED"
+	HookKeyDoh2StreamResponseComplete    = "DOH2_STREAM_RESPONSE_COMPLETE"
+	HookKeyDoh2GlobalRequestStarted      = "DOH2_GLOBAL_REQUEST_STARTED"
+	HookKeyDoh2GlobalRequestComplete     = "DOH2_GLOBAL_REQUEST_COMPLETE"
+	HookKeyDoh2GlobalResponseStarted     = "DOH2_GLOBAL_RESPONSE_STARTED"
+	HookKeyDoh2GlobalResponseComplete    = "DOH2_GLOBAL_RESPONSE_COMPLETE"
+	HookKeyDnsRequestStarted             = "DNS_REQUEST_STARTED"
+	HookKeyDnsRequestComplete            = "DNS_REQUEST_COMPLETE"
+	HookKeyDnsResponseStarted            = "DNS_RESPONSE_STARTED"
+	HookKeyDnsResponseComplete           = "DNS_RESPONSE_COMPLETE"
+	HookKeySmtpRequestStarted            = "SMTP_REQUEST_STARTED"
+	HookKeySmtpRequestData               = "SMTP_REQUEST_DATA"
+	HookKeySmtpRequestComplete           = "SMTP_REQUEST_COMPLETE"
+	HookKeySmtpResponseStarted           = "SMTP_RESPONSE_STARTED"
+	HookKeySmtpResponseData              = "SMTP_RESPONSE_DATA"
+	HookKeySmtpResponseComplete          = "SMTP_RESPONSE_COMPLETE"
+	HookKeyFtpRequestStarted             = "FTP_REQUEST_STARTED"
+	HookKeyFtpRequestComplete            = "FTP_REQUEST_COMPLETE"
+	HookKeyFtpResponseStarted            = "FTP_RESPONSE_STARTED"
+	HookKeyFtpResponseComplete           = "FTP_RESPONSE_COMPLETE"
+	HookKeyFtpDataRequestStarted         = "FTP_DATA_REQUEST_STARTED"
+	HookKeyFtpDataRequestComplete        = "FTP_DATA_REQUEST_COMPLETE"
+	HookKeyFtpDataResponseStarted        = "FTP_DATA_RESPONSE_STARTED"
+	HookKeyFtpDataResponseComplete       = "FTP_DATA_RESPONSE_COMPLETE"
+	HookKeySmbRequestStarted             = "SMB_REQUEST_STARTED"
+	HookKeySmbRequestComplete            = "SMB_REQUEST_COMPLETE"
+	HookKeySmbResponseStarted            = "SMB_RESPONSE_STARTED"
+	HookKeySmbResponseComplete           = "SMB_RESPONSE_COMPLETE"
+	HookKeyDcerpcRequestStarted          = "DCERPC_REQUEST_STARTED"
+	HookKeyDcerpcRequestComplete         = "DCERPC_REQUEST_COMPLETE"
+	HookKeyDcerpcResponseStarted         = "DCERPC_RESPONSE_STARTED"
+	HookKeyDcerpcResponseComplete        = "DCERPC_RESPONSE_COMPLETE"
+	HookKeyNfsRequestStarted             = "NFS_REQUEST_STARTED"
+	HookKeyNfsRequestComplete            = "NFS_REQUEST_COMPLETE"
+	HookKeyNfsResponseStarted            = "NFS_RESPONSE_STARTED"
+	HookKeyNfsResponseComplete           = "NFS_RESPONSE_COMPLETE"
+	HookKeyKrb5RequestStarted            = "KRB5_REQUEST_STARTED"
+	HookKeyKrb5RequestComplete           = "KRB5_REQUEST_COMPLETE"
+	HookKeyKrb5ResponseStarted           = "KRB5_RESPONSE_STARTED"
+	HookKeyKrb5ResponseComplete          = "KRB5_RESPONSE_COMPLETE"
+	HookKeyIkeRequestStarted             = "IKE_REQUEST_STARTED"
+	HookKeyIkeRequestComplete            = "IKE_REQUEST_COMPLETE"
+	HookKeyIkeResponseStarted            = "IKE_RESPONSE_STARTED"
+	HookKeyIkeResponseComplete           = "IKE_RESPONSE_COMPLETE"
+	HookKeyTftpRequestStarted            = "TFTP_REQUEST_STARTED"
+	HookKeyTftpRequestComplete           = "TFTP_REQUEST_COMPLETE"
+	HookKeyTftpResponseStarted           = "TFTP_RESPONSE_STARTED"
+	HookKeyTftpResponseComplete          = "TFTP_RESPONSE_COMPLETE"
+	HookKeyDhcpRequestStarted            = "DHCP_REQUEST_STARTED"
+	HookKeyDhcpRequestComplete           = "DHCP_REQUEST_COMPLETE"
+	HookKeyDhcpResponseStarted           = "DHCP_RESPONSE_STARTED"
+	HookKeyDhcpResponseComplete          = "DHCP_RESPONSE_COMPLETE"
+	HookKeyQuicRequestStarted            = "QUIC_REQUEST_STARTED"
+	HookKeyQuicRequestComplete           = "QUIC_REQUEST_COMPLETE"
+	HookKeyQuicResponseStarted           = "QUIC_RESPONSE_STARTED"
+	HookKeyQuicResponseComplete          = "QUIC_RESPONSE_COMPLETE"
+	HookKeyRdpRequestStarted             = "RDP_REQUEST_STARTED"
+	HookKeyRdpRequestComplete            = "RDP_REQUEST_COMPLETE"
+	HookKeyRdpResponseStarted            = "RDP_RESPONSE_STARTED"
+	HookKeyRdpResponseComplete           = "RDP_RESPONSE_COMPLETE"
+	HookKeyRfbRequestStarted             = "RFB_REQUEST_STARTED"
+	HookKeyRfbRequestComplete            = "RFB_REQUEST_COMPLETE"
+	HookKeyRfbResponseStarted            = "RFB_RESPONSE_STARTED"
+	HookKeyRfbResponseComplete           = "RFB_RESPONSE_COMPLETE"
+	HookKeyMqttRequestStarted            = "MQTT_REQUEST_STARTED"
+	HookKeyMqttRequestComplete           = "MQTT_REQUEST_COMPLETE"
+	HookKeyMqttResponseStarted           = "MQTT_RESPONSE_STARTED"
+	HookKeyMqttResponseComplete          = "MQTT_RESPONSE_COMPLETE"
+	HookKeyPgsqlRequestStarted           = "PGSQL_REQUEST_STARTED"
+	HookKeyPgsqlRequestComplete          = "PGSQL_REQUEST_COMPLETE"
+	HookKeyPgsqlResponseStarted          = "PGSQL_RESPONSE_STARTED"
+	HookKeyPgsqlResponseComplete         = "PGSQL_RESPONSE_COMPLETE"
+	HookKeySnmpRequestStarted            = "SNMP_REQUEST_STARTED"
+	HookKeySnmpRequestComplete           = "SNMP_REQUEST_COMPLETE"
+	HookKeySnmpResponseStarted           = "SNMP_RESPONSE_STARTED"
+	HookKeySnmpResponseComplete          = "SNMP_RESPONSE_COMPLETE"
+	HookKeyNtpRequestStarted             = "NTP_REQUEST_STARTED"
+	HookKeyNtpRequestComplete            = "NTP_REQUEST_COMPLETE"
+	HookKeyNtpResponseStarted            = "NTP_RESPONSE_STARTED"
+	HookKeyNtpResponseComplete           = "NTP_RESPONSE_COMPLETE"
+	HookKeyTelnetRequestStarted          = "TELNET_REQUEST_STARTED"
+	HookKeyTelnetRequestComplete         = "TELNET_REQUEST_COMPLETE"
+	HookKeyTelnetResponseStarted         = "TELNET_RESPONSE_STARTED"
+	HookKeyTelnetResponseComplete        = "TELNET_RESPONSE_COMPLETE"
+	HookKeyWebsocketRequestStarted       = "WEBSOCKET_REQUEST_STARTED"
+	HookKeyWebsocketRequestComplete      = "WEBSOCKET_REQUEST_COMPLETE"
+	HookKeyWebsocketResponseStarted      = "WEBSOCKET_RESPONSE_STARTED"
+	HookKeyWebsocketResponseComplete     = "WEBSOCKET_RESPONSE_COMPLETE"
+	HookKeyLdapRequestStarted            = "LDAP_REQUEST_STARTED"
+	HookKeyLdapRequestComplete           = "LDAP_REQUEST_COMPLETE"
+	HookKeyLdapResponseStarted           = "LDAP_RESPONSE_STARTED"
+	HookKeyLdapResponseComplete          = "LDAP_RESPONSE_COMPLETE"
+	HookKeyPop3RequestStarted            = "POP3_REQUEST_STARTED"
+	HookKeyPop3RequestComplete           = "POP3_REQUEST_COMPLETE"
+	HookKeyPop3ResponseStarted           = "POP3_RESPONSE_STARTED"
+	HookKeyPop3ResponseComplete          = "POP3_RESPONSE_COMPLETE"
+	HookKeyMdnsRequestStarted            = "MDNS_REQUEST_STARTED"
+	HookKeyMdnsRequestComplete           = "MDNS_REQUEST_COMPLETE"
+	HookKeyMdnsResponseStarted           = "MDNS_RESPONSE_STARTED"
+	HookKeyMdnsResponseComplete          = "MDNS_RESPONSE_COMPLETE"
+	HookKeyBittorrentDhtRequestStarted   = "BITTORRENT_DHT_REQUEST_STARTED"
+	HookKeyBittorrentDhtRequestComplete  = "BITTORRENT_DHT_REQUEST_COMPLETE"
+	HookKeyBittorrentDhtResponseStarted  = "BITTORRENT_DHT_RESPONSE_STARTED"
+	HookKeyBittorrentDhtResponseComplete = "BITTORRENT_DHT_RESPONSE_COMPLETE"
+	HookKeyDnp3RequestStarted            = "DNP3_REQUEST_STARTED"
+	HookKeyDnp3RequestComplete           = "DNP3_REQUEST_COMPLETE"
+	HookKeyDnp3ResponseStarted           = "DNP3_RESPONSE_STARTED"
+	HookKeyDnp3ResponseComplete          = "DNP3_RESPONSE_COMPLETE"
+	HookKeySshRequestInProgress          = "SSH_REQUEST_IN_PROGRESS"
+	HookKeySshRequestBannerWaitEol       = "SSH_REQUEST_BANNER_WAIT_EOL"
+	HookKeySshRequestBannerDone          = "SSH_REQUEST_BANNER_DONE"
+	HookKeySshRequestFinished            = "SSH_REQUEST_FINISHED"
+	HookKeySshResponseInProgress         = "SSH_RESPONSE_IN_PROGRESS"
+	HookKeySshResponseBannerWaitEol      = "SSH_RESPONSE_BANNER_WAIT_EOL"
+	HookKeySshResponseBannerDone         = "SSH_RESPONSE_BANNER_DONE"
+	HookKeySshResponseFinished           = "SSH_RESPONSE_FINISHED"
 )
 
 // Values of IPAddressType.
@@ -152,6 +434,20 @@ const (
 	PerObjectSyncStatusDeprecated          = "DEPRECATED"
 )
 
+// Values of PolicyDefaultAction.
+const (
+	PolicyDefaultActionDrop   = "DROP"
+	PolicyDefaultActionAccept = "ACCEPT"
+	PolicyDefaultActionReject = "REJECT"
+	PolicyDefaultActionAlert  = "ALERT"
+)
+
+// Values of PolicyMode.
+const (
+	PolicyModeEnforce = "ENFORCE"
+	PolicyModeMonitor = "MONITOR"
+)
+
 // Values of ProxyModifyState.
 const (
 	ProxyModifyStateModifying = "MODIFYING"
@@ -204,11 +500,26 @@ const (
 	ResourceStatusError    = "ERROR"
 )
 
+// Values of ResourceType.
+const (
+	ResourceTypeSecurityGroup = "SecurityGroup"
+	ResourceTypeVpc           = "VPC"
+	ResourceTypeSubnet        = "Subnet"
+	ResourceTypeTGWAttachment = "TGWAttachment"
+)
+
 // Values of RevocationCheckAction.
 const (
 	RevocationCheckActionPass   = "PASS"
 	RevocationCheckActionDrop   = "DROP"
 	RevocationCheckActionReject = "REJECT"
+)
+
+// Values of Route53ResolvedIPValidationAction.
+const (
+	Route53ResolvedIPValidationActionReject = "REJECT"
+	Route53ResolvedIPValidationActionDrop   = "DROP"
+	Route53ResolvedIPValidationActionAlert  = "ALERT"
 )
 
 // Values of RuleGroupRequestPhase.
@@ -229,6 +540,12 @@ const (
 const (
 	RuleOrderDefaultActionOrder = "DEFAULT_ACTION_ORDER"
 	RuleOrderStrictOrder        = "STRICT_ORDER"
+)
+
+// Values of RuleOutputFormat.
+const (
+	RuleOutputFormatFirewallRules = "FIREWALL_RULES"
+	RuleOutputFormatRulesString   = "RULES_STRING"
 )
 
 // Values of SortOrder.
@@ -281,6 +598,12 @@ const (
 	StreamExceptionPolicyDrop     = "DROP"
 	StreamExceptionPolicyContinue = "CONTINUE"
 	StreamExceptionPolicyReject   = "REJECT"
+)
+
+// Values of StreamExceptionPolicyV2.
+const (
+	StreamExceptionPolicyV2Drop   = "DROP"
+	StreamExceptionPolicyV2Reject = "REJECT"
 )
 
 // Values of SubscriptionStatus.

@@ -7,16 +7,19 @@ var shapes = map[string]*shape{
 	"AcceptNetworkFirewallTransitGatewayAttachmentRequest": {members: []member{
 		{"transitGatewayAttachmentId", "TransitGatewayAttachmentId", true},
 	}},
+	"AcceptPriorHooks": {},
 	"ActionDefinition": {members: []member{
 		{"publishMetricAction", "PublishMetricAction", false},
 	}},
-	"ActionName": {constraints: []constraint{maxLength(128), minLength(1), pattern("^[a-zA-Z0-9]+$")}},
+	"ActionName":  {constraints: []constraint{maxLength(128), minLength(1), pattern("^[a-zA-Z0-9]+$")}},
+	"ActionScope": {constraints: []constraint{enum("FLOW", "TX", "HOOK", "PACKET")}},
 	"Address": {members: []member{
 		{"addressDefinition", "AddressDefinition", true},
 	}},
 	"AddressDefinition":       {constraints: []constraint{maxLength(255), minLength(1), pattern("^([a-fA-F\\d:\\.]+($|/\\d{1,3}))$")}},
 	"Addresses":               {elem: "Address"},
 	"Age":                     {},
+	"AlertEnabled":            {},
 	"AnalysisReportId":        {constraints: []constraint{maxLength(128), minLength(1), pattern("\\S+")}},
 	"AnalysisReportNextToken": {constraints: []constraint{maxLength(1024), minLength(1)}},
 	"AssociateAvailabilityZonesRequest": {members: []member{
@@ -52,6 +55,7 @@ var shapes = map[string]*shape{
 	"AzSubnet":                      {constraints: []constraint{maxLength(128), minLength(1), pattern("^subnet-[0-9a-f]+$")}},
 	"AzSubnets":                     {elem: "AzSubnet"},
 	"Boolean":                       {},
+	"BypassIPSEnabled":              {},
 	"CancelFlowOperationRequest": {members: []member{
 		{"availabilityZone", "AvailabilityZone", false},
 		{"firewallArn", "ResourceArn", true},
@@ -79,6 +83,11 @@ var shapes = map[string]*shape{
 	}},
 	"ContainerMonitoringConfigurations": {elem: "ContainerMonitoringConfiguration"},
 	"ContainerMonitoringType":           {constraints: []constraint{enum("ECS", "EKS")}},
+	"ContextFilters": {members: []member{
+		{"region", "Region", false},
+		{"resourceType", "ResourceType", false},
+	}},
+	"ContextStoreId": {},
 	"CreateContainerAssociationRequest": {members: []member{
 		{"containerAssociationName", "ResourceName", true},
 		{"containerMonitoringConfigurations", "ContainerMonitoringConfigurations", true},
@@ -92,6 +101,14 @@ var shapes = map[string]*shape{
 		{"encryptionConfiguration", "EncryptionConfiguration", false},
 		{"firewallPolicy", "FirewallPolicy", true},
 		{"firewallPolicyName", "ResourceName", true},
+		{"tags", "TagList", false},
+	}},
+	"CreateFirewallPolicyV2Request": {members: []member{
+		{"description", "Description", false},
+		{"dryRun", "Boolean", false},
+		{"encryptionConfiguration", "EncryptionConfiguration", false},
+		{"firewallPolicyV2", "FirewallPolicyV2", true},
+		{"firewallPolicyV2Name", "ResourceName", true},
 		{"tags", "TagList", false},
 	}},
 	"CreateFirewallRequest": {members: []member{
@@ -187,8 +204,10 @@ var shapes = map[string]*shape{
 		{"actionDefinition", "ActionDefinition", true},
 		{"actionName", "ActionName", true},
 	}},
-	"CustomActions":        {elem: "CustomAction"},
-	"DeepThreatInspection": {},
+	"CustomActions":            {elem: "CustomAction"},
+	"DNSExpiryExceptionPolicy": {constraints: []constraint{enum("REJECT", "DROP", "CONTINUE")}},
+	"DNSFirewallRuleGroupId":   {constraints: []constraint{maxLength(256), minLength(1), pattern("^rslvr-frg-[0-9a-f]+$")}},
+	"DeepThreatInspection":     {},
 	"DeleteContainerAssociationRequest": {members: []member{
 		{"containerAssociationArn", "ResourceArn", false},
 		{"containerAssociationName", "ResourceName", false},
@@ -196,6 +215,10 @@ var shapes = map[string]*shape{
 	"DeleteFirewallPolicyRequest": {members: []member{
 		{"firewallPolicyArn", "ResourceArn", false},
 		{"firewallPolicyName", "ResourceName", false},
+	}},
+	"DeleteFirewallPolicyV2Request": {members: []member{
+		{"firewallPolicyV2Arn", "ResourceArn", false},
+		{"firewallPolicyV2Name", "ResourceName", false},
 	}},
 	"DeleteFirewallRequest": {members: []member{
 		{"firewallArn", "ResourceArn", false},
@@ -247,6 +270,11 @@ var shapes = map[string]*shape{
 	"DescribeFirewallPolicyRequest": {members: []member{
 		{"firewallPolicyArn", "ResourceArn", false},
 		{"firewallPolicyName", "ResourceName", false},
+	}},
+	"DescribeFirewallPolicyV2Request": {members: []member{
+		{"firewallPolicyV2Arn", "ResourceArn", false},
+		{"firewallPolicyV2Name", "ResourceName", false},
+		{"ruleOutputFormat", "RuleOutputFormat", false},
 	}},
 	"DescribeFirewallRequest": {members: []member{
 		{"firewallArn", "ResourceArn", false},
@@ -353,6 +381,50 @@ var shapes = map[string]*shape{
 		{"statelessRuleGroupReferences", "StatelessRuleGroupReferences", false},
 		{"tLSInspectionConfigurationArn", "ResourceArn", false},
 	}},
+	"FirewallPolicyV2": {members: []member{
+		{"firewallDefaultAction", "PolicyDefaultAction", false},
+		{"firewallRuleGroupEntries", "FirewallRuleGroupEntries", false},
+		{"ipsRuleGroupEntries", "IpsRuleGroupEntries", false},
+		{"policyMode", "PolicyMode", false},
+		{"policyVariables", "PolicyVariables", false},
+		{"route53ResolvedIPValidation", "Route53ResolvedIPValidation", false},
+		{"statefulEngineOptions", "StatefulEngineOptionsV2", false},
+		{"tLSInspectionConfigurationArn", "ResourceArn", false},
+	}},
+	"FirewallRule": {members: []member{
+		{"acceptPriorHooks", "AcceptPriorHooks", false},
+		{"action", "FirewallRuleAction", true},
+		{"actionScope", "ActionScope", true},
+		{"alertEnabled", "AlertEnabled", false},
+		{"bypassIPSEnabled", "BypassIPSEnabled", false},
+		{"destIPs", "Destination", false},
+		{"destPorts", "Port", false},
+		{"hook", "HookKey", true},
+		{"protocol", "FirewallRuleProtocol", true},
+		{"ruleMetadata", "RuleMetadata", false},
+		{"ruleOptions", "RuleOptions", false},
+		{"sourceIPs", "Source", false},
+		{"sourcePorts", "Port", false},
+	}},
+	"FirewallRuleAction": {constraints: []constraint{enum("ACCEPT", "DROP", "REJECT", "REJECT_DST", "REJECT_BOTH")}},
+	"FirewallRuleGroup": {members: []member{
+		{"referenceSets", "ReferenceSets", false},
+		{"ruleVariables", "RuleVariables", false},
+		{"rulesSource", "FirewallRulesSource", true},
+	}},
+	"FirewallRuleGroupEntries": {elem: "FirewallRuleGroupEntry"},
+	"FirewallRuleGroupEntry": {members: []member{
+		{"inlineRuleGroup", "FirewallRuleGroup", false},
+		{"priority", "Priority", false},
+		{"resourceArn", "ResourceArn", false},
+	}},
+	"FirewallRuleProtocol": {constraints: []constraint{enum("IP", "TCP", "UDP", "ICMP", "HTTP", "FTP", "TLS", "SMB", "DNS", "DCERPC", "SSH", "SMTP", "MSN", "KRB5", "IKEV2", "TFTP", "NTP", "DHCP", "HTTP2", "QUIC", "ICMPV4", "ICMPV6", "SCTP", "IPV4", "IPV6", "DOH2", "FTP_DATA", "NFS", "RDP", "RFB", "MQTT", "PGSQL", "SNMP", "TELNET", "WEBSOCKET", "LDAP", "POP3", "MDNS", "BITTORRENT_DHT", "DNP3")}},
+	"FirewallRules":        {elem: "FirewallRule"},
+	"FirewallRulesSource": {members: []member{
+		{"firewallRules", "FirewallRules", false},
+		{"rulesSourceList", "RulesSourceList", false},
+		{"rulesString", "RulesString", false},
+	}},
 	"Flags": {elem: "TCPFlag"},
 	"FlowFilter": {members: []member{
 		{"destinationAddress", "Address", false},
@@ -413,6 +485,7 @@ var shapes = map[string]*shape{
 		{"source", "Source", true},
 		{"sourcePort", "Port", true},
 	}},
+	"HookKey":       {constraints: []constraint{enum("TCP_ALL", "TCP_FLOW_START", "TCP_PRE_FLOW", "TCP_PRE_STREAM", "SCTP_ALL", "SCTP_FLOW_START", "SCTP_PRE_FLOW", "SCTP_PRE_STREAM", "IPV6_ALL", "IPV6_FLOW_START", "IPV6_PRE_FLOW", "IPV6_PRE_STREAM", "ICMPV6_ALL", "ICMPV6_FLOW_START", "ICMPV6_PRE_FLOW", "ICMPV6_PRE_STREAM", "UDP_ALL", "UDP_FLOW_START", "UDP_PRE_FLOW", "UDP_PRE_STREAM", "ICMP_ALL", "ICMP_FLOW_START", "ICMP_PRE_FLOW", "ICMP_PRE_STREAM", "ICMPV4_ALL", "ICMPV4_FLOW_START", "ICMPV4_PRE_FLOW", "ICMPV4_PRE_STREAM", "IP_ALL", "IP_FLOW_START", "IP_PRE_FLOW", "IP_PRE_STREAM", "IPV4_ALL", "IPV4_FLOW_START", "IPV4_PRE_FLOW", "IPV4_PRE_STREAM", "TLS_CLIENT_STARTED", "TLS_CLIENT_HELLO", "TLS_CLIENT_CERT", "TLS_CLIENT_DATA", "TLS_CLIENT_FINISHED", "TLS_SERVER_STARTED", "TLS_SERVER_HELLO", "TLS_SERVER_CERT", "TLS_SERVER_DATA", "TLS_SERVER_FINISHED", "HTTP1_REQUEST_STARTED", "HTTP1_REQUEST_LINE", "HTTP1_REQUEST_HEADERS", "HTTP1_REQUEST_BODY", "HTTP1_REQUEST_TRAILER", "HTTP1_REQUEST_COMPLETE", "HTTP1_RESPONSE_STARTED", "HTTP1_RESPONSE_LINE", "HTTP1_RESPONSE_HEADERS", "HTTP1_RESPONSE_BODY", "HTTP1_RESPONSE_TRAILER", "HTTP1_RESPONSE_COMPLETE", "HTTP2_STREAM_REQUEST_STARTED", "HTTP2_STREAM_REQUEST_HEADERS", "HTTP2_STREAM_REQUEST_DATA", "HTTP2_STREAM_REQUEST_CLOSED", "HTTP2_STREAM_REQUEST_COMPLETE", "HTTP2_STREAM_RESPONSE_STARTED", "HTTP2_STREAM_RESPONSE_HEADERS", "HTTP2_STREAM_RESPONSE_DATA", "HTTP2_STREAM_RESPONSE_CLOSED", "HTTP2_STREAM_RESPONSE_COMPLETE", "HTTP2_GLOBAL_REQUEST_STARTED", "HTTP2_GLOBAL_REQUEST_COMPLETE", "HTTP2_GLOBAL_RESPONSE_STARTED", "HTTP2_GLOBAL_RESPONSE_COMPLETE", "DOH2_STREAM_REQUEST_STARTED", "DOH2_STREAM_REQUEST_HEADERS", "DOH2_STREAM_REQUEST_DATA", "DOH2_STREAM_REQUEST_CLOSED", "DOH2_STREAM_REQUEST_COMPLETE", "DOH2_STREAM_RESPONSE_STARTED", "DOH2_STREAM_RESPONSE_HEADERS", "DOH2_STREAM_RESPONSE_DATA", "DOH2_STREAM_RESPONSE_CLOSED", "DOH2_STREAM_RESPONSE_COMPLETE", "DOH2_GLOBAL_REQUEST_STARTED", "DOH2_GLOBAL_REQUEST_COMPLETE", "DOH2_GLOBAL_RESPONSE_STARTED", "DOH2_GLOBAL_RESPONSE_COMPLETE", "DNS_REQUEST_STARTED", "DNS_REQUEST_COMPLETE", "DNS_RESPONSE_STARTED", "DNS_RESPONSE_COMPLETE", "SMTP_REQUEST_STARTED", "SMTP_REQUEST_DATA", "SMTP_REQUEST_COMPLETE", "SMTP_RESPONSE_STARTED", "SMTP_RESPONSE_DATA", "SMTP_RESPONSE_COMPLETE", "FTP_REQUEST_STARTED", "FTP_REQUEST_COMPLETE", "FTP_RESPONSE_STARTED", "FTP_RESPONSE_COMPLETE", "FTP_DATA_REQUEST_STARTED", "FTP_DATA_REQUEST_COMPLETE", "FTP_DATA_RESPONSE_STARTED", "FTP_DATA_RESPONSE_COMPLETE", "SMB_REQUEST_STARTED", "SMB_REQUEST_COMPLETE", "SMB_RESPONSE_STARTED", "SMB_RESPONSE_COMPLETE", "DCERPC_REQUEST_STARTED", "DCERPC_REQUEST_COMPLETE", "DCERPC_RESPONSE_STARTED", "DCERPC_RESPONSE_COMPLETE", "NFS_REQUEST_STARTED", "NFS_REQUEST_COMPLETE", "NFS_RESPONSE_STARTED", "NFS_RESPONSE_COMPLETE", "KRB5_REQUEST_STARTED", "KRB5_REQUEST_COMPLETE", "KRB5_RESPONSE_STARTED", "KRB5_RESPONSE_COMPLETE", "IKE_REQUEST_STARTED", "IKE_REQUEST_COMPLETE", "IKE_RESPONSE_STARTED", "IKE_RESPONSE_COMPLETE", "TFTP_REQUEST_STARTED", "TFTP_REQUEST_COMPLETE", "TFTP_RESPONSE_STARTED", "TFTP_RESPONSE_COMPLETE", "DHCP_REQUEST_STARTED", "DHCP_REQUEST_COMPLETE", "DHCP_RESPONSE_STARTED", "DHCP_RESPONSE_COMPLETE", "QUIC_REQUEST_STARTED", "QUIC_REQUEST_COMPLETE", "QUIC_RESPONSE_STARTED", "QUIC_RESPONSE_COMPLETE", "RDP_REQUEST_STARTED", "RDP_REQUEST_COMPLETE", "RDP_RESPONSE_STARTED", "RDP_RESPONSE_COMPLETE", "RFB_REQUEST_STARTED", "RFB_REQUEST_COMPLETE", "RFB_RESPONSE_STARTED", "RFB_RESPONSE_COMPLETE", "MQTT_REQUEST_STARTED", "MQTT_REQUEST_COMPLETE", "MQTT_RESPONSE_STARTED", "MQTT_RESPONSE_COMPLETE", "PGSQL_REQUEST_STARTED", "PGSQL_REQUEST_COMPLETE", "PGSQL_RESPONSE_STARTED", "PGSQL_RESPONSE_COMPLETE", "SNMP_REQUEST_STARTED", "SNMP_REQUEST_COMPLETE", "SNMP_RESPONSE_STARTED", "SNMP_RESPONSE_COMPLETE", "NTP_REQUEST_STARTED", "NTP_REQUEST_COMPLETE", "NTP_RESPONSE_STARTED", "NTP_RESPONSE_COMPLETE", "TELNET_REQUEST_STARTED", "TELNET_REQUEST_COMPLETE", "TELNET_RESPONSE_STARTED", "TELNET_RESPONSE_COMPLETE", "WEBSOCKET_REQUEST_STARTED", "WEBSOCKET_REQUEST_COMPLETE", "WEBSOCKET_RESPONSE_STARTED", "WEBSOCKET_RESPONSE_COMPLETE", "LDAP_REQUEST_STARTED", "LDAP_REQUEST_COMPLETE", "LDAP_RESPONSE_STARTED", "LDAP_RESPONSE_COMPLETE", "POP3_REQUEST_STARTED", "POP3_REQUEST_COMPLETE", "POP3_RESPONSE_STARTED", "POP3_RESPONSE_COMPLETE", "MDNS_REQUEST_STARTED", "MDNS_REQUEST_COMPLETE", "MDNS_RESPONSE_STARTED", "MDNS_RESPONSE_COMPLETE", "BITTORRENT_DHT_REQUEST_STARTED", "BITTORRENT_DHT_REQUEST_COMPLETE", "BITTORRENT_DHT_RESPONSE_STARTED", "BITTORRENT_DHT_RESPONSE_COMPLETE", "DNP3_REQUEST_STARTED", "DNP3_REQUEST_COMPLETE", "DNP3_RESPONSE_STARTED", "DNP3_RESPONSE_COMPLETE", "SSH_REQUEST_IN_PROGRESS", "SSH_REQUEST_BANNER_WAIT_EOL", "SSH_REQUEST_BANNER_DONE", "SSH_REQUEST_FINISHED", "SSH_RESPONSE_IN_PROGRESS", "SSH_RESPONSE_BANNER_WAIT_EOL", "SSH_RESPONSE_BANNER_DONE", "SSH_RESPONSE_FINISHED")}},
 	"IPAddressType": {constraints: []constraint{enum("DUALSTACK", "IPV4", "IPV6")}},
 	"IPSet": {members: []member{
 		{"definition", "VariableDefinitionList", true},
@@ -424,8 +497,25 @@ var shapes = map[string]*shape{
 	"IPSetReferenceName": {constraints: []constraint{maxLength(32), minLength(1), pattern("^[A-Za-z][A-Za-z0-9_]*$")}},
 	"IPSets":             {key: "RuleVariableName", elem: "IPSet"},
 	"InsertPosition":     {},
-	"KeyId":              {constraints: []constraint{maxLength(2048), minLength(1), pattern(".*\\S.*")}},
-	"Keyword":            {constraints: []constraint{maxLength(128), minLength(1), pattern(".*")}},
+	"IpsRuleGroup": {members: []member{
+		{"referenceSets", "ReferenceSets", false},
+		{"ruleVariables", "RuleVariables", false},
+		{"rulesSource", "IpsRulesSource", true},
+	}},
+	"IpsRuleGroupEntries": {elem: "IpsRuleGroupEntry"},
+	"IpsRuleGroupEntry": {members: []member{
+		{"inlineRuleGroup", "IpsRuleGroup", false},
+		{"override", "IpsRuleGroupOverride", false},
+		{"resourceArn", "ResourceArn", false},
+	}},
+	"IpsRuleGroupOverride": {members: []member{
+		{"action", "OverrideAction", false},
+	}},
+	"IpsRulesSource": {members: []member{
+		{"rulesString", "RulesString", false},
+	}},
+	"KeyId":   {constraints: []constraint{maxLength(2048), minLength(1), pattern(".*\\S.*")}},
+	"Keyword": {constraints: []constraint{maxLength(128), minLength(1), pattern(".*")}},
 	"ListAnalysisReportsRequest": {members: []member{
 		{"firewallArn", "ResourceArn", false},
 		{"firewallName", "ResourceName", false},
@@ -436,7 +526,15 @@ var shapes = map[string]*shape{
 		{"maxResults", "PaginationMaxResults", false},
 		{"nextToken", "PaginationToken", false},
 	}},
+	"ListContextStoresRequest": {members: []member{
+		{"maxResults", "PaginationMaxResults", false},
+		{"nextToken", "PaginationToken", false},
+	}},
 	"ListFirewallPoliciesRequest": {members: []member{
+		{"maxResults", "PaginationMaxResults", false},
+		{"nextToken", "PaginationToken", false},
+	}},
+	"ListFirewallPoliciesV2Request": {members: []member{
 		{"maxResults", "PaginationMaxResults", false},
 		{"nextToken", "PaginationToken", false},
 	}},
@@ -486,6 +584,12 @@ var shapes = map[string]*shape{
 		{"nextToken", "PaginationToken", false},
 	}},
 	"ListProxyRuleGroupsRequest": {members: []member{
+		{"maxResults", "PaginationMaxResults", false},
+		{"nextToken", "PaginationToken", false},
+	}},
+	"ListResourcesInContextStoreRequest": {members: []member{
+		{"contextStoreId", "ContextStoreId", true},
+		{"filters", "ContextFilters", false},
 		{"maxResults", "PaginationMaxResults", false},
 		{"nextToken", "PaginationToken", false},
 	}},
@@ -551,6 +655,8 @@ var shapes = map[string]*shape{
 	"OverrideAction":         {constraints: []constraint{enum("DROP_TO_ALERT")}},
 	"PaginationMaxResults":   {constraints: []constraint{maxValue(100), minValue(1)}},
 	"PaginationToken":        {constraints: []constraint{maxLength(4096), minLength(1), pattern("[0-9A-Za-z:\\/+=]+$")}},
+	"PolicyDefaultAction":    {constraints: []constraint{enum("DROP", "ACCEPT", "REJECT", "ALERT")}},
+	"PolicyMode":             {constraints: []constraint{enum("ENFORCE", "MONITOR")}},
 	"PolicyString":           {constraints: []constraint{maxLength(395000), minLength(1), pattern(".*\\S.*")}},
 	"PolicyVariables": {members: []member{
 		{"ruleVariables", "IPSets", false},
@@ -635,6 +741,7 @@ var shapes = map[string]*shape{
 	"ReferenceSets": {members: []member{
 		{"iPSetReferences", "IPSetReferenceMap", false},
 	}},
+	"Region": {constraints: []constraint{pattern("^[a-z]{2}(-[a-z]+)+-\\d+$")}},
 	"RejectNetworkFirewallTransitGatewayAttachmentRequest": {members: []member{
 		{"transitGatewayAttachmentId", "TransitGatewayAttachmentId", true},
 	}},
@@ -645,12 +752,24 @@ var shapes = map[string]*shape{
 	"ResourceManagedType":   {constraints: []constraint{enum("AWS_MANAGED_THREAT_SIGNATURES", "AWS_MANAGED_DOMAIN_LISTS", "ACTIVE_THREAT_DEFENSE", "PARTNER_MANAGED")}},
 	"ResourceName":          {constraints: []constraint{maxLength(128), minLength(1), pattern("^[a-zA-Z0-9-]+$")}},
 	"ResourceNameList":      {elem: "ResourceName"},
+	"ResourceType":          {constraints: []constraint{enum("SecurityGroup", "VPC", "Subnet", "TGWAttachment")}},
 	"RevocationCheckAction": {constraints: []constraint{enum("PASS", "DROP", "REJECT")}},
-	"RuleCapacity":          {},
+	"Route53ResolvedIPValidation": {members: []member{
+		{"action", "Route53ResolvedIPValidationAction", true},
+		{"bypassDestinationValidationIPRanges", "Route53ResolvedIPValidationAddresses", false},
+		{"dNSExpiryExceptionPolicy", "DNSExpiryExceptionPolicy", true},
+		{"dNSFirewallRuleGroupId", "DNSFirewallRuleGroupId", true},
+		{"sourceIPRanges", "Route53ResolvedIPValidationAddresses", false},
+	}},
+	"Route53ResolvedIPValidationAction":    {constraints: []constraint{enum("REJECT", "DROP", "ALERT")}},
+	"Route53ResolvedIPValidationAddresses": {constraints: []constraint{maxLength(100)}, elem: "Address"},
+	"RuleCapacity":                         {},
 	"RuleDefinition": {members: []member{
 		{"actions", "StatelessActions", true},
 		{"matchAttributes", "MatchAttributes", true},
 	}},
+	"RuleDescriptionText": {constraints: []constraint{maxLength(512), pattern("[\\s\\S]*")}},
+	"RuleEnabled":         {},
 	"RuleGroup": {members: []member{
 		{"referenceSets", "ReferenceSets", false},
 		{"ruleVariables", "RuleVariables", false},
@@ -659,12 +778,17 @@ var shapes = map[string]*shape{
 	}},
 	"RuleGroupRequestPhase": {constraints: []constraint{enum("PRE_DNS", "PRE_REQ", "POST_RES")}},
 	"RuleGroupType":         {constraints: []constraint{enum("STATELESS", "STATEFUL", "STATEFUL_DOMAIN")}},
+	"RuleMetadata": {members: []member{
+		{"ruleDescription", "RuleDescriptionText", false},
+		{"ruleEnabled", "RuleEnabled", false},
+	}},
 	"RuleOption": {members: []member{
 		{"keyword", "Keyword", true},
 		{"settings", "Settings", false},
 	}},
 	"RuleOptions":      {elem: "RuleOption"},
 	"RuleOrder":        {constraints: []constraint{enum("DEFAULT_ACTION_ORDER", "STRICT_ORDER")}},
+	"RuleOutputFormat": {constraints: []constraint{enum("FIREWALL_RULES", "RULES_STRING")}},
 	"RuleTargets":      {elem: "CollectionMember_String"},
 	"RuleVariableName": {constraints: []constraint{maxLength(32), minLength(1), pattern("^[A-Za-z][A-Za-z0-9_]*$")}},
 	"RuleVariables": {members: []member{
@@ -738,6 +862,10 @@ var shapes = map[string]*shape{
 		{"ruleOrder", "RuleOrder", false},
 		{"streamExceptionPolicy", "StreamExceptionPolicy", false},
 	}},
+	"StatefulEngineOptionsV2": {members: []member{
+		{"flowTimeouts", "FlowTimeouts", false},
+		{"streamExceptionPolicy", "StreamExceptionPolicyV2", false},
+	}},
 	"StatefulRule": {members: []member{
 		{"action", "StatefulAction", true},
 		{"header", "Header", true},
@@ -774,7 +902,8 @@ var shapes = map[string]*shape{
 		{"customActions", "CustomActions", false},
 		{"statelessRules", "StatelessRules", true},
 	}},
-	"StreamExceptionPolicy": {constraints: []constraint{enum("DROP", "CONTINUE", "REJECT")}},
+	"StreamExceptionPolicy":   {constraints: []constraint{enum("DROP", "CONTINUE", "REJECT")}},
+	"StreamExceptionPolicyV2": {constraints: []constraint{enum("DROP", "REJECT")}},
 	"SubnetMapping": {members: []member{
 		{"iPAddressType", "IPAddressType", false},
 		{"subnetId", "CollectionMember_String", true},
@@ -874,6 +1003,15 @@ var shapes = map[string]*shape{
 		{"firewallPolicy", "FirewallPolicy", true},
 		{"firewallPolicyArn", "ResourceArn", false},
 		{"firewallPolicyName", "ResourceName", false},
+		{"updateToken", "UpdateToken", true},
+	}},
+	"UpdateFirewallPolicyV2Request": {members: []member{
+		{"description", "Description", false},
+		{"dryRun", "Boolean", false},
+		{"encryptionConfiguration", "EncryptionConfiguration", false},
+		{"firewallPolicyV2", "FirewallPolicyV2", true},
+		{"firewallPolicyV2Arn", "ResourceArn", false},
+		{"firewallPolicyV2Name", "ResourceName", false},
 		{"updateToken", "UpdateToken", true},
 	}},
 	"UpdateFirewallRematchRequest": {members: []member{

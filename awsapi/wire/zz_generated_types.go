@@ -186,6 +186,18 @@ type ContainerMonitoringConfiguration struct {
 	ClusterArn       *string              `json:",omitzero"` // ResourceArn, required
 }
 
+// ContextFilters is a structure of the API model.
+type ContextFilters struct {
+	Region       *string `json:",omitzero"` // Region
+	ResourceType *string `json:",omitzero"` // ResourceType
+}
+
+// ContextStore is a structure of the API model.
+type ContextStore struct {
+	ContextStoreId             *string `json:",omitzero"` // ContextStoreId, required
+	ContextStoreOwnerAccountId *string `json:",omitzero"` // AWSAccountId, required
+}
+
 // CreateContainerAssociationRequest is the input of CreateContainerAssociation.
 type CreateContainerAssociationRequest struct {
 	ContainerAssociationName          *string                            `json:",omitzero"` // ResourceName, required
@@ -221,6 +233,22 @@ type CreateFirewallPolicyRequest struct {
 type CreateFirewallPolicyResponse struct {
 	FirewallPolicyResponse *FirewallPolicyResponse `json:",omitzero"` // FirewallPolicyResponse, required
 	UpdateToken            *string                 `json:",omitzero"` // UpdateToken, required
+}
+
+// CreateFirewallPolicyV2Request is the input of CreateFirewallPolicyV2.
+type CreateFirewallPolicyV2Request struct {
+	Description             *string                  `json:",omitzero"` // Description
+	DryRun                  *bool                    `json:",omitzero"` // Boolean
+	EncryptionConfiguration *EncryptionConfiguration `json:",omitzero"` // EncryptionConfiguration
+	FirewallPolicyV2        *FirewallPolicyV2        `json:",omitzero"` // FirewallPolicyV2, required
+	FirewallPolicyV2Name    *string                  `json:",omitzero"` // ResourceName, required
+	Tags                    []Tag                    `json:",omitzero"` // TagList
+}
+
+// CreateFirewallPolicyV2Response is the output of CreateFirewallPolicyV2.
+type CreateFirewallPolicyV2Response struct {
+	FirewallPolicyV2Response *FirewallPolicyV2Response `json:",omitzero"` // FirewallPolicyV2Response, required
+	UpdateToken              *string                   `json:",omitzero"` // UpdateToken, required
 }
 
 // CreateFirewallRequest is the input of CreateFirewall.
@@ -409,6 +437,17 @@ type DeleteFirewallPolicyResponse struct {
 	FirewallPolicyResponse *FirewallPolicyResponse `json:",omitzero"` // FirewallPolicyResponse, required
 }
 
+// DeleteFirewallPolicyV2Request is the input of DeleteFirewallPolicyV2.
+type DeleteFirewallPolicyV2Request struct {
+	FirewallPolicyV2Arn  *string `json:",omitzero"` // ResourceArn
+	FirewallPolicyV2Name *string `json:",omitzero"` // ResourceName
+}
+
+// DeleteFirewallPolicyV2Response is the output of DeleteFirewallPolicyV2.
+type DeleteFirewallPolicyV2Response struct {
+	FirewallPolicyV2Response *FirewallPolicyV2Response `json:",omitzero"` // FirewallPolicyV2Response, required
+}
+
 // DeleteFirewallRequest is the input of DeleteFirewall.
 type DeleteFirewallRequest struct {
 	FirewallArn  *string `json:",omitzero"` // ResourceArn
@@ -571,6 +610,20 @@ type DescribeFirewallPolicyResponse struct {
 	FirewallPolicy         *FirewallPolicy         `json:",omitzero"` // FirewallPolicy
 	FirewallPolicyResponse *FirewallPolicyResponse `json:",omitzero"` // FirewallPolicyResponse, required
 	UpdateToken            *string                 `json:",omitzero"` // UpdateToken, required
+}
+
+// DescribeFirewallPolicyV2Request is the input of DescribeFirewallPolicyV2.
+type DescribeFirewallPolicyV2Request struct {
+	FirewallPolicyV2Arn  *string `json:",omitzero"` // ResourceArn
+	FirewallPolicyV2Name *string `json:",omitzero"` // ResourceName
+	RuleOutputFormat     *string `json:",omitzero"` // RuleOutputFormat
+}
+
+// DescribeFirewallPolicyV2Response is the output of DescribeFirewallPolicyV2.
+type DescribeFirewallPolicyV2Response struct {
+	FirewallPolicyV2         *FirewallPolicyV2         `json:",omitzero"` // FirewallPolicyV2
+	FirewallPolicyV2Response *FirewallPolicyV2Response `json:",omitzero"` // FirewallPolicyV2Response, required
+	UpdateToken              *string                   `json:",omitzero"` // UpdateToken, required
 }
 
 // DescribeFirewallRequest is the input of DescribeFirewall.
@@ -881,6 +934,13 @@ type FirewallPolicy struct {
 	TLSInspectionConfigurationArn   *string                       `json:",omitzero"` // ResourceArn
 }
 
+// FirewallPolicyError is a structure of the API model.
+type FirewallPolicyError struct {
+	Code       *string `json:",omitzero"` // FirewallPolicyErrorCode, required
+	Message    *string `json:",omitzero"` // StatusReason, required
+	ResourceId *string `json:",omitzero"` // FirewallPolicyErrorResourceId
+}
+
 // FirewallPolicyMetadata is a structure of the API model.
 type FirewallPolicyMetadata struct {
 	Arn  *string `json:",omitzero"` // ResourceArn
@@ -901,6 +961,80 @@ type FirewallPolicyResponse struct {
 	LastModifiedTime               *Time                    `json:",omitzero"` // LastUpdateTime
 	NumberOfAssociations           *int32                   `json:",omitzero"` // NumberOfAssociations
 	Tags                           []Tag                    `json:",omitzero"` // TagList
+}
+
+// FirewallPolicyV2 is a structure of the API model.
+type FirewallPolicyV2 struct {
+	FirewallDefaultAction         *string                      `json:",omitzero"` // PolicyDefaultAction
+	FirewallRuleGroupEntries      []FirewallRuleGroupEntry     `json:",omitzero"` // FirewallRuleGroupEntries
+	IpsRuleGroupEntries           []IpsRuleGroupEntry          `json:",omitzero"` // IpsRuleGroupEntries
+	PolicyMode                    *string                      `json:",omitzero"` // PolicyMode
+	PolicyVariables               *PolicyVariables             `json:",omitzero"` // PolicyVariables
+	Route53ResolvedIPValidation   *Route53ResolvedIPValidation `json:",omitzero"` // Route53ResolvedIPValidation
+	StatefulEngineOptions         *StatefulEngineOptionsV2     `json:",omitzero"` // StatefulEngineOptionsV2
+	TLSInspectionConfigurationArn *string                      `json:",omitzero"` // ResourceArn
+}
+
+// FirewallPolicyV2Metadata is a structure of the API model.
+type FirewallPolicyV2Metadata struct {
+	Arn  *string `json:",omitzero"` // ResourceArn
+	Name *string `json:",omitzero"` // ResourceName
+}
+
+// FirewallPolicyV2Response is a structure of the API model.
+type FirewallPolicyV2Response struct {
+	ConsumedFirewallRuleCapacity *int32                   `json:",omitzero"` // RuleCapacity
+	ConsumedIpsDomainCapacity    *int32                   `json:",omitzero"` // RuleCapacity
+	ConsumedIpsRuleCapacity      *int32                   `json:",omitzero"` // RuleCapacity
+	Description                  *string                  `json:",omitzero"` // Description
+	EncryptionConfiguration      *EncryptionConfiguration `json:",omitzero"` // EncryptionConfiguration
+	Errors                       []FirewallPolicyError    `json:",omitzero"` // FirewallPolicyErrors
+	FirewallPolicyV2Arn          *string                  `json:",omitzero"` // ResourceArn, required
+	FirewallPolicyV2Id           *string                  `json:",omitzero"` // ResourceId, required
+	FirewallPolicyV2Name         *string                  `json:",omitzero"` // ResourceName, required
+	FirewallPolicyV2Status       *string                  `json:",omitzero"` // ResourceStatus
+	LastModifiedTime             *Time                    `json:",omitzero"` // LastUpdateTime
+	NumberOfAssociations         *int32                   `json:",omitzero"` // NumberOfAssociations
+	StatusMessage                *string                  `json:",omitzero"` // ResourceStatusMessage
+	Tags                         []Tag                    `json:",omitzero"` // TagList
+}
+
+// FirewallRule is a structure of the API model.
+type FirewallRule struct {
+	AcceptPriorHooks *bool         `json:",omitzero"` // AcceptPriorHooks
+	Action           *string       `json:",omitzero"` // FirewallRuleAction, required
+	ActionScope      *string       `json:",omitzero"` // ActionScope, required
+	AlertEnabled     *bool         `json:",omitzero"` // AlertEnabled
+	BypassIPSEnabled *bool         `json:",omitzero"` // BypassIPSEnabled
+	DestIPs          *string       `json:",omitzero"` // Destination
+	DestPorts        *string       `json:",omitzero"` // Port
+	Hook             *string       `json:",omitzero"` // HookKey, required
+	Protocol         *string       `json:",omitzero"` // FirewallRuleProtocol, required
+	RuleMetadata     *RuleMetadata `json:",omitzero"` // RuleMetadata
+	RuleOptions      []RuleOption  `json:",omitzero"` // RuleOptions
+	SourceIPs        *string       `json:",omitzero"` // Source
+	SourcePorts      *string       `json:",omitzero"` // Port
+}
+
+// FirewallRuleGroup is a structure of the API model.
+type FirewallRuleGroup struct {
+	ReferenceSets *ReferenceSets       `json:",omitzero"` // ReferenceSets
+	RuleVariables *RuleVariables       `json:",omitzero"` // RuleVariables
+	RulesSource   *FirewallRulesSource `json:",omitzero"` // FirewallRulesSource, required
+}
+
+// FirewallRuleGroupEntry is a structure of the API model.
+type FirewallRuleGroupEntry struct {
+	InlineRuleGroup *FirewallRuleGroup `json:",omitzero"` // FirewallRuleGroup
+	Priority        *int32             `json:",omitzero"` // Priority
+	ResourceArn     *string            `json:",omitzero"` // ResourceArn
+}
+
+// FirewallRulesSource is a structure of the API model.
+type FirewallRulesSource struct {
+	FirewallRules   []FirewallRule   `json:",omitzero"` // FirewallRules
+	RulesSourceList *RulesSourceList `json:",omitzero"` // RulesSourceList
+	RulesString     *string          `json:",omitzero"` // RulesString
 }
 
 // FirewallStatus is a structure of the API model.
@@ -1057,6 +1191,30 @@ type IPSetReference struct {
 	ReferenceArn *string `json:",omitzero"` // ResourceArn
 }
 
+// IpsRuleGroup is a structure of the API model.
+type IpsRuleGroup struct {
+	ReferenceSets *ReferenceSets  `json:",omitzero"` // ReferenceSets
+	RuleVariables *RuleVariables  `json:",omitzero"` // RuleVariables
+	RulesSource   *IpsRulesSource `json:",omitzero"` // IpsRulesSource, required
+}
+
+// IpsRuleGroupEntry is a structure of the API model.
+type IpsRuleGroupEntry struct {
+	InlineRuleGroup *IpsRuleGroup         `json:",omitzero"` // IpsRuleGroup
+	Override        *IpsRuleGroupOverride `json:",omitzero"` // IpsRuleGroupOverride
+	ResourceArn     *string               `json:",omitzero"` // ResourceArn
+}
+
+// IpsRuleGroupOverride is a structure of the API model.
+type IpsRuleGroupOverride struct {
+	Action *string `json:",omitzero"` // OverrideAction
+}
+
+// IpsRulesSource is a structure of the API model.
+type IpsRulesSource struct {
+	RulesString *string `json:",omitzero"` // RulesString
+}
+
 // ListAnalysisReportsRequest is the input of ListAnalysisReports.
 type ListAnalysisReportsRequest struct {
 	FirewallArn  *string `json:",omitzero"` // ResourceArn
@@ -1083,6 +1241,18 @@ type ListContainerAssociationsResponse struct {
 	NextToken             *string                       `json:",omitzero"` // PaginationToken
 }
 
+// ListContextStoresRequest is the input of ListContextStores.
+type ListContextStoresRequest struct {
+	MaxResults *int32  `json:",omitzero"` // PaginationMaxResults
+	NextToken  *string `json:",omitzero"` // PaginationToken
+}
+
+// ListContextStoresResponse is the output of ListContextStores.
+type ListContextStoresResponse struct {
+	ContextStores []ContextStore `json:",omitzero"` // ContextStores, required
+	NextToken     *string        `json:",omitzero"` // PaginationToken
+}
+
 // ListFirewallPoliciesRequest is the input of ListFirewallPolicies.
 type ListFirewallPoliciesRequest struct {
 	MaxResults *int32  `json:",omitzero"` // PaginationMaxResults
@@ -1093,6 +1263,18 @@ type ListFirewallPoliciesRequest struct {
 type ListFirewallPoliciesResponse struct {
 	FirewallPolicies []FirewallPolicyMetadata `json:",omitzero"` // FirewallPolicies
 	NextToken        *string                  `json:",omitzero"` // PaginationToken
+}
+
+// ListFirewallPoliciesV2Request is the input of ListFirewallPoliciesV2.
+type ListFirewallPoliciesV2Request struct {
+	MaxResults *int32  `json:",omitzero"` // PaginationMaxResults
+	NextToken  *string `json:",omitzero"` // PaginationToken
+}
+
+// ListFirewallPoliciesV2Response is the output of ListFirewallPoliciesV2.
+type ListFirewallPoliciesV2Response struct {
+	FirewallPoliciesV2 []FirewallPolicyV2Metadata `json:",omitzero"` // FirewallPoliciesV2, required
+	NextToken          *string                    `json:",omitzero"` // PaginationToken
 }
 
 // ListFirewallsRequest is the input of ListFirewalls.
@@ -1209,6 +1391,20 @@ type ListProxyRuleGroupsRequest struct {
 type ListProxyRuleGroupsResponse struct {
 	NextToken       *string                  `json:",omitzero"` // PaginationToken
 	ProxyRuleGroups []ProxyRuleGroupMetadata `json:",omitzero"` // ProxyRuleGroups
+}
+
+// ListResourcesInContextStoreRequest is the input of ListResourcesInContextStore.
+type ListResourcesInContextStoreRequest struct {
+	ContextStoreId *string         `json:",omitzero"` // ContextStoreId, required
+	Filters        *ContextFilters `json:",omitzero"` // ContextFilters
+	MaxResults     *int32          `json:",omitzero"` // PaginationMaxResults
+	NextToken      *string         `json:",omitzero"` // PaginationToken
+}
+
+// ListResourcesInContextStoreResponse is the output of ListResourcesInContextStore.
+type ListResourcesInContextStoreResponse struct {
+	NextToken        *string           `json:",omitzero"` // PaginationToken
+	ResourceContexts []ResourceContext `json:",omitzero"` // ResourceContexts, required
 }
 
 // ListRuleGroupsRequest is the input of ListRuleGroups.
@@ -1537,6 +1733,24 @@ type RejectNetworkFirewallTransitGatewayAttachmentResponse struct {
 	TransitGatewayAttachmentStatus *string `json:",omitzero"` // TransitGatewayAttachmentStatus, required
 }
 
+// ResourceContext is a structure of the API model.
+type ResourceContext struct {
+	AttachmentType   *string `json:",omitzero"` // AttachmentType
+	AvailabilityZone *string `json:",omitzero"` // AvailabilityZone
+	ContextType      *string `json:",omitzero"` // ContextType
+	PublicId         *string `json:",omitzero"` // PublicId, required
+	Region           *string `json:",omitzero"` // Region
+}
+
+// Route53ResolvedIPValidation is a structure of the API model.
+type Route53ResolvedIPValidation struct {
+	Action                              *string   `json:",omitzero"` // Route53ResolvedIPValidationAction, required
+	BypassDestinationValidationIPRanges []Address `json:",omitzero"` // Route53ResolvedIPValidationAddresses
+	DNSExpiryExceptionPolicy            *string   `json:",omitzero"` // DNSExpiryExceptionPolicy, required
+	DNSFirewallRuleGroupId              *string   `json:",omitzero"` // DNSFirewallRuleGroupId, required
+	SourceIPRanges                      []Address `json:",omitzero"` // Route53ResolvedIPValidationAddresses
+}
+
 // RuleDefinition is a structure of the API model.
 type RuleDefinition struct {
 	Actions         []string         `json:",omitzero"` // StatelessActions, required
@@ -1576,6 +1790,12 @@ type RuleGroupResponse struct {
 	SummaryConfiguration    *SummaryConfiguration    `json:",omitzero"` // SummaryConfiguration
 	Tags                    []Tag                    `json:",omitzero"` // TagList
 	Type                    *string                  `json:",omitzero"` // RuleGroupType
+}
+
+// RuleMetadata is a structure of the API model.
+type RuleMetadata struct {
+	RuleDescription *string `json:",omitzero"` // RuleDescriptionText
+	RuleEnabled     *bool   `json:",omitzero"` // RuleEnabled
 }
 
 // RuleOption is a structure of the API model.
@@ -1691,6 +1911,12 @@ type StatefulEngineOptions struct {
 	FlowTimeouts          *FlowTimeouts `json:",omitzero"` // FlowTimeouts
 	RuleOrder             *string       `json:",omitzero"` // RuleOrder
 	StreamExceptionPolicy *string       `json:",omitzero"` // StreamExceptionPolicy
+}
+
+// StatefulEngineOptionsV2 is a structure of the API model.
+type StatefulEngineOptionsV2 struct {
+	FlowTimeouts          *FlowTimeouts `json:",omitzero"` // FlowTimeouts
+	StreamExceptionPolicy *string       `json:",omitzero"` // StreamExceptionPolicyV2
 }
 
 // StatefulRule is a structure of the API model.
@@ -1983,6 +2209,23 @@ type UpdateFirewallPolicyRequest struct {
 type UpdateFirewallPolicyResponse struct {
 	FirewallPolicyResponse *FirewallPolicyResponse `json:",omitzero"` // FirewallPolicyResponse, required
 	UpdateToken            *string                 `json:",omitzero"` // UpdateToken, required
+}
+
+// UpdateFirewallPolicyV2Request is the input of UpdateFirewallPolicyV2.
+type UpdateFirewallPolicyV2Request struct {
+	Description             *string                  `json:",omitzero"` // Description
+	DryRun                  *bool                    `json:",omitzero"` // Boolean
+	EncryptionConfiguration *EncryptionConfiguration `json:",omitzero"` // EncryptionConfiguration
+	FirewallPolicyV2        *FirewallPolicyV2        `json:",omitzero"` // FirewallPolicyV2, required
+	FirewallPolicyV2Arn     *string                  `json:",omitzero"` // ResourceArn
+	FirewallPolicyV2Name    *string                  `json:",omitzero"` // ResourceName
+	UpdateToken             *string                  `json:",omitzero"` // UpdateToken, required
+}
+
+// UpdateFirewallPolicyV2Response is the output of UpdateFirewallPolicyV2.
+type UpdateFirewallPolicyV2Response struct {
+	FirewallPolicyV2Response *FirewallPolicyV2Response `json:",omitzero"` // FirewallPolicyV2Response, required
+	UpdateToken              *string                   `json:",omitzero"` // UpdateToken, required
 }
 
 // UpdateFirewallRematchRequest is the input of UpdateFirewallRematch.

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 MODEL = Path(__file__).parent / "../../awsapi/wire/gen/model.json"
+NEWER = MODEL.with_name("newer.json")  # operations that AWS has added since
 
 UUID = "00000000-0000-4000-8000-000000000000"
 
 # Strings to fill members with; of each shape the first one that keeps it.
 SAMPLES = (
     "edge1", UUID, "10.0.0.0/8", "arn:aws:network-firewall:us-east-1:123456789012:firewall/edge1",
-    "subnet-0a1b2c3d", "vpc-0a1b2c3d", "vpce-0a1b2c3d", "tgw-0a1b2c3d", "tgw-attach-0a1b2c3d",
+    "subnet-0a1b2c3d", "vpc-0a1b2c3d", "vpce-0a1b2c3d", "tgw-0a1b2c3d", "tgw-attach-0a1b2c3d", "rslvr-frg-0a1b2c3d", "us-east-1",
 )  # fmt: skip
 # Strings to break patterns with.
 BROKEN = ("__", "   ", "a\nb", "!", "\n", "\n\n\n")
@@ -23,7 +24,10 @@ WRONG = {"string": 7, "integer": "7", "long": "7", "boolean": "true", "timestamp
 
 def load():
     """Returns the model as the service description that botocore reads."""
-    model = json.loads(MODEL.read_text())
+    model, newer = json.loads(MODEL.read_text()), json.loads(NEWER.read_text())
+    for part in ("operations", "shapes"):
+        assert not model[part].keys() & newer[part].keys(), f"both models have {part}"
+        model[part].update(newer[part])
     for name, operation in model["operations"].items():
         operation["name"] = name
         operation["input"] = {"shape": operation["input"]}

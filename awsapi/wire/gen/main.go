@@ -9,6 +9,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"flag"
 	"fmt"
 	"go/format"
 	"maps"
@@ -30,6 +31,8 @@ type model struct {
 	Operations map[string]operation `json:"operations"`
 	Paginators map[string]paginator `json:"paginators"`
 	Shapes     map[string]shape     `json:"shapes"`
+
+	file string // its name
 }
 
 type exception struct {
@@ -71,7 +74,17 @@ type ref struct {
 }
 
 func main() {
-	if err := run(".", ".."); err != nil {
+	from := flag.String("newer", "", "first write gen/"+newerFile+" from the botocore data files in this `directory`")
+	note := flag.String("note", "", "what that file says of its origin")
+	flag.Parse()
+	var err error
+	if *from != "" {
+		err = writeNewer(*from, "gen", *note)
+	}
+	if err == nil {
+		err = run(".", "..")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
@@ -139,7 +152,7 @@ func load(dir string) (models []model, all model, err error) {
 		if err != nil {
 			return nil, all, err
 		}
-		var m model
+		m := model{file: filepath.Base(name)}
 		if err := json.Unmarshal(text, &m); err != nil {
 			return nil, all, fmt.Errorf("%s: %w", name, err)
 		}
