@@ -61,7 +61,7 @@ type Stats struct {
 type key struct {
 	src, dst packet.Addr
 	id       uint32
-	vlan     [2]uint16
+	vlan     [packet.MaxVLANs]uint16
 	proto    uint8
 	version  uint8
 }

@@ -12,13 +12,15 @@ import (
 // no padding, so two keys are compared as memory.
 //
 // ICMP has no ports. As in Suricata, SrcPort is the message type and DstPort
-// the type of its counterpart, so that an echo reply finds the echo's flow.
+// the type of its counterpart, so that an echo reply finds the echo's flow. ESP
+// has none either: they are the halves of its security parameters index, which each
+// direction has for itself.
 type Key struct {
 	Src, Dst         packet.Addr
 	SrcPort, DstPort uint16
-	VLAN             [2]uint16
+	VLAN             [packet.MaxVLANs]uint16
 	Proto            uint8
-	Tunnel           uint8 // 0 outside of any tunnel, else how deep
+	Tunnel           uint8 // how many packets are around those of the flow
 }
 
 // Reverse returns the key as the other side's packets carry it.
@@ -34,16 +36,21 @@ func KeyOf(k *Key, p *packet.Packet) {
 	k.Src, k.Dst = p.Src, p.Dst
 	k.VLAN = p.VLAN
 	k.Proto = p.Proto
-	k.Tunnel = 0
+	k.Tunnel = p.Depth
 	switch p.Proto {
 	case packet.ProtoICMP:
 		k.SrcPort, k.DstPort = uint16(p.ICMP.Type), uint16(counterpart4(p.ICMP.Type))
 	case packet.ProtoICMPv6:
 		k.SrcPort, k.DstPort = uint16(p.ICMP.Type), uint16(counterpart6(p.ICMP.Type))
+	case packet.ProtoESP:
+		k.SrcPort, k.DstPort = uint16(p.SPI>>16), uint16(p.SPI)
 	default:
 		k.SrcPort, k.DstPort = p.SrcPort, p.DstPort
 	}
 }
+
+// SPI is the security parameters index of an ESP flow.
+func (k *Key) SPI() uint32 { return uint32(k.SrcPort)<<16 | uint32(k.DstPort) }
 
 // HasPorts says whether SrcPort and DstPort of this protocol are ports.
 func HasPorts(proto uint8) bool {
@@ -84,7 +91,7 @@ func counterpart6(t uint8) uint8 {
 func (k *Key) hash(seed *[2]uint64) uint64 {
 	src := mix(binary.LittleEndian.Uint64(k.Src[:8])^seed[0], binary.LittleEndian.Uint64(k.Src[8:])^seed[1]+uint64(k.SrcPort)<<17)
 	dst := mix(binary.LittleEndian.Uint64(k.Dst[:8])^seed[0], binary.LittleEndian.Uint64(k.Dst[8:])^seed[1]+uint64(k.DstPort)<<17)
-	rest := uint64(k.Proto) | uint64(k.Tunnel)<<8 | uint64(k.VLAN[0])<<16 | uint64(k.VLAN[1])<<32
+	rest := uint64(k.Proto) | uint64(k.Tunnel)<<8 | uint64(k.VLAN[0])<<16 | uint64(k.VLAN[1])<<32 | uint64(k.VLAN[2])<<48
 	return mix(src+dst+seed[1], src^dst^rest^seed[0])
 }
 

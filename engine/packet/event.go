@@ -5,10 +5,15 @@ package packet
 // engine-event. The names are Suricata 7's.
 type Event uint8
 
-// The events of decoding and defragmentation, then those of TCP connection tracking, which
-// engine/stream sets on the packet that it judges.
+// Valid is no event: what Packet.Invalid is for a packet that can be trusted.
+const Valid Event = 0
+
+// The events of decoding and defragmentation, then faults for which Suricata has no
+// event and rules no name, then the events of TCP connection tracking, which engine/stream
+// sets on the packet that it judges.
 const (
-	EventAFPacketTruncatedPacket Event = iota
+	_ Event = iota // Valid
+	EventAFPacketTruncatedPacket
 	EventCHDLCPacketTooSmall
 	EventDCEPacketTooSmall
 	EventERSPANHeaderTooSmall
@@ -136,6 +141,13 @@ const (
 	EventVNTagUnknownType
 	EventVXLANUnknownPayloadType
 
+	FaultLinkType       // a link type that Decode does not know
+	FaultIPv4Checksum   // wrong checksums, which keywords such as ipv4-csum look at
+	FaultTCPChecksum    //
+	FaultUDPChecksum    //
+	FaultICMPv4Checksum //
+	FaultICMPv6Checksum //
+
 	Stream3WHSACKDataInject
 	Stream3WHSACKInWrongDir
 	Stream3WHSAsyncWrongSeq
@@ -212,7 +224,13 @@ const (
 	NumEvents int = iota
 )
 
-const firstStreamEvent = Stream3WHSACKDataInject
+const (
+	firstFault       = FaultLinkType
+	firstStreamEvent = Stream3WHSACKDataInject
+)
+
+// NumDecoderEvents is how many values Packet.Invalid can have: they are below it.
+const NumDecoderEvents = int(firstStreamEvent)
 
 // eventNames are the names that rules use, without "decoder." and "stream." before them.
 var eventNames = [NumEvents]string{
@@ -344,6 +362,13 @@ var eventNames = [NumEvents]string{
 	EventVNTagUnknownType:              "vntag.unknown_type",
 	EventVXLANUnknownPayloadType:       "vxlan.unknown_payload_type",
 
+	FaultLinkType:       "link.unknown_type",
+	FaultIPv4Checksum:   "ipv4.invalid_checksum",
+	FaultTCPChecksum:    "tcp.invalid_checksum",
+	FaultUDPChecksum:    "udp.invalid_checksum",
+	FaultICMPv4Checksum: "icmpv4.invalid_checksum",
+	FaultICMPv6Checksum: "icmpv6.invalid_checksum",
+
 	Stream3WHSACKDataInject:                  "3whs_ack_data_inject",
 	Stream3WHSACKInWrongDir:                  "3whs_ack_in_wrong_dir",
 	Stream3WHSAsyncWrongSeq:                  "3whs_async_wrong_seq",
@@ -420,6 +445,8 @@ var eventNames = [NumEvents]string{
 // String returns the name of the event as records have it, such as "decoder.ipv4.trunc_pkt".
 func (e Event) String() string {
 	switch {
+	case e == Valid:
+		return "valid"
 	case int(e) >= NumEvents:
 		return "unknown"
 	case e.Stream():
@@ -428,8 +455,20 @@ func (e Event) String() string {
 	return "decoder." + eventNames[e]
 }
 
+// Name is String without its first word, such as "ipv4.trunc_pkt": what rules and
+// counters call the event.
+func (e Event) Name() string {
+	if e == Valid || int(e) >= NumEvents {
+		return e.String()
+	}
+	return eventNames[e]
+}
+
 // Stream says whether the event is one of connection tracking.
 func (e Event) Stream() bool { return e >= firstStreamEvent }
+
+// Checksum says whether the event is a wrong checksum.
+func (e Event) Checksum() bool { return e >= FaultIPv4Checksum && e < firstStreamEvent }
 
 // DecoderEvent returns the event that decode-event calls name.
 func DecoderEvent(name string) (e Event, ok bool) { return eventByName(name, false) }
@@ -438,8 +477,8 @@ func DecoderEvent(name string) (e Event, ok bool) { return eventByName(name, fal
 func StreamEvent(name string) (e Event, ok bool) { return eventByName(name, true) }
 
 func eventByName(name string, stream bool) (Event, bool) {
-	for e := range Event(NumEvents) {
-		if e.Stream() == stream && eventNames[e] == name {
+	for e := Valid + 1; e < Event(NumEvents); e++ {
+		if e.Stream() == stream && (stream || e < firstFault) && eventNames[e] == name {
 			return e, true
 		}
 	}

@@ -9,11 +9,19 @@ const (
 	icmp4SourceQuench    = 4
 	icmp4Redirect        = 5
 	icmp4EchoRequest     = 8
+	icmp4RouterAdvert    = 9
 	icmp4TimeExceeded    = 11
 	icmp4ParameterError  = 12
+	icmp4Timestamp       = 13
+	icmp4TimestampReply  = 14
+	icmp4InfoRequest     = 15
+	icmp4AddressReply    = 18
 	icmp6Unreachable     = 1
+	icmp6ParameterError  = 4
 	icmp6EchoRequest     = 128
 	icmp6EchoReply       = 129
+	icmp6MLDQuery        = 130
+	icmp6MLDDone         = 132
 	icmp6Redirect        = 137
 	icmp4PortUnreachable = 3 // a code
 	icmp6Prohibited      = 1 // a code
@@ -25,22 +33,113 @@ const (
 //	4 |    echo: identifier           |    echo: sequence number      |
 //
 // ICMPv6's checksum covers a pseudo-header, ICMP's does not.
-func (p *Packet) decodeICMP(b []byte, opt Options, short, sum Invalid) Invalid {
-	if len(b) < 8 {
-		return short
+func (p *Packet) decodeICMP(b []byte) {
+	small, sum := EventICMPv4PacketTooSmall, FaultICMPv4Checksum
+	if p.Proto == ProtoICMPv6 {
+		small, sum = EventICMPv6PacketTooSmall, FaultICMPv6Checksum
 	}
+	if len(b) < 8 {
+		p.bad(small)
+		return
+	}
+	p.L4, p.Tracked = b, true
 	p.setICMP(b)
 	p.Payload = b[8:]
-	if opt.VerifyChecksums {
+	if p.Proto == ProtoICMPv6 {
+		p.checkICMP6()
+	} else {
+		p.checkICMP4()
+	}
+	if p.opt.VerifyChecksums {
 		good := checksum(0, b) == 0
 		if p.Proto == ProtoICMPv6 {
 			good = p.verify(b)
 		}
 		if !good {
-			return sum
+			p.fault(sum)
 		}
 	}
-	return Valid
+}
+
+// checkICMP4 notes what is odd about an ICMP message. Errors have no flow of their own.
+func (p *Packet) checkICMP4() {
+	maxCode := uint8(0)
+	isError := false
+	switch t := p.ICMP.Type; t {
+	case icmp4Unreachable:
+		maxCode, isError = 15, true
+	case icmp4Redirect:
+		maxCode, isError = 3, true
+	case icmp4TimeExceeded:
+		maxCode, isError = 1, true
+	case icmp4SourceQuench, icmp4ParameterError:
+		isError = true
+	case icmp4RouterAdvert:
+		maxCode = 255
+	case icmp4EchoReply, icmp4EchoRequest, icmp4Timestamp, icmp4TimestampReply:
+	default:
+		if t < icmp4InfoRequest || t > icmp4AddressReply {
+			p.note(EventICMPv4UnknownType)
+			return
+		}
+	}
+	if p.ICMP.Code > maxCode {
+		p.note(EventICMPv4UnknownCode)
+	}
+	switch {
+	case isError:
+		p.Tracked = false
+		// Nothing at all may be quoted, but for source quench.
+		if p.ICMP.Code <= maxCode && (len(p.Payload) > 0 || p.ICMP.Type == icmp4SourceQuench) {
+			p.checkQuote(20, 4, EventICMPv4IPv4TruncatedPacket, EventICMPv4IPv4UnknownVersion)
+		}
+	case (p.ICMP.Type == icmp4Timestamp || p.ICMP.Type == icmp4TimestampReply) && len(p.Payload) < 12:
+		p.note(EventICMPv4IPv4TruncatedPacket) // as in Suricata
+	}
+}
+
+// icmp6Codes is the highest code of the ICMPv6 types from 128 on (IANA). It is 255
+// where any will do.
+var icmp6Codes = [32]uint8{
+	138 - 128: 2, 139 - 128: 2, 140 - 128: 2,
+	150 - 128: 255, 151 - 128: 255, 152 - 128: 255, 153 - 128: 255,
+	155 - 128: 3,
+}
+
+// checkICMP6 notes what is odd about an ICMPv6 message.
+func (p *Packet) checkICMP6() {
+	t, code := p.ICMP.Type, p.ICMP.Code
+	switch {
+	case t == 0 || t == 127:
+		p.note(EventICMPv6UnknownType)
+	case t == 100 || t == 101 || t == 200 || t == 201:
+		p.note(EventICMPv6ExperimentationType)
+	case t <= icmp6ParameterError:
+		if code > [icmp6ParameterError + 1]uint8{1: 6, 2: 0, 3: 1, 4: 2}[t] {
+			p.note(EventICMPv6UnknownCode)
+		} else {
+			p.checkQuote(40, 6, EventICMPv6IPv6TruncatedPacket, EventICMPv6IPv6UnknownVersion)
+		}
+	case t < icmp6EchoRequest || int(t-icmp6EchoRequest) >= len(icmp6Codes):
+		p.note(EventICMPv6UnassignedType)
+	default:
+		if code > icmp6Codes[t-icmp6EchoRequest] && !(t == 138 && code == 255) {
+			p.note(EventICMPv6UnknownCode)
+		}
+		if t >= icmp6MLDQuery && t <= icmp6MLDDone && p.TTL != 1 {
+			p.note(EventICMPv6MLDMessageWithInvalidHL)
+		}
+	}
+}
+
+// checkQuote checks the IP header that an error quotes.
+func (p *Packet) checkQuote(header int, version uint8, truncated, unknownVersion Event) {
+	switch {
+	case len(p.Payload) < header:
+		p.bad(truncated)
+	case p.Payload[0]>>4 != version:
+		p.bad(unknownVersion)
+	}
 }
 
 // setICMP sets the fields that the first 8 bytes of a message give.
@@ -107,8 +206,8 @@ func (p *Packet) Embedded(inner *Packet) bool {
 		}
 		inner.EtherType = etherIPv6
 		inner.setIPv6(b)
-		rest, _, invalid := inner.skipExtHeaders(b[6], b[40:])
-		if invalid != Valid {
+		rest, ok := inner.quotedTransport(b[6], b[40:])
+		if !ok {
 			return false
 		}
 		l4 = rest

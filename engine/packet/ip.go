@@ -2,25 +2,6 @@ package packet
 
 import "encoding/binary"
 
-// maxExtHeaders bounds the IPv6 extension headers of a packet. Each kind but
-// destination options may stand once (RFC 8200, 4.1), so honest packets stay
-// below it.
-const maxExtHeaders = 8
-
-// maxDatagram is the most that fragments may add up to, header excluded for
-// IPv6: what a 16-bit length can say.
-const maxDatagram = 65535
-
-// IPv6 extension headers, and what ends their chain (IANA protocol numbers).
-const (
-	extHopByHop    = 0
-	extRouting     = 43
-	extFragment    = 44
-	extAuth        = 51
-	extNone        = 59
-	extDestination = 60
-)
-
 // decodeIPv4 decodes b, which starts with an IPv4 header (RFC 791, 3.1):
 //
 //	 0 |version|hdr len| type of svc   |         total length          |
@@ -29,34 +10,54 @@ const (
 //	12 |                        source address                         |
 //	16 |                      destination address                      |
 //	20 |                            options                            |
-func (p *Packet) decodeIPv4(b []byte, opt Options) Invalid {
-	p.IPVersion = 4
+//
+// It reports whether the header is intact, as the decoders of IPv6 and of what may
+// stand in front of them do.
+func (p *Packet) decodeIPv4(b []byte) bool {
+	if !p.layer() {
+		return false
+	}
 	if len(b) < 20 {
-		return IPv4TooShort
+		return p.bad(EventIPv4PacketTooSmall)
 	}
 	if b[0]>>4 != 4 {
-		return IPv4WrongVersion
+		return p.bad(EventIPv4WrongIPVersion)
 	}
-	p.setIPv4(b)
 	header, total := int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:]))
-	if header < 20 || header > len(b) {
-		return IPv4HeaderLength
+	switch {
+	case header < 20:
+		return p.bad(EventIPv4HeaderLenTooSmall)
+	case total < header:
+		return p.bad(EventIPv4IPLenSmallerThanHeaderLen)
+	case total > len(b):
+		return p.bad(EventIPv4TruncatedPacket)
 	}
-	if total < header {
-		return IPv4TotalLength
-	}
-	if total > len(b) {
-		return IPv4Truncated
-	}
+	p.LinkLen, p.EtherType = len(p.Data)-len(b), etherIPv4
 	b = b[:total:total] // the rest is padding of the link layer
-	p.Net = b
-	if opt.VerifyChecksums && checksum(0, b[:header]) != 0 {
-		return IPv4Checksum
+	if header > 20 && !p.decodeIPv4Options(b[20:header]) {
+		return false
 	}
-	if int(p.FragOffset)+total > maxDatagram {
-		return IPv4FragTooLong
+	p.Net, p.IPVersion = b, 4
+	p.setIPv4(b)
+	if p.opt.VerifyChecksums && checksum(0, b[:header]) != 0 {
+		p.fault(FaultIPv4Checksum)
 	}
-	return p.decodeTransport(b[header:], opt)
+	b = b[header:]
+	switch {
+	case p.Fragment:
+		p.decodeFragment(b)
+	case p.Proto == ProtoIPv6:
+		p.L4, p.Tracked = b, true
+		p.carry(b, innerIPv6, FromIPv4)
+	case p.Proto == ProtoGRE:
+		p.L4 = b
+		p.decodeGRE(b)
+	case p.Proto == ProtoICMPv6:
+		p.bad(EventIPv4ICMPv6)
+	default:
+		p.decodeTransport(b)
+	}
+	return true
 }
 
 // setIPv4 sets the fields that the fixed 20 bytes of an IPv4 header give.
@@ -87,34 +88,39 @@ func addr4(b []byte) Addr {
 //
 // Jumbograms (RFC 2675) are not supported: their payload length of 0 leaves
 // the hop-by-hop header cut.
-func (p *Packet) decodeIPv6(b []byte, opt Options) Invalid {
-	p.IPVersion = 6
+func (p *Packet) decodeIPv6(b []byte) bool {
+	if !p.layer() {
+		return false
+	}
 	if len(b) < 40 {
-		return IPv6TooShort
+		return p.bad(EventIPv6PacketTooSmall)
 	}
 	if b[0]>>4 != 6 {
-		return IPv6WrongVersion
+		return p.bad(EventIPv6WrongIPVersion)
 	}
-	p.setIPv6(b)
 	total := 40 + int(binary.BigEndian.Uint16(b[4:]))
 	if total > len(b) {
-		return IPv6Truncated
+		return p.bad(EventIPv6TruncatedPacket)
 	}
+	p.LinkLen, p.EtherType = len(p.Data)-len(b), etherIPv6
 	b = b[:total:total]
-	p.Net = b
-	rest, routed, invalid := p.skipExtHeaders(b[6], b[40:])
-	if invalid != Valid {
-		return invalid
+	p.Net, p.IPVersion = b, 6
+	p.setIPv6(b)
+	next, rest := b[6], b[40:]
+	switch next {
+	case protoIPIP:
+		p.Proto, p.L4 = next, rest
+		p.decodeInIPv6(rest, 4, innerIPv4)
+	case ProtoIPv6:
+		p.Proto, p.L4 = next, rest
+		p.decodeInIPv6(rest, 6, innerIPv6)
+	case ProtoGRE:
+		p.Proto, p.L4 = next, rest
+		p.decodeGRE(rest)
+	default:
+		p.decodeNextHeaders(next, rest)
 	}
-	if p.Fragment && int(p.FragOffset)+len(rest) > maxDatagram {
-		return IPv6FragTooLong
-	}
-	if routed {
-		// The pseudo-header holds the final destination, which only the
-		// routing header's own type could tell (RFC 8200, 8.1).
-		opt.VerifyChecksums = false
-	}
-	return p.decodeTransport(rest, opt)
+	return true
 }
 
 // setIPv6 sets the fields that the 40 bytes of an IPv6 header give.
@@ -125,64 +131,18 @@ func (p *Packet) setIPv6(b []byte) {
 	p.Dst = Addr(b[24:40])
 }
 
-// skipExtHeaders walks the extension headers in b, the first of which is of
-// kind next, sets Proto and the fragment fields, and returns what follows
-// them. routed says that a routing header has segments left. All but two kinds
-// share the first two bytes (RFC 8200, 4.2):
-//
-//	options, routing  | next header | length-1 in 8s | ... | (routing:) segments left at 3 |
-//	fragment          | next header | reserved | offset 13 | 0 0 M | identification 32     |
-//	authentication    | next header | length-2 in 4s | ...                      (RFC 4302) |
-//
-// ESP hides what follows it and ends the chain as a protocol of its own.
-func (p *Packet) skipExtHeaders(next uint8, b []byte) (rest []byte, routed bool, invalid Invalid) {
-	sawFragment := false
-	for n := 0; ; n++ {
-		p.Proto = next
-		size := 8
-		switch next {
-		case extHopByHop, extDestination, extRouting, extFragment, extAuth:
-			if n == maxExtHeaders {
-				return nil, routed, IPv6ExtTooMany
-			}
-			if len(b) < 8 {
-				return nil, routed, IPv6ExtTruncated
-			}
-		default:
-			return b, routed, Valid
-		}
-		switch next {
-		case extHopByHop, extDestination:
-			size = 8 + int(b[1])*8
-		case extRouting:
-			size = 8 + int(b[1])*8
-			routed = routed || b[3] != 0
-		case extAuth:
-			size = 8 + int(b[1])*4
-		case extFragment:
-			if sawFragment {
-				return nil, routed, IPv6FragDuplicate
-			}
-			sawFragment = true
-			p.setFragment(b)
-		}
-		if size > len(b) {
-			return nil, routed, IPv6ExtTruncated
-		}
-		next, b = b[0], b[size:]
-		if p.FragOffset != 0 { // what follows is the middle of something
-			p.Proto = next
-			return b, routed, Valid
-		}
+// decodeInIPv6 notes the IP packet b that IPv6 carries.
+func (p *Packet) decodeInIPv6(b []byte, version uint8, kind innerKind) {
+	header, small, wrong := 40, EventIPv6IPv6InIPv6TooSmall, EventIPv6IPv6InIPv6WrongVersion
+	if version == 4 {
+		header, small, wrong = 20, EventIPv6IPv4InIPv6TooSmall, EventIPv6IPv4InIPv6WrongVersion
 	}
-}
-
-// setFragment sets the fragment fields from an IPv6 fragment header. One that
-// holds a whole datagram ("atomic", RFC 6946) does not make a fragment.
-func (p *Packet) setFragment(b []byte) {
-	word := binary.BigEndian.Uint16(b[2:])
-	p.FragOffset = word &^ 7
-	p.MoreFrags = word&1 != 0
-	p.Fragment = p.MoreFrags || p.FragOffset != 0
-	p.IPID = binary.BigEndian.Uint32(b[4:])
+	switch {
+	case len(b) < header:
+		p.bad(small)
+	case b[0]>>4 != version:
+		p.bad(wrong)
+	default:
+		p.carry(b, kind, FromIPv6)
+	}
 }

@@ -2,40 +2,39 @@ package packet
 
 import "encoding/binary"
 
-// decodeTransport decodes b, what follows the IP header and its extensions.
-// Protocols that it does not know keep all of b as L4 and Payload.
-func (p *Packet) decodeTransport(b []byte, opt Options) Invalid {
-	if p.FragOffset != 0 {
-		p.Payload = b
-		return Valid
-	}
-	if p.Fragment {
-		opt.VerifyChecksums = false
-	}
-	p.L4 = b
-	var invalid Invalid
+// decodeTransport decodes b, what follows the IP header and its extensions. Of
+// protocols that it does not know all of b is L4, and there is no payload.
+func (p *Packet) decodeTransport(b []byte) {
 	switch p.Proto {
 	case ProtoTCP:
-		invalid = p.decodeTCP(b, opt)
+		p.decodeTCP(b)
 	case ProtoUDP:
-		invalid = p.decodeUDP(b, opt)
-	case ProtoICMP:
-		invalid = p.decodeICMP(b, opt, ICMPv4TooShort, ICMPv4Checksum)
-	case ProtoICMPv6:
-		invalid = p.decodeICMP(b, opt, ICMPv6TooShort, ICMPv6Checksum)
+		p.decodeUDP(b)
+	case ProtoICMP, ProtoICMPv6:
+		p.decodeICMP(b)
 	case ProtoSCTP:
-		invalid = p.decodeSCTP(b)
+		p.decodeSCTP(b)
+	case ProtoESP:
+		p.decodeESP(b)
 	default:
+		p.L4 = b
+	}
+}
+
+// decodeFragment reads the transport header of a first fragment, for those who
+// decide by ports alone. Nothing is said about it, and nothing of it is verified: it may not be
+// all there, and only the whole datagram can tell what is wrong.
+func (p *Packet) decodeFragment(b []byte) {
+	if p.FragOffset == 0 {
+		events, invalid, opt := p.Events, p.Invalid, p.opt
+		p.opt = Options{}
+		p.decodeTransport(b)
+		p.Events, p.Invalid, p.opt, p.Tracked = events, invalid, opt, false
+	}
+	if p.L4 == nil {
 		p.Payload = b
-	}
-	if p.Fragment && invalid != Valid && p.Payload == nil {
-		// A first fragment too small for its transport header may still
-		// belong to a good datagram; only reassembly can tell.
-		p.L4, p.Payload = nil, b
 		p.SrcPort, p.DstPort, p.TCP = 0, 0, TCP{}
-		return Valid
 	}
-	return invalid
 }
 
 // verify reports whether b, a transport header and what it covers, has the
@@ -52,9 +51,19 @@ func (p *Packet) verify(b []byte) bool {
 //	12 |offset | rsrvd |     flags     |            window             |
 //	16 |           checksum            |        urgent pointer         |
 //	20 |                            options                            |
-func (p *Packet) decodeTCP(b []byte, opt Options) Invalid {
+func (p *Packet) decodeTCP(b []byte) {
 	if len(b) < 20 {
-		return TCPTooShort
+		p.bad(EventTCPPacketTooSmall)
+		return
+	}
+	header := int(b[12]>>4) * 4
+	switch {
+	case header > len(b):
+		p.bad(EventTCPHeaderLenTooSmall)
+		return
+	case header < 20:
+		p.bad(EventTCPInvalidOptlen)
+		return
 	}
 	p.SrcPort = binary.BigEndian.Uint16(b)
 	p.DstPort = binary.BigEndian.Uint16(b[2:])
@@ -66,63 +75,13 @@ func (p *Packet) decodeTCP(b []byte, opt Options) Invalid {
 		Window:   binary.BigEndian.Uint16(b[14:]),
 		Urgent:   binary.BigEndian.Uint16(b[18:]),
 	}
-	header := int(b[12]>>4) * 4
-	if header < 20 || header > len(b) {
-		return TCPDataOffset
+	p.L4, p.Payload, p.Tracked = b, b[header:], true
+	if header > 20 {
+		p.decodeTCPOptions(b[20:header])
 	}
-	p.Payload = b[header:]
-	if !p.TCP.decodeOptions(b[20:header]) {
-		return TCPOptionLength
+	if p.opt.VerifyChecksums && !p.verify(b) {
+		p.fault(FaultTCPChecksum)
 	}
-	if opt.VerifyChecksums && !p.verify(b) {
-		return TCPChecksum
-	}
-	return Valid
-}
-
-// TCP option kinds (RFC 9293, 3.2; RFC 7323; RFC 2018).
-const (
-	optEnd           = 0
-	optNop           = 1
-	optMSS           = 2
-	optWindowScale   = 3
-	optSACKPermitted = 4
-	optTimestamps    = 8
-)
-
-// decodeOptions reads a list of options, each | kind | length | value |, where
-// length counts all three; the two of a single byte have the kind only. It
-// reports whether every length is possible. A known option of the wrong length
-// is passed over, as hosts do.
-func (t *TCP) decodeOptions(b []byte) bool {
-	for len(b) > 0 {
-		switch b[0] {
-		case optEnd:
-			return true
-		case optNop:
-			b = b[1:]
-			continue
-		}
-		if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
-			return false
-		}
-		kind, value := b[0], b[2:b[1]]
-		b = b[b[1]:]
-		switch {
-		case kind == optMSS && len(value) == 2:
-			t.MSS = binary.BigEndian.Uint16(value)
-		case kind == optWindowScale && len(value) == 1:
-			t.WScale = min(value[0], 14) // more counts as 14 (RFC 7323, 2.3)
-			t.HasWScale = true
-		case kind == optSACKPermitted && len(value) == 0:
-			t.SACKOK = true
-		case kind == optTimestamps && len(value) == 8:
-			t.TSVal = binary.BigEndian.Uint32(value)
-			t.TSEcr = binary.BigEndian.Uint32(value[4:])
-			t.HasTS = true
-		}
-	}
-	return true
 }
 
 // decodeUDP decodes a datagram (RFC 768). The length covers header and data;
@@ -130,29 +89,34 @@ func (t *TCP) decodeOptions(b []byte) bool {
 //
 //	0 |          source port          |       destination port        |
 //	4 |            length             |           checksum            |
-func (p *Packet) decodeUDP(b []byte, opt Options) Invalid {
+func (p *Packet) decodeUDP(b []byte) {
 	if len(b) < 8 {
-		return UDPTooShort
+		p.bad(EventUDPHeaderLenTooSmall)
+		return
 	}
-	p.SrcPort = binary.BigEndian.Uint16(b)
-	p.DstPort = binary.BigEndian.Uint16(b[2:])
 	length := int(binary.BigEndian.Uint16(b[4:]))
 	if p.Fragment {
 		length = len(b) // the field counts the other fragments too
 	}
-	if length < 8 {
-		return UDPLength
+	switch {
+	case length > len(b):
+		p.bad(EventUDPPacketTooSmall)
+		return
+	case length < 8:
+		p.bad(EventUDPLenInvalid)
+		return
 	}
-	if length > len(b) {
-		return UDPTruncated
+	p.SrcPort = binary.BigEndian.Uint16(b)
+	p.DstPort = binary.BigEndian.Uint16(b[2:])
+	p.L4, p.Payload, p.Tracked = b, b[8:length], true
+	if p.opt.Tunnels {
+		p.decodeUDPTunnel()
 	}
-	p.Payload = b[8:length]
 	// No checksum (0) is for IPv4 only (RFC 8200, 8.1).
 	unsummed := p.IPVersion == 4 && b[6]|b[7] == 0
-	if opt.VerifyChecksums && !unsummed && (b[6]|b[7] == 0 || !p.verify(b[:length])) {
-		return UDPChecksum
+	if p.opt.VerifyChecksums && !unsummed && (b[6]|b[7] == 0 || !p.verify(b[:length])) {
+		p.fault(FaultUDPChecksum)
 	}
-	return Valid
 }
 
 // decodeSCTP decodes the common header (RFC 9260, 3.1). Its CRC32c is left to
@@ -161,12 +125,25 @@ func (p *Packet) decodeUDP(b []byte, opt Options) Invalid {
 //	0 |          source port          |       destination port        |
 //	4 |                       verification tag                        |
 //	8 |                            CRC32c                             |
-func (p *Packet) decodeSCTP(b []byte) Invalid {
+func (p *Packet) decodeSCTP(b []byte) {
 	if len(b) < 12 {
-		return SCTPTooShort
+		p.bad(EventSCTPPacketTooSmall)
+		return
 	}
 	p.SrcPort = binary.BigEndian.Uint16(b)
 	p.DstPort = binary.BigEndian.Uint16(b[2:])
-	p.Payload = b[12:]
-	return Valid
+	p.L4, p.Payload, p.Tracked = b, b[12:], true
+}
+
+// decodeESP decodes the part of a packet that is not encrypted (RFC 4303, 2):
+//
+//	0 | security parameters index |
+//	4 | sequence number           |
+func (p *Packet) decodeESP(b []byte) {
+	if len(b) < 8 {
+		p.bad(EventESPPacketTooSmall)
+		return
+	}
+	p.SPI = binary.BigEndian.Uint32(b)
+	p.L4, p.Payload, p.Tracked = b, b[8:], true
 }

@@ -1,0 +1,148 @@
+package packet
+
+import "encoding/binary"
+
+// PPP protocols (IANA) that Decode acts on. Their first byte is 0, so that
+// they can be compressed to the second (RFC 1661, 6.5).
+const (
+	pppIPv4 = 0x0021
+	pppVJ   = 0x002f // TCP/IPv4 whose header is whole, though compression was agreed on (RFC 1144)
+	pppIPv6 = 0x0057
+)
+
+// pppKnown says whether a protocol is one that Suricata knows and does not decode.
+func pppKnown(proto uint16) bool {
+	switch proto {
+	case 0x0023, 0x0025, 0x0027, 0x0029, 0x002b, 0x002d, 0x0031, 0x0033, 0x0035, 0x0201, 0x0231, 0x0233, 0x0281, 0x0283,
+		0x8021, 0x8023, 0x8025, 0x8027, 0x8029, 0x802b, 0x8033, 0x8035, 0x8057, 0x8281, 0xc021, 0xc023, 0xc025, 0xc223:
+		return true
+	}
+	return false
+}
+
+// decodePPP handles PPP with and without the address and control bytes of
+// HDLC framing (RFC 1662, 3.1).
+func (p *Packet) decodePPP(b []byte) bool {
+	if !p.layer() {
+		return false
+	}
+	if len(b) > 0 && b[0] == 0xff {
+		if len(b) < 2 {
+			return p.bad(EventPPPPacketTooSmall)
+		}
+		b = b[2:]
+	}
+	proto, rest, ok := p.pppProto(b)
+	if !ok {
+		return false
+	}
+	if !p.pppNext(proto, rest, len(b)-len(rest)) {
+		// Beyond PPPoE there are links of all kinds: every compressed protocol, and some
+		// more, are known to exist.
+		if len(b)-len(rest) == 1 || pppKnown(proto) || proto == 0x00fd || proto == 0x80fd || proto == 0xc029 {
+			p.note(EventPPPUnsupportedProtocol)
+			return true
+		}
+		return p.bad(EventPPPWrongType)
+	}
+	return true
+}
+
+// pppProto takes off the protocol number. One whose first byte is odd is compressed
+// to that byte.
+func (p *Packet) pppProto(b []byte) (proto uint16, rest []byte, ok bool) {
+	switch {
+	case len(b) > 0 && b[0]&1 != 0:
+		return uint16(b[0]), b[1:], true
+	case len(b) >= 2:
+		return binary.BigEndian.Uint16(b), b[2:], true
+	}
+	return 0, nil, p.bad(EventPPPPacketTooSmall)
+}
+
+// pppNext decodes what PPP carries. It reports whether it knows the protocol.
+func (p *Packet) pppNext(proto uint16, b []byte, protoSize int) bool {
+	p.LinkLen = len(p.Data) - len(b)
+	switch proto {
+	case pppVJ:
+		if len(b) < 20 {
+			p.bad(EventPPPVJUPacketTooSmall)
+		} else if b[0]>>4 == 4 {
+			p.decodeEtherType(etherIPv4, b)
+		}
+	case pppIPv4:
+		switch {
+		case len(b) >= 20:
+			p.decodeEtherType(etherIPv4, b)
+		case protoSize == 1:
+			p.bad(EventPPPVJUPacketTooSmall) // as in Suricata
+		default:
+			p.bad(EventPPPIPv4PacketTooSmall)
+		}
+	case pppIPv6:
+		if len(b) < 40 {
+			p.bad(EventPPPIPv6PacketTooSmall)
+		} else {
+			p.decodeEtherType(etherIPv6, b)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// decodePPPoESession decodes a frame of a session (RFC 2516, 4), whose payload is
+// PPP without framing:
+//
+//	0 | version 4 | type 4 | code 8 | session id 16 |
+//	4 | length 16                   |
+func (p *Packet) decodePPPoESession(b []byte) bool {
+	if !p.layer() {
+		return false
+	}
+	if len(b) < 8 {
+		return p.bad(EventPPPoEPacketTooSmall)
+	}
+	if binary.BigEndian.Uint16(b[4:]) == 0 {
+		return true
+	}
+	b = b[6:]
+	proto, rest, ok := p.pppProto(b)
+	if !ok {
+		return false
+	}
+	if !p.pppNext(proto, rest, len(b)-len(rest)) {
+		if !pppKnown(proto) {
+			return p.bad(EventPPPWrongType)
+		}
+		p.note(EventPPPUnsupportedProtocol)
+	}
+	return true
+}
+
+// Codes of PPPoE discovery (RFC 2516, 5).
+const (
+	pppoePADO = 0x07
+	pppoePADI = 0x09
+	pppoePADR = 0x19
+	pppoePADS = 0x65
+	pppoePADT = 0xa7
+)
+
+// decodePPPoEDiscovery checks a frame of the discovery stage, which has the same
+// header and then tags.
+func (p *Packet) decodePPPoEDiscovery(b []byte) bool {
+	if len(b) < 6 {
+		return p.bad(EventPPPoEPacketTooSmall)
+	}
+	switch b[1] {
+	case pppoePADO, pppoePADI, pppoePADR, pppoePADS, pppoePADT:
+	default:
+		p.note(EventPPPoEWrongCode)
+		return true
+	}
+	if int(binary.BigEndian.Uint16(b[4:])) > len(b)-6 {
+		return p.bad(EventPPPoEMalformedTags)
+	}
+	return true
+}
