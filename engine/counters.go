@@ -81,7 +81,7 @@ const (
 	cFragmentTimeouts
 	cFragmentOverlaps
 	cInvalid          = cFragmentOverlaps + 1
-	cDropped          = cInvalid + packet.NumInvalid - 1
+	cDropped          = cInvalid + packet.NumDecoderEvents - 1
 	cStream           = cDropped + int(NumReasons) - 1
 	cEnded            = cStream + stream.Reasons - 1
 	cException        = cEnded + int(flow.NumReasons)
@@ -126,8 +126,8 @@ func NewCounters() Counters {
 	for s := defrag.Malformed; s < defrag.NumStatus; s++ {
 		one(cFragmentsDropped+int(s-defrag.Malformed), "fragments_dropped", "Fragments that could not be part of a datagram that is inspected.", "reason", s.String())
 	}
-	for i := 1; i < packet.NumInvalid; i++ {
-		one(cInvalid+i-1, "invalid_dropped_packets", "Packets that failed validation.", "reason", packet.Invalid(i).String())
+	for e := packet.Valid + 1; int(e) < packet.NumDecoderEvents; e++ {
+		one(cInvalid+int(e)-1, "invalid_dropped_packets", "Packets that failed validation, by Suricata's name for what is wrong.", "reason", e.Name())
 	}
 	for r := NotDropped + 1; r < NumReasons; r++ {
 		one(cDropped+int(r)-1, "dropped_packets", "Dropped packets of both engines, each with its one reason.", "reason", r.String())

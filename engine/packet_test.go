@@ -165,12 +165,12 @@ func TestInvalidPackets(t *testing.T) {
 	bad := packettest.UDP("10.0.0.1:1", "10.0.0.2:2", []byte("x"))
 	bad[len(bad)-1]++
 	r.drops("wrong checksum", bad)
-	r.counter(cInvalid+int(packet.UDPChecksum)-1, 1)
+	r.counter(cInvalid+int(packet.FaultUDPChecksum)-1, 1)
 	if v := r.raw(pktio.Packet{Data: bad, Link: packet.LinkRaw, Offload: true}); v != pktio.Accept {
 		t.Error("the checksum of an offloaded packet was verified")
 	}
 	r.drops("cut", packettest.UDP("10.0.0.1:1", "10.0.0.2:2", nil)[:25])
-	r.counter(cInvalid+int(packet.IPv4Truncated)-1, 1)
+	r.counter(cInvalid+int(packet.EventIPv4TruncatedPacket)-1, 1)
 	r.drops("nothing", nil)
 	r.dropped(ReasonInvalid, 3)
 	if len(r.rec.drops) != 3 || r.rec.drops[0].Reason != "decode error" {

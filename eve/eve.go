@@ -28,11 +28,11 @@ type Tuple struct {
 	Proto            uint8  // IANA number
 	ICMPType         uint8
 	ICMPCode         uint8
-	VLAN             [2]uint16 // 12-bit ids, outer first
-	VLANs            uint8     // how many of VLAN are set
-	PcapCnt          uint64    // number of the packet in its capture from 1; 0 outside of captures
-	Interface        string    // where the packet came in
-	PktSrc           string    // "wire/pcap", "geneve encapsulation", ...
+	VLAN             [packet.MaxVLANs]uint16 // 12-bit ids, outer first
+	VLANs            uint8                   // how many of VLAN are set
+	PcapCnt          uint64                  // number of the packet in its capture from 1; 0 outside of captures
+	Interface        string                  // where the packet came in
+	PktSrc           string                  // "wire/pcap", "geneve encapsulation", ...
 }
 
 // FlowCounters is the state of a flow at the moment of an alert.

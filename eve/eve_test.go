@@ -84,7 +84,7 @@ func sampleAlert() *Alert {
 	return &Alert{
 		Tuple: Tuple{
 			Time: at, FlowID: 1582438383425873, Src: client, Dst: server, SrcPort: 50114, DstPort: 443,
-			Proto: packet.ProtoTCP, PktSrc: "geneve encapsulation", VLAN: [2]uint16{7, 8}, VLANs: 2,
+			Proto: packet.ProtoTCP, PktSrc: "geneve encapsulation", VLAN: [packet.MaxVLANs]uint16{7, 8}, VLANs: 2,
 		},
 		AppProto: "tls", Action: "blocked", Verdict: "drop",
 		GID: 1, SID: 4000001, Rev: 3, Signature: `no "evil" hosts`, Category: "Potentially Bad Traffic", Severity: 2,

@@ -100,9 +100,7 @@ func TestHeaderKeywords(t *testing.T) {
 	options := append([]byte{0x46}, syn[1:20]...) // with a router alert
 	options = append(append(options, 148, 4, 0, 0), syn[20:]...)
 	binary.BigEndian.PutUint16(options[2:], uint16(len(options)))
-	tooBig := append([]byte(nil), echo6...)
-	tooBig[40] = 2
-	binary.BigEndian.PutUint32(tooBig[44:], 1280)
+	tooBig := packettest.ICMP("2001:db8::9", "2001:db8::1", 2, 0, 1280, echo6)
 
 	for _, test := range []struct {
 		ip      []byte

@@ -3,15 +3,31 @@ package packet_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/internal/packettest"
 )
 
 var verify = packet.Options{VerifyChecksums: true}
+
+// diff compares what callers can see of two decoded packets or parts of them.
+func diff(want, got any) string {
+	return cmp.Diff(want, got, cmpopts.IgnoreUnexported(packet.Packet{}, packet.TCP{}, packet.Inner{}),
+		cmp.Comparer(func(a, b packet.Events) bool { return slices.Equal(a.All(), b.All()) }))
+}
+
+func events(list ...packet.Event) packet.Events {
+	var e packet.Events
+	for _, x := range list {
+		e.Add(x)
+	}
+	return e
+}
 
 func addr(s string) packet.Addr { return packet.AddrFrom(netip.MustParseAddr(s)) }
 
@@ -21,11 +37,11 @@ func decode(link packet.LinkType, data []byte, opt packet.Options) *packet.Packe
 	p := &packet.Packet{
 		Data: []byte{1}, Net: []byte{1}, L4: []byte{1}, Payload: []byte{1},
 		Src: packet.Addr{1}, Dst: packet.Addr{1}, SrcPort: 1, DstPort: 1,
-		LinkLen: 1, EtherType: 1, VLAN: [2]uint16{1, 1}, VLANs: 2, IPVersion: 1, Proto: 1, TTL: 1, TOS: 1, IPID: 1,
+		SPI: 1, LinkLen: 1, Link: 1, EtherType: 1, VLAN: [packet.MaxVLANs]uint16{1, 1}, VLANs: 2, IPVersion: 1, Proto: 1, Tracked: true, TTL: 1, TOS: 1, IPID: 1,
 		Fragment: true, FragOffset: 8, MoreFrags: true,
-		TCP:     packet.TCP{Seq: 1, Ack: 1, Window: 1, Urgent: 1, Flags: 1, Reserved: 1, WScale: 1, MSS: 1, TSVal: 1, TSEcr: 1, HasWScale: true, HasTS: true, SACKOK: true},
+		TCP:     packet.TCP{Seq: 1, Ack: 1, Window: 1, Urgent: 1, Flags: 1, Reserved: 1, WScale: 1, MSS: 1, TSVal: 1, TSEcr: 1, HasWScale: true, HasTS: true, SACKOK: true, FastOpen: true, SACKs: 1},
 		ICMP:    packet.ICMP{Type: 1, Code: 1, ID: 1, Seq: 1},
-		Invalid: packet.LinkUnknown,
+		Invalid: packet.FaultLinkType, Depth: 1, From: 1, Inner: packet.Inner{Data: []byte{1}, From: 1},
 	}
 	p.Decode(link, data, opt)
 	return p
@@ -107,7 +123,7 @@ func TestDecode(t *testing.T) {
 		want: packet.Packet{
 			Data: syn, Net: syn[22:82], L4: syn[42:82], Payload: syn[82:82],
 			Src: addr("10.0.0.1"), Dst: addr("10.0.0.2"), SrcPort: 40000, DstPort: 443,
-			LinkLen: 22, EtherType: 0x0800, VLAN: [2]uint16{100, 10}, VLANs: 2,
+			LinkLen: 22, Link: packet.LinkEthernet, EtherType: 0x0800, Tracked: true, VLAN: [packet.MaxVLANs]uint16{100, 10}, VLANs: 2,
 			IPVersion: 4, Proto: packet.ProtoTCP, TTL: 63, TOS: 0x10, IPID: 0xbeef,
 			TCP: packet.TCP{Seq: 0x11223344, Window: 64240, Urgent: 7, Flags: packet.SYN | packet.ECE | packet.CWR,
 				MSS: 1460, WScale: 7, HasWScale: true, SACKOK: true,
@@ -119,25 +135,26 @@ func TestDecode(t *testing.T) {
 		want: packet.Packet{
 			Data: v6, Net: v6, L4: v6[96:], Payload: v6[104:],
 			Src: addr("2001:db8::1"), Dst: addr("2001:db8::2"), SrcPort: 53, DstPort: 49152,
-			EtherType: 0x86dd, IPVersion: 6, Proto: packet.ProtoUDP, TTL: 64, TOS: 0xab, IPID: 0xdeadbeef,
+			Link: packet.LinkRaw, EtherType: 0x86dd, IPVersion: 6, Proto: packet.ProtoUDP, TTL: 64, TOS: 0xab, IPID: 0xdeadbeef, Tracked: true,
+			Events: events(packet.EventIPv6HopoptsOnlyPadding, packet.EventIPv6DstoptsOnlyPadding, packet.EventIPv6ExtHeaderUselessFH),
 		},
 	}, {
 		name: "ARP",
 		link: packet.LinkEthernet, data: []byte{12: 0x08, 13: 0x06, 14: 0x00, 15: 0x01},
 		want: packet.Packet{
-			Data: []byte{12: 0x08, 13: 0x06, 14: 0x00, 15: 0x01}, LinkLen: 14, EtherType: 0x0806,
+			Data: []byte{12: 0x08, 13: 0x06, 14: 0x00, 15: 0x01}, LinkLen: 14, Link: packet.LinkEthernet, EtherType: 0x0806,
 		},
 	}, {
 		name: "LLC",
 		link: packet.LinkEthernet, data: []byte{13: 0x03, 14: 0x42, 15: 0x42, 16: 0x03},
 		want: packet.Packet{
-			Data: []byte{13: 0x03, 14: 0x42, 15: 0x42, 16: 0x03}, LinkLen: 14,
+			Data: []byte{13: 0x03, 14: 0x42, 15: 0x42, 16: 0x03}, LinkLen: 14, Link: packet.LinkEthernet,
 		},
 	}} {
 		t.Run(test.name, func(t *testing.T) {
 			got := decode(test.link, test.data, verify)
-			if diff := cmp.Diff(&test.want, got); diff != "" {
-				t.Errorf("Decode (-want +got):\n%s", diff)
+			if d := diff(&test.want, got); d != "" {
+				t.Errorf("Decode (-want +got):\n%s", d)
 			}
 		})
 	}
@@ -162,8 +179,7 @@ func TestLinkTypes(t *testing.T) {
 		{"Ethernet", packet.LinkEthernet, packettest.Ethernet(v4)[:14], v4, 0},
 		{"Ethernet IPv6", packet.LinkEthernet, packettest.Ethernet(v6)[:14], v6, 0},
 		{"Ethernet, one tag", packet.LinkEthernet, packettest.Ethernet(v4, 5)[:18], v4, 1},
-		{"Ethernet, three tags", packet.LinkEthernet, packettest.Ethernet(v4, 5, 6, 7)[:26], v4, 2},
-		{"Ethernet, eight tags", packet.LinkEthernet, packettest.Ethernet(v4, 5, 6, 7, 8, 9, 10, 11, 12)[:46], v4, 2},
+		{"Ethernet, three tags", packet.LinkEthernet, packettest.Ethernet(v4, 5, 6, 7)[:26], v4, 3},
 		{"raw", packet.LinkRaw, nil, v4, 0},
 		{"raw IPv6", packet.LinkRaw, nil, v6, 0},
 		{"raw 12", packet.LinkRaw12, nil, v4, 0},
@@ -183,6 +199,7 @@ func TestLinkTypes(t *testing.T) {
 		{"PPP IPv6", packet.LinkPPP, []byte{0x00, 0x57}, v6, 0},
 		{"PPP, HDLC framing", packet.LinkPPP, []byte{0xff, 0x03, 0x00, 0x21}, v4, 0},
 		{"PPP, compressed protocol", packet.LinkPPP, []byte{0x21}, v4, 0},
+		{"Cisco HDLC", packet.LinkCHDLC, []byte{0x0f, 0x00, 0x08, 0x00}, v4, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := append(append([]byte{}, test.head...), test.ip...)
@@ -220,82 +237,67 @@ func TestInvalid(t *testing.T) {
 	icmp4 := packettest.ICMPEcho("10.0.0.1", "10.0.0.2", false, 1, 2, []byte("abcd"))
 	icmp6 := packettest.ICMPEcho("2001:db8::1", "2001:db8::2", false, 1, 2, []byte("abcd"))
 	ip6 := func(next uint8, body ...byte) []byte { return packettest.IP("2001:db8::1", "2001:db8::2", next, body) }
-	var manyExt []byte
-	for range 9 {
-		manyExt = append(manyExt, 60, 0, 1, 4, 0, 0, 0, 0)
-	}
-	lateFrag := packettest.IP("10.0.0.1", "10.0.0.2", 17, make([]byte, 8))
-	lateFrag[6], lateFrag[7] = 0x1f, 0xff // offset 8191*8
-	binary.BigEndian.PutUint16(lateFrag[10:], binary.BigEndian.Uint16(lateFrag[10:])-0x1fff)
-	tcpOpts := func(opts ...byte) []byte {
-		return packettest.TCP("10.0.0.1:1", "10.0.0.2:2", packet.ACK, 1, 2, nil, packettest.TCPOptions(opts...))
-	}
 
 	for _, test := range []struct {
 		name string
 		link packet.LinkType
 		data []byte
-		want packet.Invalid
+		want packet.Event
 	}{
-		{"unknown link type", 4711, tcp4, packet.LinkUnknown},
-		{"empty Ethernet", packet.LinkEthernet, nil, packet.LinkTooShort},
-		{"cut tag", packet.LinkEthernet, packettest.Ethernet(tcp4, 1)[:17], packet.VLANTooShort},
-		{"nine tags", packet.LinkEthernet, packettest.Ethernet(tcp4, 1, 2, 3, 4, 5, 6, 7, 8, 9), packet.VLANTooMany},
-		{"empty raw", packet.LinkRaw, nil, packet.IPVersionUnknown},
-		{"raw version 5", packet.LinkRaw, edit(tcp4, 0, 0x55), packet.IPVersionUnknown},
+		{"unknown link type", 4711, tcp4, packet.FaultLinkType},
+		{"empty Ethernet", packet.LinkEthernet, nil, packet.EventEthernetPacketTooSmall},
+		{"cut tag", packet.LinkEthernet, packettest.Ethernet(tcp4, 1)[:17], packet.EventVLANHeaderTooSmall},
+		{"four tags", packet.LinkEthernet, packettest.Ethernet(tcp4, 1, 2, 3, 4), packet.EventVLANTooManyLayers},
+		{"empty raw", packet.LinkRaw, nil, packet.EventIPv4PacketTooSmall},
+		{"raw version 5", packet.LinkRaw, edit(tcp4, 0, 0x55), packet.EventIPRawInvalidIPVersion},
 
-		{"19 bytes", packet.LinkIPv4, tcp4[:19], packet.IPv4TooShort},
-		{"version 6", packet.LinkIPv4, edit(tcp4, 0, 0x65), packet.IPv4WrongVersion},
-		{"header length 0", packet.LinkRaw, edit(tcp4, 0, 0x40), packet.IPv4HeaderLength},
-		{"header length 16", packet.LinkRaw, edit(tcp4, 0, 0x44), packet.IPv4HeaderLength},
-		{"header beyond the end", packet.LinkRaw, edit(tcp4, 0, 0x4f)[:59-20], packet.IPv4HeaderLength},
-		{"total length 0", packet.LinkRaw, edit(tcp4, 2, 0, 0), packet.IPv4TotalLength},
-		{"total length 19", packet.LinkRaw, edit(tcp4, 2, 0, 19), packet.IPv4TotalLength},
-		{"cut by a byte", packet.LinkRaw, tcp4[:len(tcp4)-1], packet.IPv4Truncated},
-		{"header checksum", packet.LinkRaw, edit(tcp4, 10, 0, 0), packet.IPv4Checksum},
-		{"fragment beyond 64K", packet.LinkRaw, lateFrag, packet.IPv4FragTooLong},
+		{"19 bytes", packet.LinkIPv4, tcp4[:19], packet.EventIPv4PacketTooSmall},
+		{"version 6", packet.LinkEthernet, edit(packettest.Ethernet(tcp4), 14, 0x65), packet.EventIPv4WrongIPVersion},
+		{"header length 0", packet.LinkRaw, edit(tcp4, 0, 0x40), packet.EventIPv4HeaderLenTooSmall},
+		{"header length 16", packet.LinkRaw, edit(tcp4, 0, 0x44), packet.EventIPv4HeaderLenTooSmall},
+		{"header beyond the total length", packet.LinkRaw, edit(tcp4, 0, 0x4f), packet.EventIPv4IPLenSmallerThanHeaderLen},
+		{"total length 0", packet.LinkRaw, edit(tcp4, 2, 0, 0), packet.EventIPv4IPLenSmallerThanHeaderLen},
+		{"total length 19", packet.LinkRaw, edit(tcp4, 2, 0, 19), packet.EventIPv4IPLenSmallerThanHeaderLen},
+		{"cut by a byte", packet.LinkRaw, tcp4[:len(tcp4)-1], packet.EventIPv4TruncatedPacket},
+		{"header checksum", packet.LinkRaw, edit(tcp4, 10, 0, 0), packet.FaultIPv4Checksum},
 
-		{"39 bytes", packet.LinkIPv6, tcp6[:39], packet.IPv6TooShort},
-		{"version 4", packet.LinkIPv6, edit(tcp6, 0, 0x40), packet.IPv6WrongVersion},
-		{"IPv6 cut by a byte", packet.LinkRaw, tcp6[:len(tcp6)-1], packet.IPv6Truncated},
-		{"extension header of 7 bytes", packet.LinkRaw, ip6(0, 17, 0, 0, 0, 0, 0, 0), packet.IPv6ExtTruncated},
-		{"extension header too long", packet.LinkRaw, ip6(60, 17, 1, 0, 0, 0, 0, 0, 0), packet.IPv6ExtTruncated},
-		{"AH too long", packet.LinkRaw, ip6(51, 17, 1, 0, 0, 0, 0, 0, 0), packet.IPv6ExtTruncated},
-		{"jumbogram", packet.LinkRaw, edit(ip6(0, 17, 0, 0xc2, 4, 0, 1, 0, 0), 4, 0, 0), packet.IPv6ExtTruncated},
-		{"nine extension headers", packet.LinkRaw, ip6(60, manyExt...), packet.IPv6ExtTooMany},
-		{"two fragment headers", packet.LinkRaw, ip6(44, 44, 0, 0, 0, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0, 1), packet.IPv6FragDuplicate},
-		{"IPv6 fragment beyond 64K", packet.LinkRaw, ip6(44, 17, 0, 0xff, 0xf8, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8), packet.IPv6FragTooLong},
+		{"39 bytes", packet.LinkIPv6, tcp6[:39], packet.EventIPv6PacketTooSmall},
+		{"version 4", packet.LinkEthernet, edit(packettest.Ethernet(tcp6), 14, 0x40), packet.EventIPv6WrongIPVersion},
+		{"IPv6 cut by a byte", packet.LinkRaw, tcp6[:len(tcp6)-1], packet.EventIPv6TruncatedPacket},
+		{"extension header of 7 bytes", packet.LinkRaw, ip6(0, 17, 0, 0, 0, 0, 0, 0), packet.EventIPv6TruncatedExtHeader},
+		{"extension header too long", packet.LinkRaw, ip6(60, 17, 1, 0, 0, 0, 0, 0, 0), packet.EventIPv6TruncatedExtHeader},
+		{"AH too long", packet.LinkRaw, ip6(51, 17, 1, 0, 0, 0, 0, 0, 0), packet.EventIPv6TruncatedExtHeader},
+		{"jumbogram", packet.LinkRaw, edit(ip6(0, 17, 0, 0xc2, 4, 0, 1, 0, 0), 4, 0, 0), packet.EventIPv6TruncatedExtHeader},
 
-		{"TCP of 19 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 6, make([]byte, 19)), packet.TCPTooShort},
-		{"data offset 16", packet.LinkRaw, edit(tcp4, 32, 0x40), packet.TCPDataOffset},
-		{"data offset beyond the end", packet.LinkRaw, edit(tcp4, 32, 0x70), packet.TCPDataOffset},
-		{"option of length 0", packet.LinkRaw, tcpOpts(5, 0, 0, 0), packet.TCPOptionLength},
-		{"option of length 1", packet.LinkRaw, tcpOpts(1, 1, 5, 1), packet.TCPOptionLength},
-		{"option without length", packet.LinkRaw, tcpOpts(1, 1, 1, 5), packet.TCPOptionLength},
-		{"option runs out", packet.LinkRaw, tcpOpts(2, 5, 1, 1), packet.TCPOptionLength},
-		{"TCP checksum", packet.LinkRaw, edit(tcp4, 43, 'x'), packet.TCPChecksum},
-		{"TCP checksum, IPv6", packet.LinkRaw, edit(tcp6, 63, 'x'), packet.TCPChecksum},
+		{"TCP of 19 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 6, make([]byte, 19)), packet.EventTCPPacketTooSmall},
+		{"data offset 16", packet.LinkRaw, edit(tcp4, 32, 0x40), packet.EventTCPInvalidOptlen},
+		{"data offset beyond the end", packet.LinkRaw, edit(tcp4, 32, 0x70), packet.EventTCPHeaderLenTooSmall},
+		{"TCP checksum", packet.LinkRaw, edit(tcp4, 43, 'x'), packet.FaultTCPChecksum},
+		{"TCP checksum, IPv6", packet.LinkRaw, edit(tcp6, 63, 'x'), packet.FaultTCPChecksum},
 
-		{"UDP of 7 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 17, make([]byte, 7)), packet.UDPTooShort},
-		{"UDP length 0", packet.LinkRaw, edit(udp4, 24, 0, 0), packet.UDPLength},
-		{"UDP length 7", packet.LinkRaw, edit(udp4, 24, 0, 7), packet.UDPLength},
-		{"UDP length beyond the end", packet.LinkRaw, edit(udp4, 24, 0, 13), packet.UDPTruncated},
-		{"UDP checksum", packet.LinkRaw, edit(udp4, 28, 'x'), packet.UDPChecksum},
-		{"UDP checksum, IPv6", packet.LinkRaw, edit(udp6, 48, 'x'), packet.UDPChecksum},
-		{"UDP without checksum, IPv6", packet.LinkRaw, edit(udp6, 46, 0, 0), packet.UDPChecksum},
+		{"UDP of 7 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 17, make([]byte, 7)), packet.EventUDPHeaderLenTooSmall},
+		{"UDP length 0", packet.LinkRaw, edit(udp4, 24, 0, 0), packet.EventUDPLenInvalid},
+		{"UDP length 7", packet.LinkRaw, edit(udp4, 24, 0, 7), packet.EventUDPLenInvalid},
+		{"UDP length beyond the end", packet.LinkRaw, edit(udp4, 24, 0, 13), packet.EventUDPPacketTooSmall},
+		{"UDP checksum", packet.LinkRaw, edit(udp4, 28, 'x'), packet.FaultUDPChecksum},
+		{"UDP checksum, IPv6", packet.LinkRaw, edit(udp6, 48, 'x'), packet.FaultUDPChecksum},
+		{"UDP without checksum, IPv6", packet.LinkRaw, edit(udp6, 46, 0, 0), packet.FaultUDPChecksum},
 
-		{"SCTP of 11 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 132, make([]byte, 11)), packet.SCTPTooShort},
-		{"ICMP of 7 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 1, make([]byte, 7)), packet.ICMPv4TooShort},
-		{"ICMP checksum", packet.LinkRaw, edit(icmp4, 28, 'x'), packet.ICMPv4Checksum},
-		{"ICMPv6 of 7 bytes", packet.LinkRaw, ip6(58, make([]byte, 7)...), packet.ICMPv6TooShort},
-		{"ICMPv6 checksum", packet.LinkRaw, edit(icmp6, 48, 'x'), packet.ICMPv6Checksum},
+		{"SCTP of 11 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 132, make([]byte, 11)), packet.EventSCTPPacketTooSmall},
+		{"ICMP of 7 bytes", packet.LinkRaw, packettest.IP("10.0.0.1", "10.0.0.2", 1, make([]byte, 7)), packet.EventICMPv4PacketTooSmall},
+		{"ICMP checksum", packet.LinkRaw, edit(icmp4, 28, 'x'), packet.FaultICMPv4Checksum},
+		{"ICMPv6 of 7 bytes", packet.LinkRaw, ip6(58, make([]byte, 7)...), packet.EventICMPv6PacketTooSmall},
+		{"ICMPv6 checksum", packet.LinkRaw, edit(icmp6, 48, 'x'), packet.FaultICMPv6Checksum},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if p := decode(test.link, test.data, verify); p.Invalid != test.want {
 				t.Errorf("Invalid = %v, want %v", p.Invalid, test.want)
 			}
 			switch test.want {
-			case packet.IPv4Checksum, packet.TCPChecksum, packet.UDPChecksum, packet.ICMPv4Checksum, packet.ICMPv6Checksum:
+			case packet.FaultIPv4Checksum, packet.FaultTCPChecksum, packet.FaultUDPChecksum, packet.FaultICMPv4Checksum, packet.FaultICMPv6Checksum:
+				if !test.want.Checksum() {
+					t.Errorf("%v is no checksum", test.want)
+				}
 				if p := decode(test.link, test.data, packet.Options{}); p.Invalid != packet.Valid {
 					t.Errorf("without verification Invalid = %v, want valid", p.Invalid)
 				}
@@ -304,14 +306,23 @@ func TestInvalid(t *testing.T) {
 	}
 }
 
-func TestInvalidNames(t *testing.T) {
+func TestEventNames(t *testing.T) {
 	seen := map[string]bool{}
-	for i := range packet.NumInvalid {
-		name := packet.Invalid(i).String()
-		if name == "" || seen[name] {
-			t.Errorf("Invalid(%d) is called %q, which is empty or taken", i, name)
+	for i := range packet.NumEvents {
+		e := packet.Event(i)
+		name := e.String()
+		if name == "" || e.Name() == "" || seen[name] {
+			t.Errorf("Event(%d) is called %q, which is empty or taken", i, name)
 		}
 		seen[name] = true
+		decoder, isDecoder := packet.DecoderEvent(e.Name())
+		stream, isStream := packet.StreamEvent(e.Name())
+		switch {
+		case isDecoder && (decoder != e || e.Stream()), isStream && (stream != e || !e.Stream()):
+			t.Errorf("the name of %v stands for %v, %v", e, decoder, stream)
+		case (isDecoder || isStream) == (e == packet.Valid || e == packet.FaultLinkType || e.Checksum()):
+			t.Errorf("rules may name %v: %v", e, isDecoder || isStream)
+		}
 	}
 }
 
@@ -347,8 +358,8 @@ func TestTCPOptions(t *testing.T) {
 			p := decode(packet.LinkRaw, packettest.TCP("10.0.0.1:1", "10.0.0.2:2", packet.SYN, 0, 0, nil,
 				packettest.TCPOptions(test.opts...), packettest.Window(0)), verify)
 			test.want.Flags = packet.SYN
-			if diff := cmp.Diff(test.want, p.TCP); diff != "" || p.Invalid != packet.Valid {
-				t.Errorf("%v (-want +got):\n%s", p.Invalid, diff)
+			if d := diff(test.want, p.TCP); d != "" || p.Invalid != packet.Valid {
+				t.Errorf("%v (-want +got):\n%s", p.Invalid, d)
 			}
 		})
 	}
@@ -414,7 +425,7 @@ func TestRoutedChecksum(t *testing.T) {
 	udp := packettest.UDP("[2001:db8::1]:1", "[2001:db8::9]:2", []byte("abcd"))[40:]
 	for _, left := range []byte{0, 1} {
 		p := decode(packet.LinkRaw, packettest.IP("2001:db8::1", "2001:db8::2", 43, append([]byte{17, 0, 4, left, 0, 0, 0, 0}, udp...)), verify)
-		if want := []packet.Invalid{packet.UDPChecksum, packet.Valid}[left]; p.Invalid != want {
+		if want := []packet.Event{packet.FaultUDPChecksum, packet.Valid}[left]; p.Invalid != want {
 			t.Errorf("%d segments left: %v, want %v", left, p.Invalid, want)
 		}
 	}
@@ -447,9 +458,6 @@ func TestEmbedded(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := decode(packet.LinkRaw, test.packet, verify)
-			if p.Invalid != packet.Valid {
-				t.Fatal(p.Invalid)
-			}
 			var inner packet.Packet
 			if ok := p.Embedded(&inner); ok != test.ok {
 				t.Fatalf("Embedded = %v, want %v", ok, test.ok)
@@ -461,8 +469,8 @@ func TestEmbedded(t *testing.T) {
 				t.Errorf("L4 = %v", inner.L4)
 			}
 			inner.Data, inner.Net, inner.L4 = nil, nil, nil
-			if diff := cmp.Diff(test.want, inner); diff != "" {
-				t.Errorf("Embedded (-want +got):\n%s", diff)
+			if d := diff(test.want, inner); d != "" {
+				t.Errorf("Embedded (-want +got):\n%s", d)
 			}
 		})
 	}
@@ -514,7 +522,7 @@ func FuzzDecode(f *testing.F) {
 		if p.LinkLen > len(data) || (p.Net != nil && len(data) > p.LinkLen && &p.Net[0] != &data[p.LinkLen]) {
 			t.Errorf("LinkLen is %d", p.LinkLen)
 		}
-		if int(p.Invalid) >= packet.NumInvalid || p.VLANs > 2 {
+		if int(p.Invalid) >= packet.NumDecoderEvents || p.VLANs > packet.MaxVLANs {
 			t.Errorf("Invalid %d, VLANs %d", p.Invalid, p.VLANs)
 		}
 		if p.Invalid == packet.Valid && p.IPVersion != 0 && p.Net == nil {

@@ -8,7 +8,10 @@
 // outer one's Inner, which DecodeInner decodes.
 package packet
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // LinkType says what the first byte of a packet is. The numbers are those of
 // the pcap link-type registry, so a capture's value can be used as it is.
@@ -78,7 +81,8 @@ type TCP struct {
 	MSS      uint16 // 0 when absent
 	TSVal    uint32 // timestamp option; see HasTS
 	TSEcr    uint32
-	SACK     []byte // blocks of the SACK option, 8 bytes each: left and right edge; borrowed
+	SACKs    uint8 // blocks of the SACK option; see Packet.SACK
+	sackAt   uint8 // where they are in L4
 
 	HasWScale, HasTS, SACKOK bool
 	FastOpen                 bool // the option of RFC 7413, in its experimental forms, too
@@ -136,4 +140,10 @@ type Packet struct {
 
 	opt    Options
 	layers uint8 // headers so far, those around it included
+}
+
+// SACK returns block i, below TCP.SACKs, of the SACK option (RFC 2018, 3).
+func (p *Packet) SACK(i int) (left, right uint32) {
+	b := p.L4[int(p.TCP.sackAt)+8*i:]
+	return binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
 }

@@ -26,6 +26,7 @@ const (
 func (p *Packet) decodeTCPOptions(b []byte) {
 	t := &p.TCP
 	var seen uint64 // kinds below 64, as bits
+	end := 20 + len(b)
 	for len(b) > 0 {
 		switch b[0] {
 		case tcpOptEnd:
@@ -92,7 +93,7 @@ func (p *Packet) decodeTCPOptions(b []byte) {
 			t.TSEcr = binary.BigEndian.Uint32(value[4:])
 			t.HasTS = true
 		case tcpOptSACK:
-			t.SACK = value
+			t.SACKs, t.sackAt = uint8(len(value)/8), uint8(end-len(b)-len(value))
 		case tcpOptFastOpen, tcpOptExperiment1, tcpOptExperiment2:
 			t.FastOpen = true
 		}
