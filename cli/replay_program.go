@@ -50,7 +50,7 @@ const establishedTimeout = 600 * time.Second
 
 // rulesProgram compiles a rule file. It says on stderr what is wrong with each
 // rule, in the way of compilers.
-func (r *replayCommand) rulesProgram(vars variables) (*detect.Program, error) {
+func (r *replayCommand) rulesProgram(vars *variables) (*detect.Program, error) {
 	text, err := os.ReadFile(r.rules)
 	if err != nil {
 		return nil, fmt.Errorf("read the rules: %w", err)
@@ -93,13 +93,13 @@ type variables struct {
 }
 
 // Addrs implements detect.Variables.
-func (v variables) Addrs(name string) (rule.Addrs, bool) { a, ok := v.addrs[name]; return a, ok }
+func (v *variables) Addrs(name string) (rule.Addrs, bool) { a, ok := v.addrs[name]; return a, ok }
 
 // Ports implements detect.Variables.
-func (v variables) Ports(name string) (rule.Ports, bool) { p, ok := v.ports[name]; return p, ok }
+func (v *variables) Ports(name string) (rule.Ports, bool) { p, ok := v.ports[name]; return p, ok }
 
-func parseVars(flags []string) (variables, error) {
-	v := variables{map[string]rule.Addrs{}, map[string]rule.Ports{}}
+func parseVars(flags []string) (*variables, error) {
+	v := &variables{map[string]rule.Addrs{}, map[string]rule.Ports{}}
 	for _, f := range flags {
 		name, value, ok := strings.Cut(f, "=")
 		name = strings.TrimPrefix(name, "$")

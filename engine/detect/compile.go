@@ -14,14 +14,20 @@ import (
 
 // compiler carries what the rules of one program share while it is built.
 type compiler struct {
-	addrs map[string]*addrSet // by source text and scope, so that groups share their sets
-	ports map[string]portSet
+	addrs map[scoped]*addrSet // so that groups share their sets
+	ports map[scoped]portSet
+}
+
+// scoped is the text of addresses or ports with the scope of its variables.
+type scoped struct {
+	lookup Variables
+	text   string
 }
 
 // Compile builds a program. It stops at the first rule that it cannot run as
 // written, with an *Error: a keyword is never ignored.
 func Compile(sources []Source, opt Options) (*RuleSet, error) {
-	c := compiler{addrs: map[string]*addrSet{}, ports: map[string]portSet{}}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}}
 	type ordered struct {
 		Rule
 		priority int
@@ -70,7 +76,7 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 // Check says whether one rule could be part of a program. Variables that
 // lookup does not know are taken as any address or port.
 func Check(r *rule.Rule, lookup Variables) error {
-	c := compiler{addrs: map[string]*addrSet{}, ports: map[string]portSet{}}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}}
 	_, err := c.rule(Source{Rule: r, Lookup: lookup})
 	return err
 }
@@ -280,7 +286,7 @@ func (c *compiler) addrSet(a rule.Addrs, lookup Variables) (*addrSet, error) {
 	if a.Any {
 		return nil, nil
 	}
-	key := fmt.Sprintf("%p %s", lookup, a)
+	key := scoped{lookup, a.String()}
 	if set, ok := c.addrs[key]; ok {
 		return set, nil
 	}
@@ -297,7 +303,7 @@ func (c *compiler) portSet(p rule.Ports, lookup Variables) (portSet, error) {
 	if p.Any {
 		return nil, nil
 	}
-	key := fmt.Sprintf("%p %s", lookup, p)
+	key := scoped{lookup, p.String()}
 	if set, ok := c.ports[key]; ok {
 		return set, nil
 	}

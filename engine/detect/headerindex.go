@@ -37,7 +37,7 @@ func (h *headerIndex) add(i uint32, r *Rule) {
 	src, srcOK := r.src.prefixes()
 	dst, dstOK := r.dst.prefixes()
 	switch {
-	case dstOK && (!srcOK || len(dst) <= len(src)):
+	case dstOK && (!srcOK || widest(dst) >= widest(src)):
 		h.dst.add(i, dst)
 	case srcOK:
 		h.src.add(i, src)
@@ -54,6 +54,15 @@ func (h *headerIndex) add(i uint32, r *Rule) {
 			h.dstPort[p] = append(h.dstPort[p], i)
 		}
 	}
+}
+
+// widest returns the shortest prefix of networks, in bits.
+func widest(networks []network) int {
+	least := 128
+	for _, n := range networks {
+		least = min(least, n.bits)
+	}
+	return least
 }
 
 // visit calls yield for each rule that p may match.

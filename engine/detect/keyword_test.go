@@ -177,7 +177,7 @@ func TestTransformations(t *testing.T) {
 		{"to_uppercase; to_lowercase; dotprefix;", "aB", ".ab"},
 	} {
 		src := sources(t, `alert tls any any -> any any (tls.sni; `+test.options+` content:"x"; sid:1;)`)
-		c := compiler{addrs: map[string]*addrSet{}, ports: map[string]portSet{}}
+		c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}}
 		r, err := c.rule(src[0])
 		if err != nil {
 			t.Errorf("%s: %v", test.options, err)

@@ -186,7 +186,8 @@ type Source struct {
 	ResourceARN string
 }
 
-// Variables resolves $NAME and @NAME in rule headers.
+// Variables resolves $NAME and @NAME in rule headers. Two that are equal (==) are one scope, so its
+// type has to be comparable: a pointer, mostly.
 type Variables interface {
 	Addrs(name string) (rule.Addrs, bool)
 	Ports(name string) (rule.Ports, bool)

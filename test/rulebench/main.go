@@ -1,6 +1,7 @@
 // Command rulebench runs 10,000 rules over a web mix, with sluice replay and, where it is
 // installed, with Suricata 7 in its single-threaded mode on the same files. It prints time, packets
-// a second, peak memory and alerts of both, and fails if the alerts differ.
+// a second, peak memory and alerts of both, and fails if the alerts differ. Then it says what
+// 30,000 rules take to compile.
 //
 //	go run ./test/rulebench [-flows 20000] [-suricata suricata] [-keep DIR]
 //
@@ -41,7 +42,7 @@ func main() {
 		}
 		return
 	}
-	if err := run(*flows, *seed, *sluice, *suricata, *keep); err != nil {
+	if err := errors.Join(run(*flows, *seed, *sluice, *suricata, *keep), compile()); err != nil {
 		fmt.Fprintln(os.Stderr, "rulebench:", err)
 		os.Exit(1)
 	}
