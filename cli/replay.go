@@ -192,7 +192,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	defer func() { err = errors.Join(err, driver.Close()) }()
 	defer context.AfterFunc(ctx, func() { driver.Close() })()
 
-	records := &replayRecords{got: newVerdicts(), types: r.eveTypes}
+	records := &replayRecords{got: newVerdicts(), types: r.eveTypes, aws: r.policy != ""}
 	if r.eve != "" {
 		file, err := os.Create(r.eve)
 		if err != nil {
@@ -204,7 +204,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 
 	e := engine.New(engine.Options{
 		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on",
-		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap",
+		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap", Detail: eve.Full,
 		Counters: engine.NewCounters(), Latency: engine.NewLatency(),
 		NewRecords: func() engine.Records { return records }, Wants: records,
 	})

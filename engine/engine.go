@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/pktio"
 )
@@ -42,6 +43,7 @@ type Options struct {
 	CountPackets    bool // records carry the driver's cookie as the packet's number
 	CountFrames     bool // bytes of flows include the link-layer header, as Suricata counts
 	PacketSource    string
+	Detail          eve.Detail // of records
 
 	Counters   Counters
 	Latency    *metrics.Histogram

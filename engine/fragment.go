@@ -35,6 +35,10 @@ func (w *worker) fragment(in *pktio.Packet) {
 	}
 	w.n[cReassembled]++
 	w.rebuilt, w.wire = true, link+len(whole)
+	if w.opt.Detail.Packet {
+		w.frameBuf = append(append(w.frameBuf[:0], in.Data[:link]...), whole...)
+		w.frame.Data = w.frameBuf
+	}
 	p.Decode(packet.LinkRaw, whole, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
 	p.VLAN, p.VLANs = vlan, vlans
 	switch {
@@ -92,7 +96,7 @@ func (w *worker) flowless(in *pktio.Packet) {
 	}
 	rules.Decide(&w.input, res)
 	for _, h := range res.Alerts {
-		w.alert(nil, packet.ToServer, &rules.Rules()[h.Rule], res.Action, nil)
+		w.alert(nil, packet.ToServer, &rules.Rules()[h.Rule], res.Action, h)
 	}
 	if res.Action.Drops() {
 		w.deny(in, nil, packet.ToServer, ReasonRule, res.Rule)

@@ -5,6 +5,7 @@ import (
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/engine/stream"
+	"github.com/sluicefw/sluice/eve"
 )
 
 // inspector is what a flow needs while its content is still of interest:
@@ -326,8 +327,12 @@ func (w *worker) flushStream(f *flowEntry) {
 		return
 	}
 	i := w.inspectors[f.State.ext-1]
-	pkt, cookie, packetTime := w.pkt, w.cookie, w.packetTime
-	defer func() { w.pkt, w.cookie, w.packetTime = pkt, cookie, packetTime }()
+	pkt, cookie, packetTime, frame := w.pkt, w.cookie, w.packetTime, w.frame
+	w.ending, w.frame = true, eve.Frame{}
+	defer func() {
+		w.pkt, w.cookie, w.packetTime, w.frame = pkt, cookie, packetTime, frame
+		w.ending = false
+	}()
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
 		asm := i.asm[dir]
 		if asm == nil {
@@ -349,7 +354,7 @@ func (w *worker) flushStream(f *flowEntry) {
 		w.feed(f, i, dir, rules, &w.result)
 		rules.Decide(&w.input, &w.result)
 		for _, h := range w.result.Alerts {
-			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, h.Tx)
+			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, h)
 		}
 	}
 }

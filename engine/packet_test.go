@@ -196,7 +196,7 @@ func TestLookingOn(t *testing.T) {
 	r.accepts("a packet that would be dropped", packettest.UDP("10.0.0.1:1", "10.0.0.2:2", nil))
 	r.dropped(ReasonRule, 1)
 	r.addsUp()
-	if len(r.injected()) != 0 || len(r.rec.alerts) != 1 || r.rec.alerts[0].Action != "allowed" {
+	if len(r.injected()) != 0 || len(r.rec.alerts) != 1 || r.rec.alerts[0].Action != "blocked" || r.rec.alerts[0].Verdict != "alert" {
 		t.Errorf("%v, alerts %+v", r.q.injected, r.rec.alerts)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/engine/stateless"
 	"github.com/sluicefw/sluice/engine/stream"
+	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/pktio"
 )
 
@@ -22,6 +23,7 @@ func (w *worker) packet(in *pktio.Packet) {
 	w.cause, w.causeOperation = 0, ""
 	w.packets, w.denied, w.keyed, w.rebuilt = 0, false, false, false
 	w.wire = len(in.Data)
+	w.frame = eve.Frame{Data: in.Data, Link: in.Link}
 	p := &w.pkt
 	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
 
@@ -315,7 +317,7 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool, rules *detect.RuleSet) {
 	s, res := &f.State, &w.result
 	for _, h := range res.Alerts {
-		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, h.Tx)
+		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, h)
 	}
 	if w.unread && res.Action == detect.None {
 		w.deny(in, f, dir, ReasonReassembly, nil)
@@ -361,7 +363,7 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		}
 		if d.Alert[family] && f.State.defaultAlerts&(1<<family) == 0 {
 			f.State.defaultAlerts |= 1 << family
-			w.alert(f, dir, &d.Rules[family], action, nil)
+			w.alert(f, dir, &d.Rules[family], action, detect.Hit{})
 		}
 		if d.Drop[family] {
 			// A connection that lost a packet to established is lost, as on AWS; the

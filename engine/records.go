@@ -83,7 +83,6 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 	*e = eve.Flow{
 		Tuple: eve.Tuple{
 			Time: now, FlowID: r.ID, Src: r.Key.Src, Dst: r.Key.Dst, Proto: r.Key.Proto,
-			VLAN: r.Key.VLAN,
 		},
 		Start: r.First, End: r.Last, State: r.State.String(), Reason: eveReason(reason), OperationID: operation,
 		Alerted: r.Alerted, Midstream: r.Midstream,
@@ -96,8 +95,8 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 	if r.TCPState != stream.StateNone {
 		e.TCPState = r.TCPState.String()
 	}
-	for _, id := range r.Key.VLAN {
-		if id != 0 {
+	for i, id := range r.Key.VLAN {
+		if e.VLAN[i] = id; id != 0 {
 			e.VLANs++
 		}
 	}
@@ -107,9 +106,7 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 		e.ICMPType = uint8(r.Key.SrcPort)
 		e.ToClient.ICMPType = uint8(r.Key.DstPort)
 	}
-	if r.App != applayer.Unknown {
-		e.AppProto = r.App.String()
-	}
+	e.App = appProtos(r.App)
 	e.Emergency = reason == flow.Evicted
 }
 
@@ -136,13 +133,19 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 	p := &w.pkt
 	t := eve.Tuple{
 		Time: w.packetTime, Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto,
-		ICMPType: p.ICMP.Type, ICMPCode: p.ICMP.Code, VLAN: p.VLAN, VLANs: p.VLANs, PktSrc: w.opt.PacketSource,
+		ICMPType: p.ICMP.Type, ICMPCode: p.ICMP.Code, VLANs: p.VLANs, PktSrc: w.opt.PacketSource,
 	}
+	copy(t.VLAN[:], p.VLAN[:])
 	if f != nil {
 		t.FlowID = f.ID()
+		w.describeFlow(&t, f)
 	}
-	if w.rebuilt && t.PktSrc != "" {
-		t.PktSrc = "defrag" // Suricata's word
+	if t.PktSrc != "" { // Suricata's words
+		if w.rebuilt {
+			t.PktSrc = "defrag"
+		} else if w.ending {
+			t.PktSrc = "stream (flow timeout)"
+		}
 	}
 	if w.opt.CountPackets {
 		t.PcapCnt = w.cookie
@@ -150,44 +153,74 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 	return t
 }
 
-// alert logs what r found in f, nil for a fragment, given the action that the packet met in the end.
-// tx is the transaction that it matched in, or nil.
-func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome detect.Action, tx applayer.Tx) {
+// describeFlow adds the details that records of a flow and of its packets share.
+func (w *worker) describeFlow(t *eve.Tuple, f *flowEntry) {
+	d := &w.opt.Detail
+	if d.Metadata && w.vars.Len() > 0 {
+		w.flowVars.Reset()
+		w.programs[f.State.slot].program.Rules.VisitVars(w.vars, f.ID(), func(name string, isInt bool, value uint32) {
+			if isInt {
+				w.flowVars.Ints = append(w.flowVars.Ints, eve.Int{Name: name, Value: value})
+			} else {
+				w.flowVars.AddBit(name)
+			}
+		})
+		w.flowVars.Reverse()
+		t.Vars = &w.flowVars
+	}
+	if d.CommunityID {
+		k := &f.Key
+		w.community = eve.AppendCommunityID(w.community[:0], d.Seed, k.Proto, k.Src, k.Dst, k.SrcPort, k.DstPort)
+		t.CommunityID = w.community
+	}
+}
+
+// alert logs what r found in f, nil for a packet without a flow, given the action that the
+// packet met in the end.
+func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome detect.Action, h detect.Hit) {
 	w.n[cAlerts]++
 	if f != nil {
 		f.State.flags |= alerted
 	}
-	if !w.opt.Wants.Wants(Alerts) {
-		return
+	if w.opt.Wants.Wants(Alerts) {
+		w.fillAlert(f, dir, r, outcome, h)
+		w.records.Alert(&w.alertRecord)
 	}
+}
+
+// fillAlert makes w.alertRecord tell of r.
+func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome detect.Action, h detect.Hit) {
 	a := &w.alertRecord
 	*a = eve.Alert{
-		Tuple: w.tuple(f), Dir: dir, Tx: tx, Action: "allowed", Verdict: "alert",
+		Tuple: w.tuple(f), Dir: dir, Tx: h.Tx, Action: "allowed", Verdict: "alert", Passed: outcome == detect.Pass,
 		GID: r.Meta.GID, SID: r.Meta.SID, Rev: r.Meta.Rev, Signature: r.Meta.Msg,
 		Category: r.Meta.Category, Severity: r.Meta.Severity, ResourceARN: r.Meta.ResourceARN,
-		RejectTarget: rejectTargets[outcome],
+		Target: r.Meta.Target, RejectTarget: rejectTargets[outcome], Detail: w.opt.Detail,
 	}
-	if w.opt.Inline {
-		if r.Action.Drops() {
-			a.Action = "blocked"
-		}
-		if outcome.Drops() {
-			a.Verdict = "drop"
-		} else if outcome == detect.Pass {
-			a.Verdict = "pass"
-		}
+	// A reject is sent even by who only looks on, says Suricata; Sluice sends nothing then.
+	if r.Action > detect.Drop || r.Action == detect.Drop && w.opt.Inline {
+		a.Action = "blocked"
+	}
+	if w.opt.Inline && outcome.Drops() {
+		a.Verdict = "drop"
+	}
+	if a.Detail.Metadata {
+		a.Metadata = r.Meta.Metadata
+	}
+	if a.Detail.Payload || a.Detail.Printable {
+		a.Payload = w.pkt.Payload
+	}
+	if a.Detail.Packet && len(w.frame.Data) > 0 {
+		a.Frame = &w.frame
 	}
 	if f != nil {
 		w.alertFlow(a, f)
 	}
-	w.records.Alert(a)
 }
 
 // alertFlow adds what an alert says about the flow.
 func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
-	if f.State.app != applayer.Unknown {
-		a.AppProto = f.State.app.String()
-	}
+	a.App = appProtos(f.State.app)
 	if s := w.session(f); s != nil && a.Tx == nil {
 		a.Tx = s.Last()
 	}
@@ -196,6 +229,13 @@ func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
 		BytesToServer: f.Bytes[0], BytesToClient: f.Bytes[1], Start: f.First,
 	}
 	a.Flow = &w.counters
+}
+
+func appProtos(p applayer.Proto) (a eve.AppProtos) {
+	if p != applayer.Unknown {
+		a.Proto = p.String()
+	}
+	return a
 }
 
 // rejectTargets says in Suricata's words who hears of a reject.
@@ -240,10 +280,20 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 	}
 	if r != nil && reason == ReasonRule {
 		d.RejectTarget = rejectTargets[r.Action]
-		d.GID, d.SID, d.Rev, d.Signature = r.Meta.GID, r.Meta.SID, r.Meta.Rev, r.Meta.Msg
-		d.Category, d.Severity = r.Meta.Category, r.Meta.Severity
+		w.fillAlert(f, dir, r, r.Action, w.hitOf(r))
+		d.Alert = &w.alertRecord
 	}
 	w.records.Drop(d)
+}
+
+// hitOf returns the hit of a rule that is logged.
+func (w *worker) hitOf(r *detect.Rule) detect.Hit {
+	for _, h := range w.result.Alerts {
+		if h.Rule == w.result.Index && r == w.result.Rule {
+			return h
+		}
+	}
+	return detect.Hit{}
 }
 
 // dropReasons are Suricata's words, where it has the reason.

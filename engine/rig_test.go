@@ -42,7 +42,17 @@ type recorder struct {
 
 func (r *recorder) Alert(a *eve.Alert) { r.mu.Lock(); r.alerts = append(r.alerts, *a); r.mu.Unlock() }
 func (r *recorder) Flow(f *eve.Flow)   { r.mu.Lock(); r.flows = append(r.flows, *f); r.mu.Unlock() }
-func (r *recorder) Drop(d *eve.Drop)   { r.mu.Lock(); r.drops = append(r.drops, *d); r.mu.Unlock() }
+
+func (r *recorder) Drop(d *eve.Drop) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	drop := *d
+	if d.Alert != nil {
+		a := *d.Alert // the worker's, which uses it again
+		drop.Alert = &a
+	}
+	r.drops = append(r.drops, drop)
+}
 
 func (r *recorder) App(a *eve.App) {
 	r.mu.Lock()

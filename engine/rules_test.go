@@ -77,10 +77,10 @@ alert udp any any -> any 53 (sid:4;)`
 			t.Errorf("alert %d: %+v, want %v", i, a, want)
 		}
 	}
-	if d := r.rec.drops[0]; d.Reason != "rules" || d.SID != 2 || d.Signature != "no dns" {
+	if d := r.rec.drops[0]; d.Reason != "rules" || d.Alert == nil || d.Alert.SID != 2 || d.Alert.Signature != "no dns" {
 		t.Errorf("drop %+v", d)
 	}
-	if d := r.rec.drops[1]; d.Reason != "flow drop" || d.SID != 0 {
+	if d := r.rec.drops[1]; d.Reason != "flow drop" || d.Alert != nil {
 		t.Errorf("drop %+v", d)
 	}
 }

@@ -97,6 +97,7 @@ type worker struct {
 	keyed          bool   // key is this packet's
 	rebuilt        bool   // pkt is a datagram that this packet completed
 	wire           int    // bytes of pkt with its link-layer header
+	ending         bool   // pkt stands for the bytes of a flow that ends
 	unread         bool   // its bytes could not be taken for inspection
 	cookie         uint64
 	input          detect.Input
@@ -110,6 +111,10 @@ type worker struct {
 	flowRecord  eve.Flow
 	drop        eve.Drop
 	counters    eve.FlowCounters
+	flowVars    eve.Vars
+	community   []byte
+	frame       eve.Frame
+	frameBuf    []byte
 	appLog      eve.App
 }
 

@@ -14,18 +14,15 @@ type Drop struct {
 	IPID      uint16 // IPv4
 	FlowLabel uint32 // IPv6, 20 bits
 
-	TCP           *packet.TCP // nil when there is no TCP header
-	UDPLength     uint16      // of the UDP header; 0: there is none
-	ICMPID        uint16
-	ICMPSeq       uint16
-	Reason        string // "rules", "flow drop", "stream midstream", ... as Suricata names them
-	Cause         string // why a packet was midstream: "flushed", "idle_timeout", ...; empty: it was not
-	OperationID   string // of the flush, when Cause is "flushed"
-	GID, SID, Rev uint32 // the rule that dropped; SID 0: none
-	Signature     string
-	Category      string
-	Severity      int
-	RejectTarget  string // as in Alert
+	TCP          *packet.TCP // nil when there is no TCP header
+	UDPLength    uint16      // of the UDP header; 0: there is none
+	ICMPID       uint16
+	ICMPSeq      uint16
+	Reason       string // "rules", "flow drop", "stream midstream", ... as Suricata names them
+	Cause        string // why a packet was midstream: "flushed", "idle_timeout", ...; empty: it was not
+	OperationID  string // of the flush, when Cause is "flushed"
+	RejectTarget string // as in Alert
+	Alert        *Alert // of the rule that dropped; nil: none did. Its Metadata is not written
 }
 
 // AppendDrop appends d as an EVE drop event. "cause" and "flow_operation_id"
@@ -62,16 +59,8 @@ func AppendDrop(dst []byte, d *Drop) []byte {
 	o.optStr("flow_operation_id", d.OperationID)
 	o.close()
 	o.verdict("drop", d.RejectTarget, d.Proto)
-	if d.SID != 0 {
-		o.open("alert")
-		o.str("action", "blocked")
-		o.uint("gid", uint64(d.GID))
-		o.uint("signature_id", uint64(d.SID))
-		o.uint("rev", uint64(d.Rev))
-		o.str("signature", d.Signature)
-		o.str("category", d.Category)
-		o.int("severity", int64(d.Severity))
-		o.close()
+	if d.Alert != nil {
+		o.alert(d.Alert, nil)
 	}
 	return o.end()
 }

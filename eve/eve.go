@@ -15,6 +15,7 @@ import (
 	"strconv"
 
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -33,6 +34,29 @@ type Tuple struct {
 	PcapCnt          uint64                  // number of the packet in its capture from 1; 0 outside of captures
 	Interface        string                  // where the packet came in
 	PktSrc           string                  // "wire/pcap", "geneve encapsulation", ...
+	Vars             *Vars                   // of the flow; nil: none are written
+	CommunityID      []byte                  // empty: it is not written
+}
+
+// AppProtos is what is known of a flow's application protocol. What is empty is not written.
+type AppProtos struct {
+	Proto              string
+	ToServer, ToClient string // as that side was recognised; written where it is not Proto
+	Orig               string // before the flow changed it
+	Expected           string // that a change, or another flow, has announced
+}
+
+func (o *object) appProtos(a *AppProtos) {
+	o.optStr("app_proto", a.Proto)
+	other := func(k, v string) {
+		if v != a.Proto {
+			o.optStr(k, v)
+		}
+	}
+	other("app_proto_ts", a.ToServer)
+	other("app_proto_tc", a.ToClient)
+	other("app_proto_orig", a.Orig)
+	other("app_proto_expected", a.Expected)
 }
 
 // FlowCounters is the state of a flow at the moment of an alert.
@@ -45,10 +69,10 @@ type FlowCounters struct {
 // Alert is one match of a rule that is to be logged.
 type Alert struct {
 	Tuple
-	AppProto string
-	Dir      packet.Dir
-	Action   string // "allowed" or "blocked"
-	Verdict  string // what became of the packet: "pass", "drop", "reject", "alert"
+	App     AppProtos
+	Dir     packet.Dir
+	Action  string // "allowed" or "blocked"
+	Verdict string // what became of the packet: "pass", "drop", "alert"
 
 	RejectTarget string // who was sent a reset or unreachable: "to_client", "to_server", "both"; empty: nobody
 
@@ -56,23 +80,81 @@ type Alert struct {
 	Signature     string
 	Category      string
 	Severity      int
-	Metadata      []Metadata // of the rule, equal keys side by side
+	Metadata      []detect.Metadata // of the rule, equal keys side by side
+	Target        detect.Target     // which end of the packet the rule says is attacked
+	Passed        bool              // a pass rule let the packet go
 
 	TLSInspected bool
 	Tx           applayer.Tx // that it matched in, or that is under way; nil: none
+	TxGuessed    bool        // Tx is under way, nothing more
+	Tunnel       *Tunnel     // that the packet came in; nil: none
 	Flow         *FlowCounters
+
+	Detail  Detail
+	Payload []byte // of the packet, or of the stream
+	Stream  bool   // Payload is of the stream
+	Frame   *Frame // nil: it is not written
 
 	ResourceARN string // of the rule group, or of the policy for a default action; see Envelope
 }
 
-// Metadata is one entry of a rule's metadata keyword.
-type Metadata struct{ Key, Value string }
+// Tunnel is the packet that another one came in.
+type Tunnel struct {
+	Src, Dst         packet.Addr
+	SrcPort, DstPort uint16
+	Proto            uint8
+	Depth            uint8 // how many tunnels there are around the packet
+	PcapCnt          uint64
+	PktSrc           string
+}
 
 // AppendAlert appends a as an EVE alert event.
 func AppendAlert(dst []byte, a *Alert) []byte {
 	o := appendHeader(dst, &a.Tuple, "alert")
+	o.alert(a, a.Metadata)
+	if a.Tunnel != nil {
+		o.tunnel(a.Tunnel)
+	}
+	if a.TLSInspected {
+		o.bool("tls_inspected", true)
+	}
+	if a.Tx != nil {
+		o.tx(a.Tx)
+	}
+	o.appProtos(&a.App)
+	if a.FlowID != 0 {
+		o.str("direction", a.Dir.String())
+	}
+	if a.Flow != nil {
+		o.flowCounters(a)
+	}
+	if a.Detail.Payload {
+		o.base64("payload", a.Payload)
+	}
+	if a.Detail.Printable {
+		o.printable("payload_printable", a.Payload)
+	}
+	if a.Detail.Payload || a.Detail.Printable {
+		stream := uint64(0)
+		if a.Stream {
+			stream = 1
+		}
+		o.uint("stream", stream)
+	}
+	o.frame(a.Frame, 0)
+	if a.Verdict != "" {
+		o.verdict(a.Verdict, a.RejectTarget, a.Proto)
+	}
+	return o.end()
+}
+
+// alert writes what alerts and drops have of a rule.
+func (o *object) alert(a *Alert, m []detect.Metadata) {
 	if a.Tx != nil {
 		o.uint("tx_id", a.Tx.State().ID)
+		if a.TxGuessed {
+			o.bool("tx_guessed", true)
+		}
 	}
 	o.open("alert")
 	o.str("action", a.Action)
@@ -82,31 +164,30 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 	o.str("signature", a.Signature)
 	o.str("category", a.Category)
 	o.int("severity", int64(a.Severity))
-	o.metadata(a.Metadata)
+	o.target(&a.Tuple, a.Target)
+	o.metadata(m)
 	o.close()
-
-	if a.TLSInspected {
-		o.bool("tls_inspected", true)
-	}
-	if a.Tx != nil {
-		o.tx(a.Tx)
-	}
-	o.optStr("app_proto", a.AppProto)
-	if a.FlowID != 0 {
-		o.str("direction", a.Dir.String())
-	}
-	if a.Flow != nil {
-		o.flowCounters(a)
-	}
-	if a.Verdict != "" {
-		o.verdict(a.Verdict, a.RejectTarget, a.Proto)
-	}
-	return o.end()
 }
 
-// appendHeader starts an object with the members that all events share.
+// appendHeader starts the event of a packet with the members that all such events share.
 func appendHeader(dst []byte, t *Tuple, event string) object {
 	o := start(dst)
+	o.tuple(t, event)
+	o.optStr("pkt_src", t.PktSrc)
+	o.common(t)
+	return o
+}
+
+// common writes what events of packets and of flows share, but not in one place.
+func (o *object) common(t *Tuple) {
+	o.vars(t.Vars)
+	if len(t.CommunityID) > 0 {
+		o.optBytes("community_id", t.CommunityID)
+	}
+}
+
+// tuple writes when, where and between whom something was.
+func (o *object) tuple(t *Tuple, event string) {
 	o.time("timestamp", t.Time)
 	if t.FlowID != 0 {
 		o.uint("flow_id", t.FlowID)
@@ -128,10 +209,9 @@ func appendHeader(dst []byte, t *Tuple, event string) object {
 		o.b = append(o.b, ']')
 	}
 	if t.Src == (packet.Addr{}) && t.Dst == (packet.Addr{}) { // of no IP packet
-		o.optStr("pkt_src", t.PktSrc)
-		return o
+		return
 	}
-	ports := t.Proto == packet.ProtoTCP || t.Proto == packet.ProtoUDP || t.Proto == packet.ProtoSCTP
+	ports := hasPorts(t.Proto)
 	o.addr("src_ip", t.Src)
 	if ports {
 		o.uint("src_port", uint64(t.SrcPort))
@@ -141,12 +221,48 @@ func appendHeader(dst []byte, t *Tuple, event string) object {
 		o.uint("dest_port", uint64(t.DstPort))
 	}
 	o.proto(t.Proto)
-	if t.Proto == packet.ProtoICMP || t.Proto == packet.ProtoICMPv6 {
+	if isICMP(t.Proto) {
 		o.uint("icmp_type", uint64(t.ICMPType))
 		o.uint("icmp_code", uint64(t.ICMPCode))
 	}
+}
+
+// target writes the ends of the packet as attacker and attacked.
+func (o *object) target(t *Tuple, which detect.Target) {
+	if which == detect.NoTarget {
+		return
+	}
+	src, dst, sp, dp := t.Src, t.Dst, t.SrcPort, t.DstPort
+	if which == detect.TargetSrc {
+		src, dst, sp, dp = dst, src, dp, sp
+	}
+	o.party("source", src, sp, t.Proto)
+	o.party("target", dst, dp, t.Proto)
+}
+
+func (o *object) party(k string, ip packet.Addr, port uint16, proto uint8) {
+	o.open(k)
+	o.addr("ip", ip)
+	if hasPorts(proto) {
+		o.uint("port", uint64(port))
+	}
+	o.close()
+}
+
+// tunnel writes the outermost packet; its ports are 0 where it has none.
+func (o *object) tunnel(t *Tunnel) {
+	o.open("tunnel")
+	o.addr("src_ip", t.Src)
+	o.uint("src_port", uint64(t.SrcPort))
+	o.addr("dest_ip", t.Dst)
+	o.uint("dest_port", uint64(t.DstPort))
+	o.proto(t.Proto)
+	o.uint("depth", uint64(t.Depth))
+	if t.PcapCnt != 0 {
+		o.uint("pcap_cnt", t.PcapCnt)
+	}
 	o.optStr("pkt_src", t.PktSrc)
-	return o
+	o.close()
 }
 
 // verdict writes what became of a packet, and how its ends were told.
@@ -155,43 +271,20 @@ func (o *object) verdict(action, rejectTarget string, proto uint8) {
 	o.str("action", action)
 	if rejectTarget != "" {
 		o.str("reject-target", rejectTarget)
-		how := "icmp-prohib"
-		if proto == packet.ProtoTCP {
-			how = "tcp-reset"
-		}
 		o.key("reject")
-		o.b = append(o.b, '[', '"')
-		o.b = append(o.b, how...)
-		o.b = append(o.b, '"', ']')
+		switch {
+		case proto == packet.ProtoTCP:
+			o.b = append(o.b, `["tcp-reset"]`...)
+		case proto == packet.ProtoUDP, isICMP(proto):
+			o.b = append(o.b, `["icmp-prohib"]`...)
+		default:
+			o.b = append(o.b, '[', ']')
+		}
 	}
 	o.close()
 }
 
-// proto writes the names that Suricata has for protocols, and three digits
-// for the rest.
-func (o *object) proto(p uint8) {
-	switch p {
-	case packet.ProtoICMP:
-		o.str("proto", "ICMP")
-	case packet.ProtoTCP:
-		o.str("proto", "TCP")
-	case packet.ProtoUDP:
-		o.str("proto", "UDP")
-	case packet.ProtoICMPv6:
-		o.str("proto", "IPv6-ICMP")
-	case packet.ProtoSCTP:
-		o.str("proto", "SCTP")
-	case 47:
-		o.str("proto", "GRE")
-	case 50:
-		o.str("proto", "ESP")
-	default:
-		o.key("proto")
-		o.b = append(o.b, '"', '0'+p/100, '0'+p/10%10, '0'+p%10, '"')
-	}
-}
-
-func (o *object) metadata(m []Metadata) {
+func (o *object) metadata(m []detect.Metadata) {
 	if len(m) == 0 {
 		return
 	}

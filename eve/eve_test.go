@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/parsers"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -86,9 +87,9 @@ func sampleAlert() *Alert {
 			Time: at, FlowID: 1582438383425873, Src: client, Dst: server, SrcPort: 50114, DstPort: 443,
 			Proto: packet.ProtoTCP, PktSrc: "geneve encapsulation", VLAN: [packet.MaxVLANs]uint16{7, 8}, VLANs: 2,
 		},
-		AppProto: "tls", Action: "blocked", Verdict: "drop",
+		App: AppProtos{Proto: "tls"}, Action: "blocked", Verdict: "drop",
 		GID: 1, SID: 4000001, Rev: 3, Signature: `no "evil" hosts`, Category: "Potentially Bad Traffic", Severity: 2,
-		Metadata:    []Metadata{{"tag", "a"}, {"tag", "b"}, {"by", "x"}},
+		Metadata:    []detect.Metadata{{Key: "tag", Value: "a"}, {Key: "tag", Value: "b"}, {Key: "by", Value: "x"}},
 		Tx:          tlsTx("evil.example"),
 		Flow:        &FlowCounters{PktsToServer: 4, PktsToClient: 3, BytesToServer: 700, BytesToClient: 180, Start: at - 5e8},
 		ResourceARN: "arn:aws:network-firewall:us-east-1:111122223333:stateful-rulegroup/egress",
@@ -99,7 +100,7 @@ func sampleHTTPAlert() *Alert {
 	a := sampleAlert()
 	a.Metadata, a.VLANs = nil, 0
 	a.Dir, a.Src, a.Dst, a.SrcPort, a.DstPort = packet.ToClient, server, client, 80, 50114
-	a.AppProto, a.Action, a.Verdict, a.PcapCnt = "http", "allowed", "alert", 53381
+	a.App.Proto, a.Action, a.Verdict, a.PcapCnt = "http", "allowed", "alert", 53381
 	a.PktSrc = "wire/pcap"
 	a.TLSInspected = true
 	a.Tx = transaction(applayer.HTTP, packet.ProtoTCP, "GET /a?b=\xff HTTP/1.1\r\nHost: Shop.example:8080\r\nUser-Agent: curl/8\r\n\r\n")
@@ -109,20 +110,39 @@ func sampleHTTPAlert() *Alert {
 func sampleDNSAlert() *Alert {
 	return &Alert{
 		Tuple:  Tuple{Time: at, FlowID: 77, Src: v6, Dst: v6, SrcPort: 5353, DstPort: 53, Proto: packet.ProtoUDP},
-		Action: "allowed", SID: 9, Severity: 3, AppProto: "dns",
+		Action: "allowed", SID: 9, Severity: 3, App: AppProtos{Proto: "dns"},
 		Tx: transaction(applayer.DNS, packet.ProtoUDP, "\x12\x67\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x1c\x00\x01"),
 	}
+}
+
+// sampleFullAlert has every detail.
+func sampleFullAlert() *Alert {
+	a := sampleHTTPAlert()
+	a.Tx, a.TLSInspected = nil, false
+	a.Detail, a.Stream = Full, true
+	a.Vars = &Vars{Ints: []Int{{"tries", 3}}}
+	a.Vars.AddBit("seen")
+	a.Vars.AddBit("traffic/id/shop")
+	a.Vars.AddBit("traffic/label/web")
+	a.CommunityID = []byte("1:LQU9qZlK+B5F3KDmev6m5PMibrg=")
+	a.App = AppProtos{Proto: "http2", ToServer: "http", ToClient: "http2", Orig: "http", Expected: "tls"}
+	a.Metadata, a.Target = []detect.Metadata{{Key: "by", Value: "x"}}, detect.TargetSrc
+	a.Tunnel = &Tunnel{Src: v6, Dst: v6, Proto: 47, Depth: 1, PcapCnt: 53381, PktSrc: "wire/pcap"}
+	a.Payload = []byte("GET \"/\\\xff\x00\t HTTP/1.1\r\n")
+	a.Frame = &Frame{Data: []byte{0x45, 0, 0xff}, Link: packet.LinkEthernet}
+	a.Verdict, a.RejectTarget = "drop", "both"
+	return a
 }
 
 func sampleFlow() *Flow {
 	return &Flow{
 		Tuple:    Tuple{Time: at, FlowID: 42, Src: client, Dst: server, SrcPort: 50114, DstPort: 443, Proto: packet.ProtoTCP},
-		AppProto: "tls",
+		App:      AppProtos{Proto: "tls", ToClient: "failed"},
 		ToServer: HalfFlow{Packets: 10, Bytes: 1000, MinTTL: 63, MaxTTL: 64, TCPFlags: packet.SYN | packet.ACK | packet.PSH},
-		ToClient: HalfFlow{Packets: 8, Bytes: 9000, MinTTL: 54, MaxTTL: 54, TCPFlags: packet.SYN | packet.ACK | packet.FIN | packet.ECE, AppProto: "failed"},
+		ToClient: HalfFlow{Packets: 8, Bytes: 9000, MinTTL: 54, MaxTTL: 54, TCPFlags: packet.SYN | packet.ACK | packet.FIN | packet.ECE},
 		Start:    at - 90e9, End: at - 60e9, State: StateEstablished, Reason: ReasonFlushed,
 		OperationID: "3c9a5e71-2f04-4d8b-a6b3-8e1f7d0c4a10", Alerted: true, TxCount: 2, TCPState: "established",
-		Midstream: true, ExceptionPolicy: "ignore",
+		Midstream: true,
 	}
 }
 
@@ -132,6 +152,22 @@ func sampleICMPFlow() *Flow {
 		ToServer: HalfFlow{Packets: 1, Bytes: 64, MinTTL: 64, MaxTTL: 64},
 		ToClient: HalfFlow{Packets: 1, Bytes: 64, MinTTL: 60, MaxTTL: 60, ICMPType: 129},
 		Start:    at, End: at, State: StateEstablished, Reason: ReasonTimeout, Emergency: true,
+	}
+}
+
+func sampleESPFlow() *Flow {
+	return &Flow{
+		Tuple:    Tuple{Time: at, FlowID: 44, Src: client, Dst: server, Proto: packet.ProtoESP, Vars: sampleFullAlert().Vars},
+		SPI:      77,
+		ToServer: HalfFlow{Packets: 1, Bytes: 64, MinTTL: 64, MaxTTL: 64},
+		Start:    at, End: at, State: StateNew, Reason: ReasonShutdown,
+	}
+}
+
+func sampleAnomaly() *Anomaly {
+	return &Anomaly{
+		Tuple: Tuple{Time: at, Src: client, Dst: server, Proto: packet.ProtoICMP, ICMPType: 42, PktSrc: "wire/pcap"},
+		Type:  AnomalyDecode, Event: "decoder.icmpv4.unknown_type", TxID: -1, Frame: &Frame{Data: make([]byte, 40)},
 	}
 }
 
@@ -149,11 +185,13 @@ func TestGolden(t *testing.T) {
 	alert, flow := sampleAlert(), sampleFlow()
 	ruleDrop := &Drop{
 		Tuple: Tuple{Time: at, Src: v6, Dst: v6, SrcPort: 1, DstPort: 2, Proto: packet.ProtoUDP}, IPVersion: 6, Length: 60,
-		TTL: 64, FlowLabel: 5, UDPLength: 60, Reason: "rules", GID: 1, SID: 5, Rev: 1, Signature: "s", Category: "c", Severity: 1,
+		TTL: 64, FlowLabel: 5, UDPLength: 60, Reason: "rules",
+		Alert: &Alert{Action: "blocked", GID: 1, SID: 5, Rev: 1, Signature: "s", Category: "c", Severity: 1},
 	}
 	for name, got := range map[string][]byte{
 		"alert-tls":         AppendAlert(nil, alert),
 		"alert-http":        AppendAlert(nil, sampleHTTPAlert()),
+		"alert-full":        AppendAlert(nil, sampleFullAlert()),
 		"alert-dns":         AppendAlert(nil, sampleDNSAlert()),
 		"alert-aws":         AppendEnvelope(nil, env, alert.Time, alert.ResourceARN, AppendAlert(nil, alert)),
 		"flow":              AppendFlow(nil, flow),
@@ -164,6 +202,14 @@ func TestGolden(t *testing.T) {
 		"netflow-aws":       AppendEnvelope(nil, env, flow.Time, "", AppendAWSNetflow(nil, flow, packet.ToServer)),
 		"drop-midstream":    AppendDrop(nil, sampleDrop()),
 		"drop-rule":         AppendDrop(nil, ruleDrop),
+		"flow-esp":          AppendFlow(nil, sampleESPFlow()),
+		"netflow-esp":       AppendNetflow(nil, sampleESPFlow(), packet.ToServer),
+		"packet":            AppendTagged(nil, &Tagged{Tuple: sampleFullAlert().Tuple, Frame: Frame{Data: make([]byte, 40), Link: packet.LinkRaw}}),
+		"anomaly-decode":    AppendAnomaly(nil, sampleAnomaly()),
+		"anomaly-undecoded": AppendAnomaly(nil, &Anomaly{Tuple: Tuple{Time: at, PcapCnt: 3}, Type: AnomalyDecode, Event: "decoder.ethernet.pkt_too_small", TxID: -1}),
+		"anomaly-applayer": AppendAnomaly(nil, &Anomaly{
+			Tuple: sampleAlert().Tuple, Type: AnomalyAppLayer, AppProto: "http", Layer: LayerParser, Event: "MISSING_HOST_HEADER",
+		}),
 		"stats": AppendStats(nil, &Stats{Time: at, Uptime: 17, Counters: []Counter{
 			{"decoder.bytes", 2}, {"decoder.event.ipv4.bad_len", 3}, {"decoder.event.ipv6.bad_len", 4}, {"decoder.pkts", 1}, {"drops", 6}, {"flow.spare", 5},
 		}}),
@@ -187,10 +233,35 @@ func TestAppendKeepsPrefix(t *testing.T) {
 }
 
 func TestProtocolNames(t *testing.T) {
-	for proto, want := range map[uint8]string{0: "000", 1: "ICMP", 6: "TCP", 17: "UDP", 58: "IPv6-ICMP", 132: "SCTP", 7: "007", 255: "255"} {
+	for proto, want := range map[uint8]string{0: "HOPOPT", 1: "ICMP", 6: "TCP", 17: "UDP", 58: "IPv6-ICMP", 132: "SCTP", 7: "CBT", 255: "255"} {
 		var v struct{ Proto string }
 		if err := json.Unmarshal(AppendDrop(nil, &Drop{Tuple: Tuple{Src: packet.Addr{15: 1}, Proto: proto}}), &v); err != nil || v.Proto != want {
 			t.Errorf("protocol %d: %q, %v; want %q", proto, v.Proto, err, want)
+		}
+	}
+}
+
+// TestCommunityID has examples of the specification, and the other direction of each.
+func TestCommunityID(t *testing.T) {
+	for _, test := range []struct {
+		proto          uint8
+		src, dst       string
+		from, to, seed uint16
+		want           string
+	}{
+		{packet.ProtoTCP, "128.232.110.120", "66.35.250.204", 34855, 80, 0, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="},
+		{packet.ProtoTCP, "128.232.110.120", "66.35.250.204", 34855, 80, 1, "1:3V71V58M3Ksw/yuFALMcW0LAHvc="},
+		{packet.ProtoUDP, "192.168.1.52", "8.8.8.8", 54585, 53, 0, "1:d/FP5EW3wiY1vCndhwleRRKHowQ="},
+		{packet.ProtoSCTP, "192.168.170.8", "192.168.170.56", 7, 80, 0, "1:jQgCxbku+pNGw8WPbEc/TS/uTpQ="},
+		{packet.ProtoICMP, "192.168.0.89", "192.168.0.1", 8, 0, 0, "1:X0snYXpgwiv9TZtqg64sgzUn6Dk="},
+		{packet.ProtoICMPv6, "fe80::200:86ff:fe05:80da", "fe80::260:97ff:fe07:69ea", 135, 136, 0, "1:dGHyGvjMfljg6Bppwm3bg0LO8TY="},
+	} {
+		src, dst := packet.AddrFrom(netip.MustParseAddr(test.src)), packet.AddrFrom(netip.MustParseAddr(test.dst))
+		for range 2 {
+			if got := string(AppendCommunityID(nil, test.seed, test.proto, src, dst, test.from, test.to)); got != test.want {
+				t.Errorf("%v: got %s", test, got)
+			}
+			src, dst, test.from, test.to = dst, src, test.to, test.from
 		}
 	}
 }
@@ -242,8 +313,9 @@ func FuzzAlert(f *testing.F) {
 	f.Add("sig", "cat", "sni", "/url", int64(0), uint8(6))
 	f.Fuzz(func(t *testing.T, sig, key, sni, url string, tx int64, proto uint8) {
 		a := sampleHTTPAlert()
-		a.Signature, a.Metadata, a.Proto = sig, []Metadata{{key, sni}}, proto
+		a.Signature, a.Metadata, a.Proto = sig, []detect.Metadata{{Key: key, Value: sni}}, proto
 		a.Tx = transaction(applayer.HTTP, packet.ProtoTCP, "GET "+url+" HTTP/1.1\r\nHost: "+sni+"\r\n\r\n")
+		a.Detail, a.Payload, a.Vars = Full, []byte(url), &Vars{Bits: []string{sni}, Ints: []Int{{key, 1}}}
 		enc := AppendEnvelope(nil, &Envelope{FirewallName: key}, tx, url, AppendAlert(nil, a))
 		if !json.Valid(enc) || strings.ContainsAny(string(enc), "\n\r") {
 			t.Fatalf("bad record: %s", enc)
@@ -253,6 +325,8 @@ func FuzzAlert(f *testing.F) {
 
 func TestNoAllocs(t *testing.T) {
 	alert, http, dns, flow, drop := sampleAlert(), sampleHTTPAlert(), sampleDNSAlert(), sampleFlow(), sampleDrop()
+	full, anomaly := sampleFullAlert(), sampleAnomaly()
+	var id [32]byte
 	stats := &Stats{Counters: []Counter{{"a.b.c", 1}, {"a.d", 2}}}
 	env := &Envelope{FirewallName: "edge", AvailabilityZone: "z"}
 	buf, wrapped := make([]byte, 0, 4096), make([]byte, 0, 4096)
@@ -261,6 +335,9 @@ func TestNoAllocs(t *testing.T) {
 		wrapped = AppendEnvelope(wrapped[:0], env, alert.Time, alert.ResourceARN, buf)
 		buf = AppendAlert(buf[:0], http)
 		buf = AppendAlert(buf[:0], dns)
+		buf = AppendAlert(buf[:0], full)
+		buf = AppendAnomaly(buf[:0], anomaly)
+		AppendCommunityID(id[:0], 0, flow.Proto, flow.Src, flow.Dst, flow.SrcPort, flow.DstPort)
 		buf = AppendFlow(buf[:0], flow)
 		buf = AppendAWSNetflow(buf[:0], flow, packet.ToClient)
 		buf = AppendDrop(buf[:0], drop)

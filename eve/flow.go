@@ -1,6 +1,10 @@
 package eve
 
-import "github.com/sluicefw/sluice/engine/packet"
+import (
+	"cmp"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
 
 // Reasons why a flow ended. The first five are Suricata's, ReasonFlushed is
 // AWS's, ReasonClosed is neither's: the table let the flow go as soon as both
@@ -27,17 +31,18 @@ const (
 type HalfFlow struct {
 	Packets, Bytes uint64
 	MinTTL, MaxTTL uint8
-	TCPFlags       uint8  // of all packets together
-	AppProto       string // as seen in this direction; empty: as the flow's
-	ICMPType       uint8  // of the reply; the request's are in Tuple
+	TCPFlags       uint8 // of all packets together
+	ICMPType       uint8 // of the reply; the request's are in Tuple
 	ICMPCode       uint8
+	Regions        uint32 // most pieces, with gaps between them, that its stream was kept in at once; 0: never tracked
 }
 
 // Flow is a flow that has ended. Time in Tuple is when the record is written;
 // Src is the initiator.
 type Flow struct {
 	Tuple
-	AppProto string
+	App AppProtos
+	SPI uint32 // of ESP
 
 	ToServer, ToClient HalfFlow
 
@@ -51,8 +56,7 @@ type Flow struct {
 	TxCount     uint64 // application transactions
 	TCPState    string // "syn_sent", "established", ...; empty: never tracked
 
-	Midstream       bool   // the flow was picked up without its start
-	ExceptionPolicy string // what the stream exception policy did: "drop_flow", "reject", "ignore"; empty: never met
+	Midstream bool // the flow was picked up without its start
 }
 
 // age is the time between first and last packet in whole seconds, of the
@@ -61,18 +65,14 @@ func (f *Flow) age() int64 { return f.End/1e9 - f.Start/1e9 }
 
 // AppendFlow appends f as an EVE flow event: one record for both directions.
 func AppendFlow(dst []byte, f *Flow) []byte {
-	o := appendHeader(dst, &f.Tuple, "flow")
-	if (f.Proto == packet.ProtoICMP || f.Proto == packet.ProtoICMPv6) && f.ToClient.Packets > 0 {
+	o := start(dst)
+	o.tuple(&f.Tuple, "flow")
+	if isICMP(f.Proto) && f.ToClient.Packets > 0 {
 		o.uint("response_icmp_type", uint64(f.ToClient.ICMPType))
 		o.uint("response_icmp_code", uint64(f.ToClient.ICMPCode))
 	}
-	o.optStr("app_proto", f.AppProto)
-	if f.ToServer.AppProto != f.AppProto {
-		o.optStr("app_proto_ts", f.ToServer.AppProto)
-	}
-	if f.ToClient.AppProto != f.AppProto {
-		o.optStr("app_proto_tc", f.ToClient.AppProto)
-	}
+	o.spi(f)
+	o.appProtos(&f.App)
 	o.open("flow")
 	o.uint("pkts_toserver", f.ToServer.Packets)
 	o.uint("pkts_toclient", f.ToClient.Packets)
@@ -86,16 +86,8 @@ func AppendFlow(dst []byte, f *Flow) []byte {
 	}
 	o.flowEnd(f)
 	o.optStr("action", f.Action)
-	if f.ExceptionPolicy != "" {
-		o.key("exception_policy")
-		o.b = append(o.b, '[')
-		o.openElement()
-		o.str("target", "stream_midstream")
-		o.str("policy", f.ExceptionPolicy)
-		o.close()
-		o.b = append(o.b, ']')
-	}
 	o.close()
+	o.common(&f.Tuple)
 	if f.Proto == packet.ProtoTCP {
 		all := f.ToServer.TCPFlags | f.ToClient.TCPFlags
 		o.open("tcp")
@@ -104,6 +96,10 @@ func AppendFlow(dst []byte, f *Flow) []byte {
 		o.hexByte("tcp_flags_tc", f.ToClient.TCPFlags)
 		o.tcpFlags(all)
 		o.optStr("state", f.TCPState)
+		if f.ToServer.Regions > 0 {
+			o.uint("ts_max_regions", uint64(f.ToServer.Regions))
+			o.uint("tc_max_regions", uint64(f.ToClient.Regions))
+		}
 		o.close()
 	}
 	return o.end()
@@ -140,29 +136,29 @@ func (f *Flow) lastState() string {
 // AppendNetflow appends one direction of f as Suricata's netflow event. As
 // Suricata, callers write the direction to the client only when it has packets.
 func AppendNetflow(dst []byte, f *Flow, dir packet.Dir) []byte {
-	return appendNetflow(dst, f, dir, false)
+	return appendNetflow(dst, f, dir, false, "unknown")
 }
 
 // AppendAWSNetflow appends one direction of f as a record of AWS Network
 // Firewall's flow log: Suricata's netflow event, with the members about the
 // flow's end in the record from client to server.
 func AppendAWSNetflow(dst []byte, f *Flow, dir packet.Dir) []byte {
-	return appendNetflow(dst, f, dir, dir == packet.ToServer)
+	return appendNetflow(dst, f, dir, dir == packet.ToServer, "")
 }
 
-func appendNetflow(dst []byte, f *Flow, dir packet.Dir, withEnd bool) []byte {
+func appendNetflow(dst []byte, f *Flow, dir packet.Dir, withEnd bool, unknown string) []byte {
 	t, half := f.Tuple, &f.ToServer
+	app := cmp.Or(f.App.ToServer, f.App.Proto, unknown)
 	if dir == packet.ToClient {
 		half = &f.ToClient
+		app = cmp.Or(f.App.ToClient, f.App.Proto, unknown)
 		t.Src, t.Dst, t.SrcPort, t.DstPort = t.Dst, t.Src, t.DstPort, t.SrcPort
 		t.ICMPType, t.ICMPCode = half.ICMPType, half.ICMPCode
 	}
-	o := appendHeader(dst, &t, "netflow")
-	if half.AppProto != "" {
-		o.str("app_proto", half.AppProto)
-	} else {
-		o.optStr("app_proto", f.AppProto)
-	}
+	o := start(dst)
+	o.tuple(&t, "netflow")
+	o.spi(f)
+	o.optStr("app_proto", app)
 	o.open("netflow")
 	o.uint("pkts", half.Packets)
 	o.uint("bytes", half.Bytes)
@@ -186,7 +182,14 @@ func appendNetflow(dst []byte, f *Flow, dir packet.Dir, withEnd bool) []byte {
 		o.tcpFlags(half.TCPFlags)
 		o.close()
 	}
+	o.common(&t)
 	return o.end()
+}
+
+func (o *object) spi(f *Flow) {
+	if f.Proto == packet.ProtoESP {
+		o.uint("spi", uint64(f.SPI))
+	}
 }
 
 // tcpFlags writes a true member for each flag that is set.

@@ -77,8 +77,10 @@ func (o *object) optBytes(k string, v []byte) {
 
 func (o *object) uint(k string, v uint64) {
 	o.key(k)
-	o.b = strconv.AppendUint(o.b, v, 10)
+	o.uintValue(v)
 }
+
+func (o *object) uintValue(v uint64) { o.b = strconv.AppendUint(o.b, v, 10) }
 
 func (o *object) int(k string, v int64) {
 	o.key(k)

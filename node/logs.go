@@ -332,6 +332,9 @@ func (r *recorder) newRecords() engine.Records { return &records{recorder: r} }
 
 func (r *records) Alert(a *eve.Alert) {
 	if s := r.sinks.Load().alert; s != nil {
+		if a.Passed {
+			a.Verdict = "pass" // Suricata's would be "alert"
+		}
 		r.event = eve.AppendAlert(r.event[:0], a)
 		r.write(s, a.Time, a.ResourceARN)
 	}

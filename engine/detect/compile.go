@@ -69,6 +69,9 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0
 		p.file(uint32(i))
 	}
+	for _, s := range sources {
+		p.addNames(s.Rule)
+	}
 	p.index()
 	return p, nil
 }
@@ -184,6 +187,7 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		Log:    in.Action != rule.Pass,
 	}}
 	r := &b.r
+	r.Meta.describe(in)
 	if in.ClassType != "" {
 		if class, ok := classTypes[in.ClassType]; ok {
 			r.Meta.Category, r.Meta.Severity = class.text, class.severity

@@ -45,9 +45,10 @@ type Input struct {
 
 // Hit is a rule that matched. Whole says that the match decides the flow.
 type Hit struct {
-	Rule  uint32
-	Whole bool
-	Tx    applayer.Tx // that it matched in, nil for none
+	Rule   uint32
+	Whole  bool
+	Stream bool        // it matched in a stream, or in what a parser found there
+	Tx     applayer.Tx // that it matched in, nil for none
 }
 
 // tx orders the hits of a rule: those in transactions by their number, behind the one without.
@@ -156,7 +157,7 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchStream(in, &res.m) {
-			res.hits = append(res.hits, Hit{Rule: i, Whole: true})
+			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true})
 		}
 	}
 }
@@ -165,7 +166,7 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
 	hit := func(i uint32) {
 		if ev.Tx == nil || ev.Tx.State().Once(i) {
-			res.hits = append(res.hits, Hit{i, true, ev.Tx})
+			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx})
 		}
 	}
 	for buf, index := range p.hosts {

@@ -59,15 +59,6 @@ func (a Action) String() string {
 // Drops says whether the packet goes no further.
 func (a Action) Drops() bool { return a >= Drop }
 
-// Meta is what records and counters say of a rule.
-type Meta struct {
-	GID, SID, Rev uint32
-	Msg           string
-	Category      string // text of its classtype
-	Severity      int    // 1 (worst) to 4; 3 when the rule does not say, as in Suricata
-	ResourceARN   string // the rule group or policy that it came from
-}
-
 // kind says when a rule is looked at, as Suricata sorts signatures.
 type kind uint8
 
@@ -171,6 +162,8 @@ type RuleSet struct {
 	packetIndex, strayIndex [numClasses]prefilter
 	streamIndex             prefilter
 	hookIndex               [applayer.NumHooks]hookIndex
+
+	names map[uint64]varName // of flowbits and flowints, by hash
 
 	flowVerdicts bool
 	remembers    bool // some rules have conditions or effects

@@ -1,0 +1,95 @@
+package eve
+
+import (
+	"encoding/base64"
+	"strconv"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
+
+// Detail says which of the members that take space a record has. Each costs nothing while
+// it is off; the zero value is what AWS logs.
+type Detail struct {
+	Payload     bool // payload, in base64
+	Printable   bool // payload_printable: the same as text
+	Packet      bool // packet, in base64
+	Metadata    bool // of rules; flowbits and flowints of flows
+	CommunityID bool
+	Seed        uint16 // of the community id
+}
+
+// Full is every detail.
+var Full = Detail{Payload: true, Printable: true, Packet: true, Metadata: true}
+
+// MaxStream is how many bytes of a stream an alert shows; Suricata's figure. A packet's payload is shown whole.
+const MaxStream = 4095
+
+// AppendGap appends what the bytes of a stream have in place of n that were never seen.
+func AppendGap(dst []byte, n int) []byte {
+	dst = strconv.AppendInt(append(dst, '['), int64(n), 10)
+	return append(dst, " bytes missing]"...)
+}
+
+// Frame is a packet as it was captured.
+type Frame struct {
+	Data []byte
+	Link packet.LinkType
+}
+
+// frame writes the first limit bytes of a packet, or with limit 0 all of it.
+func (o *object) frame(f *Frame, limit int) {
+	if f == nil {
+		return
+	}
+	data := f.Data
+	if limit > 0 && len(data) > limit {
+		data = data[:limit]
+	}
+	o.base64("packet", data)
+	o.open("packet_info")
+	o.uint("linktype", uint64(f.Link))
+	o.close()
+}
+
+// base64 writes bytes, if there are any.
+func (o *object) base64(k string, v []byte) {
+	if len(v) == 0 {
+		return
+	}
+	o.key(k)
+	o.b = append(base64.StdEncoding.AppendEncode(append(o.b, '"'), v), '"')
+}
+
+// printable writes bytes as text, with a dot for each that is not ASCII's and no line end.
+func (o *object) printable(k string, v []byte) {
+	o.key(k)
+	o.b = append(o.b, '"')
+	for _, c := range v {
+		switch {
+		case c == '\n':
+			o.b = append(o.b, `\n`...)
+		case c == '\r':
+			o.b = append(o.b, `\r`...)
+		case c < ' ' || c > '~':
+			o.b = append(o.b, '.')
+		case c == '"' || c == '\\':
+			o.b = append(o.b, '\\', c)
+		default:
+			o.b = append(o.b, c)
+		}
+	}
+	o.b = append(o.b, '"')
+}
+
+// Tagged is a packet that a tag keyword of a rule asked for.
+type Tagged struct {
+	Tuple
+	Frame Frame
+}
+
+// AppendTagged appends t as an EVE packet event.
+func AppendTagged(dst []byte, t *Tagged) []byte {
+	o := appendHeader(dst, &t.Tuple, "packet")
+	o.frame(&t.Frame, 0)
+	return o.end()
+}
