@@ -119,12 +119,7 @@ func (p *RuleSet) file(i uint32) {
 			b := &r.buffers[0]
 			if isHost, cased := hostBuffer(b.buffer); isHost {
 				if name, ok := hostName(b, cased); ok {
-					index := p.hosts[b.buffer]
-					if index == nil {
-						index = &hostIndex{}
-						p.hosts[b.buffer] = index
-					}
-					index.add(name, i)
+					p.hookIndex[r.hook].addName(i, b.buffer, name)
 					return
 				}
 			}
@@ -167,7 +162,7 @@ func classes(r *Rule) iter.Seq[int] {
 // hostBuffer says whether a buffer holds a host name, and whether in any case.
 func hostBuffer(b applayer.Buffer) (is, cased bool) {
 	switch b {
-	case applayer.TLSSNI:
+	case applayer.TLSSNI, applayer.DNSQuery:
 		return true, true
 	case applayer.HTTPHost:
 		return true, false

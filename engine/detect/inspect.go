@@ -169,25 +169,26 @@ func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
 			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx})
 		}
 	}
-	for buf, index := range p.hosts {
-		if index == nil || applayer.Buffer(buf).Hook() != ev.Hook {
-			continue
-		}
-		name, ok := ev.Tx.Value(applayer.Buffer(buf), 0)
-		if !ok {
-			continue
-		}
-		res.lower = res.lower[:0]
-		for _, b := range name {
-			res.lower = append(res.lower, lower(b))
-		}
-		index.visit(res.lower, func(i uint32) {
-			if r := &p.rules[i]; r.header(in) {
-				hit(i)
+	index := &p.hookIndex[ev.Hook]
+	for n := range index.hosts {
+		hosts := &index.hosts[n]
+		for k := 0; ; k++ {
+			name, ok := ev.Tx.Value(hosts.buffer, k)
+			if !ok {
+				break
 			}
-		})
+			res.lower = res.lower[:0]
+			for _, b := range name {
+				res.lower = append(res.lower, lower(b))
+			}
+			hosts.visit(res.lower, func(i uint32) {
+				if p.rules[i].header(in) {
+					hit(i)
+				}
+			})
+		}
 	}
-	res.found = p.hookIndex[ev.Hook].candidates(res.found[:0], ev.Tx, &res.seen)
+	res.found = index.candidates(res.found[:0], ev.Tx, &res.seen)
 	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchBuffers(ev.Tx, &res.m) && r.matchPayload(in, &res.m) {

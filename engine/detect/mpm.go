@@ -305,7 +305,47 @@ func commonness(b byte) int {
 // hookIndex holds the rules of a hook, by the buffer whose content finds them.
 type hookIndex struct {
 	always  []uint32
-	buffers [applayer.NumBuffers]*prefilter
+	buffers []bufferIndex
+	hosts   []bufferHosts // rules that need nothing but a whole name
+}
+
+type bufferIndex struct {
+	buffer applayer.Buffer
+	prefilter
+}
+
+type bufferHosts struct {
+	buffer applayer.Buffer
+	hostIndex
+}
+
+// filter returns the index of a buffer.
+func (h *hookIndex) filter(b applayer.Buffer) *prefilter {
+	for i := range h.buffers {
+		if h.buffers[i].buffer == b {
+			return &h.buffers[i].prefilter
+		}
+	}
+	h.buffers = append(h.buffers, bufferIndex{buffer: b})
+	return &h.buffers[len(h.buffers)-1].prefilter
+}
+
+// names returns the names of a buffer, nil when there are none.
+func (h *hookIndex) names(b applayer.Buffer) *hostIndex {
+	for i := range h.hosts {
+		if h.hosts[i].buffer == b {
+			return &h.hosts[i].hostIndex
+		}
+	}
+	return nil
+}
+
+// addName files rule i under a name that a buffer has to be, or to end with.
+func (h *hookIndex) addName(i uint32, b applayer.Buffer, name []byte) {
+	if h.names(b) == nil {
+		h.hosts = append(h.hosts, bufferHosts{buffer: b})
+	}
+	h.names(b).add(name, i)
 }
 
 // add files rule i under a buffer that it looks into as it is.
@@ -315,10 +355,7 @@ func (h *hookIndex) add(i uint32, r *Rule) {
 		if rarest(match.steps) == "" || len(match.transforms) > 0 {
 			continue
 		}
-		if h.buffers[match.buffer] == nil {
-			h.buffers[match.buffer] = &prefilter{}
-		}
-		h.buffers[match.buffer].add(i, match.steps)
+		h.filter(match.buffer).add(i, match.steps)
 		return
 	}
 	h.always = append(h.always, i)
@@ -327,16 +364,14 @@ func (h *hookIndex) add(i uint32, r *Rule) {
 // candidates appends the rules of the hook that may match in tx, each possibly more than once.
 func (h *hookIndex) candidates(dst []uint32, tx applayer.Tx, seen *sightings) []uint32 {
 	dst = append(dst, h.always...)
-	for b, p := range h.buffers {
-		if p == nil {
-			continue
-		}
+	for i := range h.buffers {
+		b := &h.buffers[i]
 		for n := 0; ; n++ {
-			data, ok := tx.Value(applayer.Buffer(b), n)
+			data, ok := tx.Value(b.buffer, n)
 			if !ok {
 				break
 			}
-			dst = p.candidates(dst, data, seen)
+			dst = b.candidates(dst, data, seen)
 		}
 	}
 	return dst
@@ -364,10 +399,8 @@ func (p *RuleSet) index() {
 		for _, i := range p.hooks[hook] {
 			h.add(i, &p.rules[i])
 		}
-		for _, b := range h.buffers {
-			if b != nil {
-				b.build()
-			}
+		for b := range h.buffers {
+			h.buffers[b].build()
 		}
 	}
 }

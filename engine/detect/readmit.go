@@ -68,7 +68,7 @@ func (p *RuleSet) readmitApp(in *Input, name []byte, res *Result) {
 		return
 	}
 	buf := nameBuffer(in.App)
-	if index := p.hosts[buf]; index != nil && name != nil {
+	if index := p.hookIndex[buf.Hook()].names(buf); index != nil && name != nil {
 		res.lower = append(res.lower[:0], bytes.ToLower(name)...)
 		index.visit(res.lower, func(i uint32) {
 			if r := &p.rules[i]; r.header(in) && r.appMatches(in) {

@@ -153,7 +153,6 @@ type RuleSet struct {
 	stream    []uint32
 	undecoded []uint32
 	hooks     [applayer.NumHooks][]uint32
-	hosts     [applayer.NumBuffers]*hostIndex
 
 	headerIndex [numClasses]headerIndex
 
