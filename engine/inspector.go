@@ -239,10 +239,7 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 		stream := w.keepStream(i, dir, fresh, rules)
 		for len(data) > 0 && !i.session.Done() {
 			n := i.session.Data(dir, data)
-			var ev applayer.Event
-			for i.session.Next(&ev) {
-				w.event(f, ev, i.session.Proto(), rules, res)
-			}
+			w.events(f, i.session, rules, res)
 			if n == 0 {
 				break
 			}
@@ -320,10 +317,10 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 	}
 }
 
-// flushStream lets rules see the bytes of an ended flow that were never
-// acknowledged, where the engine only looks on.
-func (w *worker) flushStream(f *flowEntry) {
-	if f.State.ext == 0 || f.State.has(named) || f.Key.Proto != packet.ProtoTCP || f.State.decision != undecided {
+// endInspection tells the parsers that nothing more will come of an ended flow. Where the engine
+// only looks on, rules first see its bytes that were never acknowledged.
+func (w *worker) endInspection(f *flowEntry) {
+	if f.State.ext == 0 || f.State.has(named) {
 		return
 	}
 	i := w.inspectors[f.State.ext-1]
@@ -334,27 +331,46 @@ func (w *worker) flushStream(f *flowEntry) {
 		w.ending = false
 	}()
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
-		asm := i.asm[dir]
-		if asm == nil {
+		w.pretend(f, dir)
+		var rules *detect.RuleSet
+		if f.State.decision == undecided {
+			rules = w.programs[f.State.slot].program.Rules
+			w.begin(f, dir, established(f, dir), rules)
+		}
+		w.result.Reset()
+		if asm := i.asm[dir]; asm != nil && !w.opt.Inline && rules != nil {
+			asm.Ack(asm.Next())
+			w.feed(f, i, dir, rules, &w.result)
+		}
+		i.session.End(dir)
+		w.events(f, i.session, rules, &w.result)
+		if rules == nil {
 			continue
 		}
-		k := f.Key
-		if dir == packet.ToClient {
-			k = k.Reverse()
-		}
-		w.pkt = packet.Packet{Src: k.Src, Dst: k.Dst, SrcPort: k.SrcPort, DstPort: k.DstPort, Proto: k.Proto, IPVersion: 4, VLAN: k.VLAN}
-		if !k.Src.Netip().Is4() {
-			w.pkt.IPVersion = 6
-		}
-		w.cookie, w.packetTime = 0, f.Last
-		rules := w.programs[f.State.slot].program.Rules
-		w.result.Reset()
-		w.begin(f, dir, established(f, dir), rules)
-		asm.Ack(asm.Next())
-		w.feed(f, i, dir, rules, &w.result)
 		rules.Decide(&w.input, &w.result)
 		for _, h := range w.result.Alerts {
 			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, h)
 		}
+	}
+}
+
+// pretend makes the packet at hand an empty one of a flow that has ended.
+func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
+	k := f.Key
+	if dir == packet.ToClient {
+		k = k.Reverse()
+	}
+	w.pkt = packet.Packet{Src: k.Src, Dst: k.Dst, SrcPort: k.SrcPort, DstPort: k.DstPort, Proto: k.Proto, IPVersion: 4, VLAN: k.VLAN}
+	if !k.Src.Netip().Is4() {
+		w.pkt.IPVersion = 6
+	}
+	w.cookie, w.packetTime = 0, f.Last
+}
+
+// events gives what the session came upon to the rules, and to the log.
+func (w *worker) events(f *flowEntry, session *applayer.Session, rules *detect.RuleSet, res *detect.Result) {
+	var ev applayer.Event
+	for session.Next(&ev) {
+		w.event(f, ev, session.Proto(), rules, res)
 	}
 }

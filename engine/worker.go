@@ -325,9 +325,7 @@ func (w *worker) Closed(f *flowEntry) bool {
 // the operation's results, outside of the worker, as far as those have room.
 func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[state]) {
 	w.n[cEnded+int(reason)]++
-	if !w.opt.Inline {
-		w.flushStream(f)
-	}
+	w.endInspection(f)
 	if (op == nil || !w.kept) && w.opt.Wants.Wants(Flows) {
 		id := ""
 		if op != nil {

@@ -22,14 +22,22 @@ func AppendApp(dst []byte, a *App) []byte {
 	return o.end()
 }
 
+<<<<<<< HEAD
 // AppType returns the event type of a transaction's record, which is also the name of its object;
 // it is empty for protocols that have none.
 func AppType(tx applayer.Tx) string {
 	switch tx.(type) {
+=======
+// appName is the event type and the object of a transaction.
+func appName(tx applayer.Tx) string {
+	switch tx := tx.(type) {
+>>>>>>> df71f02 (TLS is followed to the end of the handshake: certificates, fingerprints of client and server, records; parsers hear of the end of a flow)
 	case *http.Tx:
 		return "http"
 	case *tls.Tx:
-		return "tls"
+		if tx.Telling() {
+			return "tls"
+		}
 	case *dns.Tx:
 		return "dns"
 	}
@@ -55,21 +63,6 @@ func (o *object) http(tx *http.Tx) {
 	o.value("http_user_agent", tx, applayer.HTTPUserAgent)
 	o.value("http_method", tx, applayer.HTTPMethod)
 	o.uint("length", 0)
-	o.close()
-}
-
-func (o *object) tls(tx *tls.Tx) {
-	o.open("tls")
-	o.optBytes("sni", tx.SNI())
-	if v := tx.Version(); v == "" {
-		o.str("version", "UNDETERMINED")
-	} else {
-		o.str("version", v)
-	}
-	o.open("ja3") // there even when empty, as on AWS
-	o.close()
-	o.open("ja3s")
-	o.close()
 	o.close()
 }
 

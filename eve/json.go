@@ -67,11 +67,16 @@ func (o *object) optStr(k, v string) {
 	}
 }
 
+// bytes writes bytes from the network as a string.
+func (o *object) bytes(k string, v []byte) {
+	o.key(k)
+	o.b = appendString(o.b, v)
+}
+
 // optBytes writes bytes from the network as a string, unless there are none.
 func (o *object) optBytes(k string, v []byte) {
 	if len(v) > 0 {
-		o.key(k)
-		o.b = appendString(o.b, v)
+		o.bytes(k, v)
 	}
 }
 

@@ -1,20 +1,37 @@
 package applayer
 
-import (
-	"slices"
-
-	"github.com/sluicefw/sluice/engine/packet"
-)
+import "github.com/sluicefw/sluice/engine/packet"
 
 // Buffer is a piece of a protocol that rules look into. What rules call by one name, such as
 // http.header, can be several buffers: one of each direction, and of each protocol that has it.
 type Buffer uint16
 
 const (
-	NoBuffer   Buffer = iota
-	TLSSNI            // name asked for, as sent; absent without one
-	TLSVersion        // of the ServerHello, in the words of EVE: "TLS 1.2"
-	DNSQuery          // name of a question, with dots
+	NoBuffer Buffer = iota
+	DNSQuery        // name of a question, with dots
+
+	TLSSNI          // name asked for, as sent; absent without one
+	TLSClientRandom // of the hello: 32 bytes
+	TLSServerRandom
+	TLSClientRandomTime // its first 4 bytes
+	TLSServerRandomTime
+	TLSClientRandomBytes // the others
+	TLSServerRandomBytes
+	TLSCertSubject // of the sender's certificate, the first of its chain
+	TLSClientCertSubject
+	TLSCertIssuer
+	TLSClientCertIssuer
+	TLSCertSerial // such as "00:97:E6"
+	TLSClientCertSerial
+	TLSCertFingerprint // SHA-1, such as "3a:0b:..."
+	TLSClientCertFingerprint
+	TLSCerts // each certificate of the chain, as sent
+	TLSClientCerts
+	JA3Hash
+	JA3String
+	JA3SHash
+	JA3SString
+	JA4Hash
 
 	HTTPHost    // lower case, without port
 	HTTPHostRaw // as sent
@@ -26,16 +43,39 @@ const (
 	NumBuffers = iota
 )
 
-// buffers say what a buffer is called in rules, and from which hook of whose protocol on it
-// can be looked into. Its direction is that of the hook.
-var buffers = [NumBuffers]struct {
+// field says what a buffer or a number is called in rules, and from which hook of whose
+// protocol on it can be looked at. Its direction is that of the hook.
+type field struct {
 	name  string
 	proto Proto
 	hook  Hook
-}{
-	TLSSNI:     {"tls.sni", TLS, TLSClientHello},
-	TLSVersion: {"tls.version", TLS, TLSServerHello},
-	DNSQuery:   {"dns.query", DNS, DNSRequest},
+}
+
+var buffers = [NumBuffers]field{
+	DNSQuery: {"dns.query", DNS, DNSRequest},
+
+	TLSSNI:                   {"tls.sni", TLS, TLSClientHello},
+	TLSClientRandom:          {"tls.random", TLS, TLSClientHello},
+	TLSServerRandom:          {"tls.random", TLS, TLSServerHello},
+	TLSClientRandomTime:      {"tls.random_time", TLS, TLSClientHello},
+	TLSServerRandomTime:      {"tls.random_time", TLS, TLSServerHello},
+	TLSClientRandomBytes:     {"tls.random_bytes", TLS, TLSClientHello},
+	TLSServerRandomBytes:     {"tls.random_bytes", TLS, TLSServerHello},
+	TLSCertSubject:           {"tls.cert_subject", TLS, TLSServerCertificate},
+	TLSClientCertSubject:     {"tls.cert_subject", TLS, TLSClientCertificate},
+	TLSCertIssuer:            {"tls.cert_issuer", TLS, TLSServerCertificate},
+	TLSClientCertIssuer:      {"tls.cert_issuer", TLS, TLSClientCertificate},
+	TLSCertSerial:            {"tls.cert_serial", TLS, TLSServerCertificate},
+	TLSClientCertSerial:      {"tls.cert_serial", TLS, TLSClientCertificate},
+	TLSCertFingerprint:       {"tls.cert_fingerprint", TLS, TLSServerCertificate},
+	TLSClientCertFingerprint: {"tls.cert_fingerprint", TLS, TLSClientCertificate},
+	TLSCerts:                 {"tls.certs", TLS, TLSServerCertificate},
+	TLSClientCerts:           {"tls.certs", TLS, TLSClientCertificate},
+	JA3Hash:                  {"ja3.hash", TLS, TLSClientHello},
+	JA3String:                {"ja3.string", TLS, TLSClientHello},
+	JA3SHash:                 {"ja3s.hash", TLS, TLSServerHello},
+	JA3SString:               {"ja3s.string", TLS, TLSServerHello},
+	JA4Hash:                  {"ja4.hash", TLS, TLSClientHello},
 
 	HTTPHost:      {"http.host", HTTP, HTTPRequestHeaders},
 	HTTPHostRaw:   {"http.host.raw", HTTP, HTTPRequestHeaders},
@@ -62,16 +102,7 @@ func (b Buffer) Hook() Hook { return buffers[b].hook }
 // is not to be changed.
 func BuffersByName(name string) []Buffer { return buffersByName[name] }
 
-var buffersByName = func() map[string][]Buffer {
-	m := map[string][]Buffer{}
-	for b := Buffer(1); b < NumBuffers; b++ {
-		m[b.String()] = append(m[b.String()], b)
-	}
-	for name := range m {
-		m[name] = slices.Clip(m[name])
-	}
-	return m
-}()
+var buffersByName = byName(buffers[:], func(i int) Buffer { return Buffer(i) })
 
 // Hook is a moment in a protocol at which rules are evaluated. Those of one direction of a
 // protocol stand in the order in which they come.
@@ -81,7 +112,11 @@ const (
 	NoHook           Hook = iota
 	ProtocolDetected      // Proto is final, and may be Failed
 	TLSClientHello        // the SNI is known, or known to be absent
-	TLSServerHello        // the version is known; what follows is encrypted
+	TLSClientCertificate
+	TLSClientKeyExchange
+	TLSServerHello // the version is known
+	TLSServerCertificate
+	TLSServerKeyExchange
 
 	// Of one request or response.
 	HTTPRequestLine
@@ -106,21 +141,25 @@ var hooks = [NumHooks]struct {
 	name string
 	dir  packet.Dir
 }{
-	ProtocolDetected:    {"protocol_detected", packet.ToServer},
-	TLSClientHello:      {"tls_client_hello", packet.ToServer},
-	TLSServerHello:      {"tls_server_hello", packet.ToClient},
-	HTTPRequestLine:     {"http_request_line", packet.ToServer},
-	HTTPRequestHeaders:  {"http_request_headers", packet.ToServer},
-	HTTPRequestBody:     {"http_request_body", packet.ToServer},
-	HTTPResponseLine:    {"http_response_line", packet.ToClient},
-	HTTPResponseHeaders: {"http_response_headers", packet.ToClient},
-	HTTPResponseBody:    {"http_response_body", packet.ToClient},
-	DNSRequest:          {"dns_request", packet.ToServer},
-	DNSResponse:         {"dns_response", packet.ToClient},
-	AnomalySeen:         {"anomaly_seen", packet.ToServer},
-	FileDone:            {"file_done", packet.ToServer},
-	TxDone:              {"tx_done", packet.ToServer},
-	ParserFailed:        {"parser_failed", packet.ToServer},
+	ProtocolDetected:     {"protocol_detected", packet.ToServer},
+	TLSClientHello:       {"tls_client_hello", packet.ToServer},
+	TLSClientCertificate: {"tls_client_certificate", packet.ToServer},
+	TLSClientKeyExchange: {"tls_client_key_exchange", packet.ToServer},
+	TLSServerHello:       {"tls_server_hello", packet.ToClient},
+	TLSServerCertificate: {"tls_server_certificate", packet.ToClient},
+	TLSServerKeyExchange: {"tls_server_key_exchange", packet.ToClient},
+	HTTPRequestLine:      {"http_request_line", packet.ToServer},
+	HTTPRequestHeaders:   {"http_request_headers", packet.ToServer},
+	HTTPRequestBody:      {"http_request_body", packet.ToServer},
+	HTTPResponseLine:     {"http_response_line", packet.ToClient},
+	HTTPResponseHeaders:  {"http_response_headers", packet.ToClient},
+	HTTPResponseBody:     {"http_response_body", packet.ToClient},
+	DNSRequest:           {"dns_request", packet.ToServer},
+	DNSResponse:          {"dns_response", packet.ToClient},
+	AnomalySeen:          {"anomaly_seen", packet.ToServer},
+	FileDone:             {"file_done", packet.ToServer},
+	TxDone:               {"tx_done", packet.ToServer},
+	ParserFailed:         {"parser_failed", packet.ToServer},
 }
 
 // String returns a name for logs and tests.

@@ -1,11 +1,22 @@
 package tls
 
-import "golang.org/x/crypto/cryptobyte"
+import (
+	"math"
 
-// Extension numbers (RFC 6066, 3; RFC 8446, 4.2).
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+)
+
+// Extension numbers (RFC 6066, 3; RFC 8446, 4.2; RFC 5077, 3.2).
 const (
-	extServerName        = 0
-	extSupportedVersions = 43
+	extServerName          = 0
+	extSupportedGroups     = 10
+	extPointFormats        = 11
+	extSignatureAlgorithms = 13
+	extALPN                = 16
+	extSessionTicket       = 35
+	extSupportedVersions   = 43
 )
 
 // retryRandom is the random of a ServerHello that asks for another ClientHello
@@ -13,90 +24,202 @@ const (
 const retryRandom = "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91" +
 	"\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
 
-// clientHello returns the host name of a ClientHello's body (RFC 8446, 4.1.2),
-// nil without one. It borrows from body. ok is false when a server could not
-// parse the hello either, or when it would have to choose between several
-// names.
-func clientHello(body []byte) (sni []byte, ok bool) {
-	s := cryptobyte.String(body)
-	var sessionID, ciphers, compressions cryptobyte.String
-	if !s.Skip(2+32) || !s.ReadUint8LengthPrefixed(&sessionID) ||
-		!s.ReadUint16LengthPrefixed(&ciphers) || !s.ReadUint8LengthPrefixed(&compressions) {
-		return nil, false
-	}
-	named := false
-	ok = extensions(s, func(kind uint16, data cryptobyte.String) bool {
-		if kind != extServerName {
-			return true
-		}
-		if named {
-			return false
-		}
-		named = true
-		sni, ok = serverName(data)
-		return ok
-	})
-	return sni, ok
+// Version13 is TLS 1.3; there is no later one.
+const Version13 = 0x0304
+
+// Hello is a ClientHello or a ServerHello (RFC 8446, 4.1). Its slices are its own.
+type Hello struct {
+	Version   uint16 // as its own field says
+	Supported uint16 // by the supported_versions extension: the newest, or the one chosen; 0 without
+	Random    [32]byte
+	SNI       []byte   // empty without one
+	ALPN      []byte   // the first name
+	Ciphers   []uint16 // of a ServerHello, the one chosen
+	// Extensions are the numbers of all extensions in order, Groups, Points and
+	// Signatures what those of the names list.
+	Extensions, Groups, Signatures []uint16
+	Points                         []byte
+
+	sessionID [32]byte
+	idLen     int
+	ticket    bool // not empty, of a session to resume
 }
 
-// serverName returns the host name in a server_name extension (RFC 6066, 3).
-func serverName(data cryptobyte.String) (name []byte, ok bool) {
-	var list cryptobyte.String
-	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
-		return nil, false
+// Reset forgets everything but some memory.
+func (h *Hello) Reset() {
+	*h = Hello{
+		SNI: recycle(h.SNI), ALPN: recycle(h.ALPN), Points: recycle(h.Points),
+		Ciphers: recycle(h.Ciphers), Extensions: recycle(h.Extensions),
+		Groups: recycle(h.Groups), Signatures: recycle(h.Signatures),
 	}
-	for !list.Empty() {
-		var kind uint8
-		var value cryptobyte.String
-		if !list.ReadUint8(&kind) || !list.ReadUint16LengthPrefixed(&value) {
-			return nil, false
-		}
-		if kind != 0 { // not a host_name
-			continue
-		}
-		if len(value) == 0 || name != nil {
-			return nil, false
-		}
-		name = value
-	}
-	return name, true
 }
 
-// serverHello returns the version that a ServerHello's body selects (RFC 8446,
-// 4.1.3), and whether it is a HelloRetryRequest.
-func serverHello(body []byte) (version uint16, retry, ok bool) {
-	s := cryptobyte.String(body)
-	var random []byte
-	var sessionID cryptobyte.String
-	if !s.ReadUint16(&version) || !s.ReadBytes(&random, 32) ||
-		!s.ReadUint8LengthPrefixed(&sessionID) || !s.Skip(2+1) {
-		return 0, false, false
+// keepBuffer is how many elements of a slice are kept for reuse.
+const keepBuffer = 2 << 10
+
+func recycle[T any](s []T) []T {
+	if cap(s) > keepBuffer {
+		return nil
 	}
-	ok = extensions(s, func(kind uint16, data cryptobyte.String) bool {
-		if kind != extSupportedVersions {
-			return true
+	return s[:0]
+}
+
+// Memory returns how many bytes h holds beyond its own size.
+func (h *Hello) Memory() int {
+	return cap(h.SNI) + cap(h.ALPN) + cap(h.Points) +
+		2*(cap(h.Ciphers)+cap(h.Extensions)+cap(h.Groups)+cap(h.Signatures))
+}
+
+// SessionID returns the session's id, empty without one.
+func (h *Hello) SessionID() []byte { return h.sessionID[:h.idLen] }
+
+// Chosen returns the version that a ServerHello picks.
+func (h *Hello) Chosen() uint16 {
+	if h.Supported != 0 {
+		return h.Supported
+	}
+	return h.Version
+}
+
+// noFault says that there is nothing to complain of.
+const noFault = applayer.Anomaly(math.MaxUint16)
+
+// ReadClient reads the body of a ClientHello. ok is false when a server could not parse it
+// either, or when it would have to choose between several names; fault then says why, unless
+// it is just too short.
+func (h *Hello) ReadClient(body []byte) (fault applayer.Anomaly, ok bool) {
+	h.Reset()
+	s := cryptobyte.String(body)
+	var id, ciphers, compressions cryptobyte.String
+	if !h.start(&s, &id) || !s.ReadUint16LengthPrefixed(&ciphers) || !s.ReadUint8LengthPrefixed(&compressions) {
+		return noFault, false
+	}
+	h.Ciphers = appendUint16s(h.Ciphers, ciphers)
+	return h.extensions(s, h.clientExtension)
+}
+
+// ReadServer is ReadClient for a ServerHello. retry says that it is a HelloRetryRequest.
+func (h *Hello) ReadServer(body []byte) (retry bool, fault applayer.Anomaly, ok bool) {
+	h.Reset()
+	s := cryptobyte.String(body)
+	var id cryptobyte.String
+	var cipher uint16
+	if !h.start(&s, &id) || !s.ReadUint16(&cipher) || !s.Skip(1) {
+		return false, noFault, false
+	}
+	h.Ciphers = append(h.Ciphers, cipher)
+	fault, ok = h.extensions(s, func(kind uint16, data cryptobyte.String) (applayer.Anomaly, bool) {
+		if kind == extSupportedVersions {
+			return noFault, data.ReadUint16(&h.Supported)
 		}
-		return data.ReadUint16(&version) && data.Empty()
+		return noFault, true
 	})
-	return version, string(random) == retryRandom, ok
+	return string(h.Random[:]) == retryRandom, fault, ok
+}
+
+// start reads what both hellos begin with.
+func (h *Hello) start(s, id *cryptobyte.String) bool {
+	if !s.ReadUint16(&h.Version) || !s.CopyBytes(h.Random[:]) || !s.ReadUint8LengthPrefixed(id) || len(*id) > len(h.sessionID) {
+		return false
+	}
+	h.idLen = copy(h.sessionID[:], *id)
+	return true
 }
 
 // extensions calls f for every extension in s, which may be absent, until f
-// returns false. It reports whether s was well-formed and f content.
-func extensions(s cryptobyte.String, f func(kind uint16, data cryptobyte.String) bool) bool {
+// returns false.
+func (h *Hello) extensions(s cryptobyte.String, f func(kind uint16, data cryptobyte.String) (applayer.Anomaly, bool)) (fault applayer.Anomaly, ok bool) {
 	if s.Empty() {
-		return true // hellos before RFC 3546 have none
+		return noFault, true // hellos before RFC 3546 have none
 	}
 	var list cryptobyte.String
 	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() {
-		return false
+		return applayer.AnomalyTLSHandshakeInvalidLength, false
 	}
 	for !list.Empty() {
 		var kind uint16
 		var data cryptobyte.String
-		if !list.ReadUint16(&kind) || !list.ReadUint16LengthPrefixed(&data) || !f(kind, data) {
-			return false
+		if !list.ReadUint16(&kind) || !list.ReadUint16LengthPrefixed(&data) {
+			return applayer.AnomalyTLSHandshakeInvalidLength, false
+		}
+		if fault, ok := f(kind, data); !ok {
+			return fault, false
+		}
+		h.Extensions = append(h.Extensions, kind)
+	}
+	return noFault, true
+}
+
+func (h *Hello) clientExtension(kind uint16, data cryptobyte.String) (fault applayer.Anomaly, ok bool) {
+	var list cryptobyte.String
+	switch kind {
+	case extServerName:
+		return h.serverName(data)
+	case extSupportedGroups:
+		if data.ReadUint16LengthPrefixed(&list) {
+			h.Groups = appendUint16s(h.Groups[:0], list)
+		}
+	case extPointFormats:
+		if data.ReadUint8LengthPrefixed(&list) {
+			h.Points = append(h.Points[:0], list...)
+		}
+	case extSignatureAlgorithms:
+		if data.ReadUint16LengthPrefixed(&list) {
+			h.Signatures = appendUint16s(h.Signatures[:0], list)
+		}
+	case extALPN:
+		var name cryptobyte.String
+		if data.ReadUint16LengthPrefixed(&list) && list.ReadUint8LengthPrefixed(&name) {
+			h.ALPN = append(h.ALPN[:0], name...)
+		}
+	case extSessionTicket:
+		h.ticket = len(data) > 0
+	case extSupportedVersions:
+		if data.ReadUint8LengthPrefixed(&list) {
+			var v uint16
+			for list.ReadUint16(&v) {
+				if !isGREASE(v) {
+					h.Supported = max(h.Supported, v)
+				}
+			}
 		}
 	}
-	return true
+	return noFault, true
+}
+
+// serverName reads a server_name extension (RFC 6066, 3).
+func (h *Hello) serverName(data cryptobyte.String) (fault applayer.Anomaly, ok bool) {
+	for _, e := range h.Extensions {
+		if e == extServerName {
+			return applayer.AnomalyTLSMultipleSNIExtensions, false
+		}
+	}
+	var list cryptobyte.String
+	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
+		return applayer.AnomalyTLSHandshakeInvalidLength, false
+	}
+	for !list.Empty() {
+		var kind uint8
+		var value cryptobyte.String
+		switch {
+		case !list.ReadUint8(&kind):
+			return noFault, false
+		case kind != 0: // not a host_name
+			return applayer.AnomalyTLSInvalidSNIType, false
+		case !list.ReadUint16LengthPrefixed(&value) || len(value) == 0:
+			return applayer.AnomalyTLSInvalidSNILength, false
+		case len(h.SNI) > 0:
+			return applayer.AnomalyTLSMultipleSNIExtensions, false
+		}
+		h.SNI = append(h.SNI[:0], value...)
+	}
+	return noFault, true
+}
+
+func appendUint16s(dst []uint16, s cryptobyte.String) []uint16 {
+	var v uint16
+	for s.ReadUint16(&v) {
+		dst = append(dst, v)
+	}
+	return dst
 }

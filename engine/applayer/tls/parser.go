@@ -1,107 +1,266 @@
 package tls
 
 import (
+	"crypto/sha1"
 	"unsafe"
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
-// Tx is the handshake of a connection: its only transaction.
-type Tx struct {
-	applayer.TxState
-	conn *Conn
-}
+// Handshake types (RFC 8446, 4; RFC 5246, 7.4).
+const (
+	typeHelloRequest      = 0
+	typeClientHello       = 1
+	typeServerHello       = 2
+	typeNewSessionTicket  = 4
+	typeCertificate       = 11
+	typeServerKeyExchange = 12
+	typeCertificateReq    = 13
+	typeServerHelloDone   = 14
+	typeCertificateVerify = 15
+	typeClientKeyExchange = 16
+	typeFinished          = 20
+	typeCertificateURL    = 21
+	typeCertificateStatus = 22
+)
 
-// Parser follows a connection up to its ServerHello.
+// Parser follows a connection until its handshake is over.
 type Parser struct {
-	conn Conn
-	tx   Tx
+	tx      Tx
+	halves  [2]half
+	emitted bool // in this call
+	ended   [2]bool
+	logged  bool // TxDone is emitted
+	done    bool
 }
 
 // Reset implements applayer.Parser.
 func (p *Parser) Reset(uint8) {
-	p.conn.Reset()
-	p.tx.TxState.Reset(0)
-	p.tx.conn = &p.conn
+	p.tx.reset()
+	for i := range p.halves {
+		p.halves[i].reset()
+	}
+	p.emitted, p.logged, p.done, p.ended = false, false, false, [2]bool{}
 }
 
-// Data implements applayer.Parser.
-func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
-	n, ev := p.conn.read(int(dir), data)
-	switch ev {
-	case ClientHello:
-		out.Emit(applayer.TLSClientHello, dir, &p.tx)
-	case ServerHello:
-		out.Emit(applayer.TLSServerHello, dir, &p.tx)
-		out.Emit(applayer.TxDone, dir, &p.tx)
-	case Broken:
-		out.Emit(applayer.ParserFailed, dir, nil)
+func (p *Parser) emit(out *applayer.Sink, hook applayer.Hook, dir packet.Dir) {
+	p.emitted = true
+	out.Emit(hook, dir, &p.tx)
+}
+
+// note tells of an anomaly.
+func (p *Parser) note(out *applayer.Sink, dir packet.Dir, a applayer.Anomaly) {
+	if p.tx.Note(a) {
+		p.emit(out, applayer.AnomalySeen, dir)
 	}
-	return n
+}
+
+// fail gives up because of an anomaly.
+func (p *Parser) fail(out *applayer.Sink, dir packet.Dir, a applayer.Anomaly) {
+	p.note(out, dir, a)
+	p.finish(out)
+	out.Emit(applayer.ParserFailed, dir, nil)
+}
+
+// log emits TxDone, once. The record is the client's, whoever completed it.
+func (p *Parser) log(out *applayer.Sink) {
+	if !p.logged {
+		p.logged, p.emitted = true, true
+		out.Emit(applayer.TxDone, packet.ToServer, &p.tx)
+	}
+}
+
+// finish ends the connection's only transaction: what follows is encrypted.
+func (p *Parser) finish(out *applayer.Sink) {
+	p.log(out)
+	p.done, p.emitted = true, true
+}
+
+// message takes in one handshake message.
+func (p *Parser) message(out *applayer.Sink, dir packet.Dir, kind uint8, body []byte) {
+	tx := &p.tx
+	switch {
+	case dir == packet.ToServer && kind == typeClientHello:
+		p.clientHello(out, body)
+	case dir == packet.ToServer && !tx.greeted:
+		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
+	case dir == packet.ToClient && kind == typeServerHello:
+		p.serverHello(out, body)
+	case dir == packet.ToClient && !tx.agreed && kind != typeHelloRequest:
+		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
+	case kind == typeCertificate:
+		p.certificates(out, dir, body)
+	case kind == typeServerKeyExchange && dir == packet.ToClient:
+		tx.state = StateServerKeyExchange
+		p.emit(out, applayer.TLSServerKeyExchange, dir)
+	case kind == typeClientKeyExchange && dir == packet.ToServer:
+		tx.state = StateClientKeyExchange
+		p.emit(out, applayer.TLSClientKeyExchange, dir)
+	case kind > typeCertificateStatus:
+		p.fail(out, dir, applayer.AnomalyTLSInvalidSSLRecord)
+	}
+}
+
+func (p *Parser) clientHello(out *applayer.Sink, body []byte) {
+	tx := &p.tx
+	h := &tx.client
+	if tx.greeted { // after a HelloRetryRequest: the name counts, not the fingerprint
+		h = &p.tx.again
+	}
+	if fault, ok := h.ReadClient(body); !ok {
+		if fault != noFault {
+			p.note(out, packet.ToServer, fault)
+		}
+		p.fail(out, packet.ToServer, applayer.AnomalyTLSInvalidHandshakeMessage)
+		return
+	}
+	tx.state = StateClientHello
+	if tx.greeted {
+		if string(h.SNI) == string(tx.client.SNI) {
+			return
+		}
+		tx.client.SNI = append(tx.client.SNI[:0], h.SNI...)
+	} else {
+		tx.ja3.text = tx.client.AppendJA3(tx.ja3.text[:0])
+		tx.ja3.seal()
+	}
+	tx.greeted = true
+	p.emit(out, applayer.TLSClientHello, packet.ToServer)
+}
+
+func (p *Parser) serverHello(out *applayer.Sink, body []byte) {
+	tx := &p.tx
+	retry, fault, ok := tx.server.ReadServer(body)
+	if !ok {
+		if fault != noFault {
+			p.note(out, packet.ToClient, fault)
+		}
+		p.fail(out, packet.ToClient, applayer.AnomalyTLSInvalidHandshakeMessage)
+		return
+	}
+	if len(tx.ja3s.text) == 0 { // as in Suricata, of the retry request when there is one
+		tx.ja3s.text = tx.server.AppendJA3S(tx.ja3s.text)
+		tx.ja3s.seal()
+	}
+	if retry {
+		return
+	}
+	tx.state = StateServerHello
+	tx.agreed = true
+	tx.resumed = tx.client.ticket || tx.server.idLen > 0 && string(tx.server.SessionID()) == string(tx.client.SessionID())
+	p.emit(out, applayer.TLSServerHello, packet.ToClient)
+}
+
+// certificates takes in a chain of certificates (RFC 5246, 7.4.2), of which the first is read.
+func (p *Parser) certificates(out *applayer.Sink, dir packet.Dir, body []byte) {
+	chain := &p.tx.chains[dir]
+	if fault := chain.read(body); fault != noFault {
+		p.note(out, dir, fault)
+		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
+		return
+	}
+	p.tx.state = StateUnknown
+	if dir == packet.ToServer {
+		p.emit(out, applayer.TLSClientCertificate, dir)
+		return
+	}
+	p.emit(out, applayer.TLSServerCertificate, dir)
+	if chain.first.present {
+		p.log(out)
+	}
+}
+
+// chain is what one side sent to identify itself.
+type chain struct {
+	first       Certificate
+	fingerprint [3*sha1.Size - 1]byte // of the first, in hexadecimal digits with colons
+	count       int
+	certs       []byte // the list, borrowed: valid for the events of the message that has it
+}
+
+func (c *chain) reset() {
+	c.first.reset()
+	c.count, c.certs = 0, nil
+}
+
+// read takes in a Certificate message.
+func (c *chain) read(body []byte) applayer.Anomaly {
+	c.reset()
+	if len(body) < 3 {
+		return applayer.AnomalyTLSInvalidCertificate
+	}
+	n := int(body[0])<<16 | int(body[1])<<8 | int(body[2])
+	if n > len(body)-3 {
+		return applayer.AnomalyTLSInvalidCertificate
+	}
+	list := body[3 : 3+n]
+	c.certs = list
+	for len(list) > 0 {
+		der, rest, ok := takeCertificate(list)
+		if !ok {
+			return applayer.AnomalyTLSInvalidCertificate
+		}
+		list = rest
+		if c.count == 0 {
+			if fault, ok := c.first.read(der); !ok {
+				return fault
+			}
+			sum := sha1.Sum(der)
+			appendColons(c.fingerprint[:0], sum[:], "0123456789abcdef")
+		}
+		c.count++
+	}
+	return noFault
+}
+
+// takeCertificate takes the first certificate off a list.
+func takeCertificate(list []byte) (der, rest []byte, ok bool) {
+	if len(list) < 3 {
+		return nil, nil, false
+	}
+	n := int(list[0])<<16 | int(list[1])<<8 | int(list[2])
+	if n == 0 || n > len(list)-3 {
+		return nil, nil, false
+	}
+	return list[3 : 3+n], list[3+n:], true
 }
 
 // Gap implements applayer.Parser: records cannot be found again.
 func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, _ int) {
-	if dir == packet.ToServer && !p.conn.Greeted() {
+	if dir == packet.ToServer && !p.tx.greeted {
 		out.Emit(applayer.ParserFailed, dir, nil)
 	}
-	if dir == packet.ToServer || p.conn.Greeted() {
-		p.conn.done = true
+	if dir == packet.ToServer || p.tx.greeted {
+		p.finish(out)
 	}
 }
 
 // End implements applayer.Parser.
-func (p *Parser) End(*applayer.Sink, packet.Dir) {}
+func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
+	p.ended[dir] = true
+	if p.ended[dir.Reverse()] {
+		p.finish(out)
+	}
+}
 
-// Release implements applayer.Parser.
-func (p *Parser) Release() {}
+// Release implements applayer.Parser: what is borrowed of the last call's bytes is let go.
+func (p *Parser) Release() {
+	for i := range p.tx.chains {
+		p.tx.chains[i].certs = nil
+	}
+}
 
 // Done implements applayer.Parser.
-func (p *Parser) Done() bool { return p.conn.Done() }
+func (p *Parser) Done() bool { return p.done }
 
 // Memory implements applayer.Parser.
-func (p *Parser) Memory() int { return int(unsafe.Sizeof(*p)) + p.conn.Memory() }
+func (p *Parser) Memory() int {
+	return int(unsafe.Sizeof(*p)) + cap(p.halves[0].message) + cap(p.halves[1].message) + p.tx.memory()
+}
 
 // Last implements applayer.Parser.
 func (p *Parser) Last() applayer.Tx { return &p.tx }
 
 // Name implements applayer.Parser with the server's name.
-func (p *Parser) Name() []byte { return p.conn.ServerName() }
-
-// SNI returns the name that the client asked for, as it was sent, empty without one.
-func (t *Tx) SNI() []byte { return t.conn.ServerName() }
-
-// Version returns the name that EVE has for the version that the server picked, empty before.
-func (t *Tx) Version() string {
-	if i := int(t.conn.Version()) - 0x0300; i >= 0 && i < len(versions) {
-		return versions[i]
-	}
-	return ""
-}
-
-var versions = [...]string{"SSLv3", "TLSv1", "TLS 1.1", "TLS 1.2", "TLS 1.3"}
-
-var versionBytes = func() (b [len(versions)][]byte) {
-	for i, v := range versions {
-		b[i] = []byte(v)
-	}
-	return b
-}()
-
-// Value implements applayer.Tx.
-func (t *Tx) Value(b applayer.Buffer, i int) (value []byte, ok bool) {
-	if i > 0 {
-		return nil, false
-	}
-	switch b {
-	case applayer.TLSSNI:
-		name := t.conn.ServerName()
-		return name, len(name) > 0
-	case applayer.TLSVersion:
-		if i := int(t.conn.Version()) - 0x0300; i >= 0 && i < len(versions) {
-			return versionBytes[i], true
-		}
-	}
-	return nil, false
-}
+func (p *Parser) Name() []byte { return p.tx.client.SNI }

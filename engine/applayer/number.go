@@ -1,0 +1,71 @@
+package applayer
+
+// Number is a figure of a transaction that rules compare. As with buffers, one keyword can stand
+// for several: at other moments, of the other direction, of other protocols.
+type Number uint16
+
+const (
+	NoNumber Number = iota
+
+	// What the last handshake message was: a bit of tls.StateClientHello and its like.
+	TLSStateClientHello
+	TLSStateClientKeyExchange
+	TLSStateServerHello
+	TLSStateServerKeyExchange
+
+	TLSClientVersion // such as 0x0303
+	TLSServerVersion
+	TLSCertChainLen
+	TLSClientCertChainLen
+	TLSCertNotBefore // seconds since 1970
+	TLSClientCertNotBefore
+	TLSCertNotAfter
+	TLSClientCertNotAfter
+
+	// NumNumbers is the number of numbers, for arrays.
+	NumNumbers = iota
+)
+
+var numbers = [NumNumbers]field{
+	TLSStateClientHello:       {"ssl_state", TLS, TLSClientHello},
+	TLSStateClientKeyExchange: {"ssl_state", TLS, TLSClientKeyExchange},
+	TLSStateServerHello:       {"ssl_state", TLS, TLSServerHello},
+	TLSStateServerKeyExchange: {"ssl_state", TLS, TLSServerKeyExchange},
+	TLSClientVersion:          {"ssl_version", TLS, TLSClientHello},
+	TLSServerVersion:          {"ssl_version", TLS, TLSServerHello},
+	TLSCertChainLen:           {"tls.cert_chain_len", TLS, TLSServerCertificate},
+	TLSClientCertChainLen:     {"tls.cert_chain_len", TLS, TLSClientCertificate},
+	TLSCertNotBefore:          {"tls_cert_notbefore", TLS, TLSServerCertificate},
+	TLSClientCertNotBefore:    {"tls_cert_notbefore", TLS, TLSClientCertificate},
+	TLSCertNotAfter:           {"tls_cert_notafter", TLS, TLSServerCertificate},
+	TLSClientCertNotAfter:     {"tls_cert_notafter", TLS, TLSClientCertificate},
+}
+
+// String returns the keyword of the number, such as "tls.cert_chain_len".
+func (n Number) String() string {
+	if int(n) < len(numbers) {
+		return numbers[n].name
+	}
+	return ""
+}
+
+// Proto returns the protocol whose parser has the number.
+func (n Number) Proto() Proto { return numbers[n].proto }
+
+// Hook returns the hook from which on the number can be compared.
+func (n Number) Hook() Hook { return numbers[n].hook }
+
+// NumbersByName returns the numbers that rules call name, in the order of the table. The slice
+// is not to be changed.
+func NumbersByName(name string) []Number { return numbersByName[name] }
+
+var numbersByName = byName(numbers[:], func(i int) Number { return Number(i) })
+
+// byName lists the members of a table by their names.
+func byName[T any](table []field, member func(i int) T) map[string][]T {
+	m := map[string][]T{}
+	for i := 1; i < len(table); i++ {
+		m[table[i].name] = append(m[table[i].name], member(i))
+	}
+	return m
+}

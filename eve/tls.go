@@ -1,0 +1,41 @@
+package eve
+
+import (
+	"time"
+
+	"github.com/sluicefw/sluice/engine/applayer/tls"
+)
+
+// tls writes the extended form of Suricata 7, with fingerprints of client and server.
+func (o *object) tls(tx *tls.Tx) {
+	o.open("tls")
+	cert, fingerprint := tx.Certificate()
+	if cert != nil {
+		o.bytes("subject", cert.Subject)
+		o.bytes("issuerdn", cert.Issuer)
+	}
+	if tx.Resumed() {
+		o.bool("session_resumed", true)
+	}
+	if cert != nil {
+		o.bytes("serial", cert.Serial)
+		o.bytes("fingerprint", fingerprint)
+	}
+	o.optBytes("sni", tx.SNI())
+	o.str("version", tx.Version())
+	if cert != nil {
+		o.certTime("notbefore", cert.NotBefore*int64(time.Second))
+		o.certTime("notafter", cert.NotAfter*int64(time.Second))
+	}
+	o.fingerprint("ja3", tx.JA3())
+	o.fingerprint("ja3s", tx.JA3S())
+	o.close()
+}
+
+// fingerprint is there even when empty, as on AWS.
+func (o *object) fingerprint(k string, f *tls.Fingerprint) {
+	o.open(k)
+	o.optBytes("hash", f.Hash())
+	o.optBytes("string", f.Text())
+	o.close()
+}
