@@ -22,16 +22,10 @@ func AppendApp(dst []byte, a *App) []byte {
 	return o.end()
 }
 
-<<<<<<< HEAD
 // AppType returns the event type of a transaction's record, which is also the name of its object;
-// it is empty for protocols that have none.
+// it is empty for protocols that have none, and for transactions that tell nothing.
 func AppType(tx applayer.Tx) string {
-	switch tx.(type) {
-=======
-// appName is the event type and the object of a transaction.
-func appName(tx applayer.Tx) string {
 	switch tx := tx.(type) {
->>>>>>> df71f02 (TLS is followed to the end of the handshake: certificates, fingerprints of client and server, records; parsers hear of the end of a flow)
 	case *http.Tx:
 		return "http"
 	case *tls.Tx:

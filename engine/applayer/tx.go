@@ -18,17 +18,15 @@ type Tx interface {
 	// several values are asked until ok is false. An empty value that is there is not nil.
 	Value(b Buffer, i int) (value []byte, ok bool)
 
-<<<<<<< HEAD
 	// Piece says which part of a whole Value has returned, of buffers that are looked into
 	// as they grow: the offset of its first byte, and whether its last is the last of all.
 	Piece(b Buffer, i int) (offset int, last bool)
 
 	// File returns file i, from 0, that the transaction carries in a direction, or nil.
 	File(dir packet.Dir, i int) *file.File
-=======
+
 	// Number is Value for a number.
 	Number(n Number, i int) (value uint64, ok bool)
->>>>>>> df71f02 (TLS is followed to the end of the handshake: certificates, fingerprints of client and server, records; parsers hear of the end of a flow)
 }
 
 // TxState is what every transaction has, whatever its protocol. Parsers embed it.
@@ -45,16 +43,14 @@ const maxAnomalies = 16
 // State implements Tx for the transactions that embed it.
 func (s *TxState) State() *TxState { return s }
 
-<<<<<<< HEAD
 // Piece implements Tx for transactions whose buffers come whole.
 func (s *TxState) Piece(Buffer, int) (offset int, last bool) { return 0, true }
 
 // File implements Tx for transactions without files.
 func (s *TxState) File(packet.Dir, int) *file.File { return nil }
-=======
+
 // Number implements Tx for the transactions that have none.
 func (s *TxState) Number(Number, int) (value uint64, ok bool) { return 0, false }
->>>>>>> df71f02 (TLS is followed to the end of the handshake: certificates, fingerprints of client and server, records; parsers hear of the end of a flow)
 
 // Reset prepares for another transaction, number id of its flow.
 func (s *TxState) Reset(id uint64) {
