@@ -7,7 +7,7 @@ type Number uint16
 const (
 	NoNumber Number = iota
 
-	// What the last handshake message was: a bit of tls.StateClientHello and its like.
+	// What the last handshake message was: SSLClientHello or one of its like.
 	TLSStateClientHello
 	TLSStateClientKeyExchange
 	TLSStateServerHello
@@ -24,6 +24,15 @@ const (
 
 	// NumNumbers is the number of numbers, for arrays.
 	NumNumbers = iota
+)
+
+// Values of the numbers that ssl_state compares.
+const (
+	SSLClientHello = 1 << iota
+	SSLServerHello
+	SSLClientKeyExchange
+	SSLServerKeyExchange
+	SSLUnknown
 )
 
 var numbers = [NumNumbers]field{

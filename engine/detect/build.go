@@ -29,6 +29,19 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		r.checks = append(r.checks, check)
 		return nil
 	}
+	if m, ok, err := newNumber(o); ok {
+		b.plain = false
+		r.numbers = append(r.numbers, m)
+		return err
+	}
+	if _, ok := tlsText[o.Name]; ok {
+		b.plain = false
+		s, at, err := b.steps.step(textContent(o))
+		if err != nil {
+			return err
+		}
+		return b.addStep(s, at)
+	}
 	if ipOnly, ok := r.addState(o); ok {
 		b.plain = b.plain && ipOnly
 		return nil
@@ -52,12 +65,6 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		r.Log = false
 	case "alert":
 		r.Log = true
-	case "ssl_state":
-		b.plain = false
-		if o.Value != "client_hello" {
-			return unsupported("ssl_state:%s is not supported by this version; client_hello is", o.Value)
-		}
-		r.app, r.appGiven, r.hook = applayer.TLS, true, applayer.TLSClientHello
 	default:
 		if !folded(o.Name) { // held in Rule itself, or in the step that it belongs to
 			return unsupported("keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)

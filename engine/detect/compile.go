@@ -65,7 +65,7 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 	for i := range all {
 		p.rules[i] = all[i].Rule
 		r := &p.rules[i]
-		p.needsFlow = p.needsFlow || r.threshold != nil || len(r.conditions) > 0 || len(r.effects) > 0 || len(r.checks) > 0
+		p.needsFlow = p.needsFlow || r.threshold != nil || len(r.conditions) > 0 || len(r.effects) > 0 || len(r.checks) > 0 || len(r.numbers) > 0
 		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0
 		p.file(uint32(i))
 	}
@@ -115,7 +115,7 @@ func (p *RuleSet) file(i uint32) {
 		p.keepTail(r)
 	case kindApp:
 		p.keepTail(r)
-		if len(r.buffers) == 1 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
+		if len(r.buffers) == 1 && len(r.numbers) == 0 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
 			b := &r.buffers[0]
 			if isHost, cased := hostBuffer(b.buffer); isHost {
 				if name, ok := hostName(b, cased); ok {
@@ -210,7 +210,7 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 	r.classify(b.plain && !negated, b.onlyStream)
 	r.undecoded = r.kind == kindPacket && b.events > 0 && b.events == len(r.checks) && len(r.payload)+len(r.conditions) == 0 && r.ipVersion == 0
 	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (b.plain || headerApp)
-	if len(r.buffers) == 0 {
+	if len(r.buffers)+len(r.numbers) == 0 {
 		return []Rule{*r}, nil
 	}
 	variants, err := r.variants()
@@ -223,7 +223,7 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 // classify decides when the rule is looked at.
 func (r *Rule) classify(ipOnly, onlyStream bool) {
 	switch {
-	case len(r.buffers) > 0 || r.hook != 0:
+	case len(r.buffers)+len(r.numbers) > 0 || r.hook != 0:
 		r.kind = kindApp
 	case len(r.payload) > 0:
 		r.kind = kindStream

@@ -253,7 +253,7 @@ func TestRefusals(t *testing.T) {
 		{`base64_data; content:"x";`, `content:"x";)`, "base64_decode"},
 		{`file.data; content:"x";`, "file.data", "file.data"},
 		{`tls.sni; xor:"zz"; content:"x";`, `content:"x";)`, "xor"},
-		{`ssl_state:server_hello;`, "ssl_state", "client_hello"},
+		{`ssl_state:hello;`, "ssl_state", "client_hello"},
 		{`http.host; content:"x"; tls.sni; content:"x";`, `content:"x";)`, "http"},
 	} {
 		text := "alert tcp any any -> any any (" + test.options + " sid:1;)"

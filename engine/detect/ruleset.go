@@ -98,6 +98,7 @@ type Rule struct {
 	pieces  bool // payload has steps for which a stream's new bytes are a text of their own
 	hook    applayer.Hook
 	buffers []bufferMatch
+	numbers []numberMatch
 
 	conditions []condition
 	effects    []effect

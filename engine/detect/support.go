@@ -35,13 +35,15 @@ var stepKeywords = []string{
 // itself or its flow.
 var (
 	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter"}
-	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "flow", "app-layer-protocol", "noalert", "alert", "ssl_state"}
+	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "flow", "app-layer-protocol", "noalert", "alert"}
 )
 
 // Supports says whether rules may use a keyword, given by its canonical name.
 // Some of its arguments may still be refused.
 func Supports(keyword string) bool {
 	_, compares := numberChecks[keyword]
-	return compares || folded(keyword) || slices.Contains(otherChecks, keyword) ||
+	_, ofTLS := tlsNumbers[keyword]
+	_, looks := tlsText[keyword]
+	return compares || ofTLS || looks || len(applayer.NumbersByName(keyword)) > 0 || folded(keyword) || slices.Contains(otherChecks, keyword) ||
 		slices.Contains(stepKeywords, keyword) || slices.Contains(stateKeywords, keyword) || slices.Contains(ruleKeywords, keyword)
 }

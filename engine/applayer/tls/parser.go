@@ -92,10 +92,10 @@ func (p *Parser) message(out *applayer.Sink, dir packet.Dir, kind uint8, body []
 	case kind == typeCertificate:
 		p.certificates(out, dir, body)
 	case kind == typeServerKeyExchange && dir == packet.ToClient:
-		tx.state = StateServerKeyExchange
+		tx.state = applayer.SSLServerKeyExchange
 		p.emit(out, applayer.TLSServerKeyExchange, dir)
 	case kind == typeClientKeyExchange && dir == packet.ToServer:
-		tx.state = StateClientKeyExchange
+		tx.state = applayer.SSLClientKeyExchange
 		p.emit(out, applayer.TLSClientKeyExchange, dir)
 	case kind > typeCertificateStatus:
 		p.fail(out, dir, applayer.AnomalyTLSInvalidSSLRecord)
@@ -115,7 +115,7 @@ func (p *Parser) clientHello(out *applayer.Sink, body []byte) {
 		p.fail(out, packet.ToServer, applayer.AnomalyTLSInvalidHandshakeMessage)
 		return
 	}
-	tx.state = StateClientHello
+	tx.state = applayer.SSLClientHello
 	if tx.greeted {
 		if string(h.SNI) == string(tx.client.SNI) {
 			return
@@ -146,7 +146,7 @@ func (p *Parser) serverHello(out *applayer.Sink, body []byte) {
 	if retry {
 		return
 	}
-	tx.state = StateServerHello
+	tx.state = applayer.SSLServerHello
 	tx.agreed = true
 	tx.resumed = tx.client.ticket || tx.server.idLen > 0 && string(tx.server.SessionID()) == string(tx.client.SessionID())
 	p.emit(out, applayer.TLSServerHello, packet.ToClient)
@@ -160,7 +160,7 @@ func (p *Parser) certificates(out *applayer.Sink, dir packet.Dir, body []byte) {
 		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
 		return
 	}
-	p.tx.state = StateUnknown
+	p.tx.state = applayer.SSLUnknown
 	if dir == packet.ToServer {
 		p.emit(out, applayer.TLSClientCertificate, dir)
 		return

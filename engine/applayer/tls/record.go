@@ -137,11 +137,11 @@ func (p *Parser) ssl2(out *applayer.Sink, dir packet.Dir, b []byte) int {
 		if b[3] == 0 {
 			p.tx.client.Version = versionSSL2
 		}
-		p.tx.greeted, p.tx.state = true, StateClientHello
+		p.tx.greeted, p.tx.state = true, applayer.SSLClientHello
 		p.emit(out, applayer.TLSClientHello, dir)
 	case dir == packet.ToClient && p.tx.greeted && p.tx.client.Version == versionSSL2 && b[2] == 4: // SERVER-HELLO
 		p.tx.server.Version = versionSSL2
-		p.tx.agreed, p.tx.state = true, StateServerHello
+		p.tx.agreed, p.tx.state = true, applayer.SSLServerHello
 		p.emit(out, applayer.TLSServerHello, dir)
 		p.finish(out) // what follows is not of the formats that are known here
 	default:

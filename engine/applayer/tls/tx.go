@@ -7,15 +7,6 @@ import (
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
-// The states of a handshake that ssl_state names: what the last message was.
-const (
-	StateClientHello = 1 << iota
-	StateServerHello
-	StateClientKeyExchange
-	StateServerKeyExchange
-	StateUnknown
-)
-
 // versionSSL2 is how Suricata writes SSL 2 beside 0x0300 and its like.
 const versionSSL2 = 0x0200
 

@@ -1,0 +1,188 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/rule"
+)
+
+// numberMatch is what a rule asks of a number of a transaction. Of several values one has to
+// satisfy it.
+type numberMatch struct {
+	keyword string
+	number  applayer.Number // what keyword stands for in the rule's protocol and direction
+	test    func(in *Input, n uint64) bool
+}
+
+func (m *numberMatch) match(in *Input, tx applayer.Tx) bool {
+	for i := 0; ; i++ {
+		n, ok := tx.Number(m.number, i)
+		if !ok {
+			return false
+		}
+		if m.test(in, n) {
+			return true
+		}
+	}
+}
+
+// tlsNumbers are the keywords about TLS that compare a number in a form of their own, by the
+// number that they are about.
+var tlsNumbers = map[string]struct {
+	number string
+	parse  func(value string) (test func(in *Input, n uint64) bool, err error)
+}{
+	"ssl_state":          {"ssl_state", parseSSLState},
+	"ssl_version":        {"ssl_version", parseSSLVersion},
+	"tls.version":        {"ssl_version", parseTLSVersion},
+	"tls_cert_notbefore": {"tls_cert_notbefore", parseCertTime},
+	"tls_cert_notafter":  {"tls_cert_notafter", parseCertTime},
+	"tls_cert_expired":   {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certExpired, nil }},
+	"tls_cert_valid":     {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certValid, nil }},
+}
+
+// newNumber compiles a keyword that compares a number of transactions; ok is false for others.
+func newNumber(o *rule.Option) (m numberMatch, ok bool, err error) {
+	if k, ok := tlsNumbers[o.Name]; ok {
+		test, err := k.parse(strings.ToLower(strings.Trim(o.Value, `"`)))
+		if err != nil {
+			err = fmt.Errorf("%s: %w", o.Name, err)
+		}
+		return numberMatch{keyword: k.number, test: test}, true, err
+	}
+	want, ok := o.Arg.(rule.Numbers)
+	if !ok || len(applayer.NumbersByName(o.Name)) == 0 {
+		return m, false, nil
+	}
+	return numberMatch{keyword: o.Name, test: func(_ *Input, n uint64) bool { return want.Has(n) }}, true, nil
+}
+
+// tlsText are older keywords that look for a text in the server's certificate, by the buffer that
+// they look into.
+var tlsText = map[string]string{
+	"tls.subject": "tls.cert_subject", "tls.issuerdn": "tls.cert_issuer", "tls.fingerprint": "tls.cert_fingerprint",
+}
+
+// textContent turns one of tlsText into a content.
+func textContent(o *rule.Option) *rule.Content {
+	text, negated := strings.CutPrefix(o.Value, "!")
+	c := &rule.Content{Pattern: []byte(strings.Trim(strings.TrimSpace(text), `"`)), Negated: negated, Buffer: tlsText[o.Name]}
+	c.StartsWith = o.Name == "tls.fingerprint"
+	c.EndsWith = c.StartsWith
+	return c
+}
+
+// sslStates are the words of ssl_state.
+var sslStates = map[string]uint64{
+	"client_hello": applayer.SSLClientHello, "server_hello": applayer.SSLServerHello,
+	"client_keyx": applayer.SSLClientKeyExchange, "server_keyx": applayer.SSLServerKeyExchange, "unknown": applayer.SSLUnknown,
+}
+
+// parseSSLState reads words with bars or commas between them, each of which can be negated. As in
+// Suricata, one that holds is enough.
+func parseSSLState(value string) (test func(in *Input, n uint64) bool, err error) {
+	var words, negated uint64
+	for _, w := range strings.FieldsFunc(value, func(r rune) bool { return r == '|' || r == ',' }) {
+		w, not := strings.CutPrefix(strings.TrimSpace(w), "!")
+		bit, ok := sslStates[w]
+		if !ok {
+			return nil, fmt.Errorf("unknown state %q; use client_hello, server_hello, client_keyx, server_keyx or unknown", w)
+		}
+		words |= bit
+		if not {
+			negated |= bit
+		}
+	}
+	if words == 0 {
+		return nil, fmt.Errorf("no state is given; use client_hello, server_hello, client_keyx, server_keyx or unknown")
+	}
+	return func(_ *Input, n uint64) bool { return n&words^negated != 0 }, nil
+}
+
+var sslVersions = map[string]uint64{
+	"sslv2": 0x0200, "sslv3": 0x0300, "tls1.0": 0x0301, "tls1.1": 0x0302, "tls1.2": 0x0303, "tls1.3": 0x0304,
+}
+
+// parseSSLVersion reads a list of versions, all of them negated or none.
+func parseSSLVersion(value string) (test func(in *Input, n uint64) bool, err error) {
+	var versions []uint64
+	negated := 0
+	for _, w := range strings.Split(value, ",") {
+		w, not := strings.CutPrefix(strings.TrimSpace(w), "!")
+		v, ok := sslVersions[w]
+		if !ok {
+			return nil, fmt.Errorf("unknown version %q; use sslv2, sslv3, tls1.0, tls1.1, tls1.2 or tls1.3", w)
+		}
+		versions = append(versions, v)
+		if not {
+			negated++
+		}
+	}
+	if negated != 0 && negated != len(versions) {
+		return nil, fmt.Errorf("some versions are negated and some are not; negate all or none")
+	}
+	return func(_ *Input, n uint64) bool { return slices.Contains(versions, n) == (negated == 0) }, nil
+}
+
+// parseTLSVersion reads one version: 1.2, or a number in hexadecimal.
+func parseTLSVersion(value string) (test func(in *Input, n uint64) bool, err error) {
+	want, ok := sslVersions["tls"+value]
+	if !ok {
+		hex, isHex := strings.CutPrefix(value, "0x")
+		if want, err = strconv.ParseUint(hex, 16, 16); err != nil || !isHex {
+			return nil, fmt.Errorf("unknown version %q; use 1.0, 1.1, 1.2 or 1.3", value)
+		}
+	}
+	return func(_ *Input, n uint64) bool { return n == want }, nil
+}
+
+func certExpired(in *Input, n uint64) bool { return int64(n) <= in.Now/int64(time.Second) }
+func certValid(in *Input, n uint64) bool   { return int64(n) >= in.Now/int64(time.Second) }
+
+// parseCertTime reads a date, one with < or > before it, or two with <> between them.
+func parseCertTime(value string) (test func(in *Input, n uint64) bool, err error) {
+	from, to, isRange := strings.Cut(value, "<>")
+	op := byte('=')
+	if !isRange && (strings.HasPrefix(value, "<") || strings.HasPrefix(value, ">")) {
+		op, from = value[0], value[1:]
+	}
+	a, err := certDate(from)
+	if err != nil {
+		return nil, err
+	}
+	if isRange {
+		b, err := certDate(to)
+		if err != nil {
+			return nil, err
+		}
+		return func(_ *Input, n uint64) bool { return a <= int64(n) && int64(n) <= b }, nil
+	}
+	switch op {
+	case '<':
+		return func(_ *Input, n uint64) bool { return int64(n) <= a }, nil
+	case '>':
+		return func(_ *Input, n uint64) bool { return int64(n) >= a }, nil
+	}
+	return func(_ *Input, n uint64) bool { return int64(n) == a }, nil
+}
+
+var certDates = []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02 15", "2006-01-02", "2006-01"}
+
+// certDate reads a date to the month or finer, or seconds since 1970.
+func certDate(text string) (seconds int64, err error) {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && len(text) > 4 {
+		return n, nil
+	}
+	for _, layout := range certDates {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.Unix(), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is not a date such as 2025-01-31 or 2025-01-31 23:59:59", text)
+}
