@@ -29,7 +29,7 @@ type flowRequest struct {
 // StartFlowCapture lists the flows that match, in the background.
 func (c *Control) StartFlowCapture(ctx context.Context, caller wire.Caller, in *wire.StartFlowCaptureRequest) (*wire.StartFlowCaptureResponse, error) {
 	op, status, err := c.startFlow(ctx, caller, flowRequest{
-		kind: resource.FlowCapture, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn},
+		kind: resource.FlowCapture, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.AvailabilityZoneId, in.VpcEndpointId, in.VpcEndpointAssociationArn},
 		filters: in.FlowFilters, minimumAge: in.MinimumFlowAgeInSeconds,
 	})
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *Control) StartFlowCapture(ctx context.Context, caller wire.Caller, in *
 // StartFlowFlush times the flows that match out, at once.
 func (c *Control) StartFlowFlush(ctx context.Context, caller wire.Caller, in *wire.StartFlowFlushRequest) (*wire.StartFlowFlushResponse, error) {
 	op, status, err := c.startFlow(ctx, caller, flowRequest{
-		kind: resource.FlowFlush, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn},
+		kind: resource.FlowFlush, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.AvailabilityZoneId, in.VpcEndpointId, in.VpcEndpointAssociationArn},
 		filters: in.FlowFilters, minimumAge: in.MinimumFlowAgeInSeconds,
 	})
 	if err != nil {
@@ -240,13 +240,13 @@ func flowState(op *resource.FlowOperation, reports []resource.FlowReport, now ti
 
 // flowScope is the part of a firewall that an operation is about, as a request
 // says it: at most one member is set.
-type flowScope struct{ zoneName, endpoint, association *string }
+type flowScope struct{ zoneName, zoneID, endpoint, association *string }
 
 func (s flowScope) given() (names []string) {
 	for _, m := range []struct {
 		name  string
 		value *string
-	}{{"AvailabilityZone", s.zoneName}, {"VpcEndpointId", s.endpoint}, {"VpcEndpointAssociationArn", s.association}} {
+	}{{"AvailabilityZone", s.zoneName}, {"AvailabilityZoneId", s.zoneID}, {"VpcEndpointId", s.endpoint}, {"VpcEndpointAssociationArn", s.association}} {
 		if m.value != nil {
 			names = append(names, m.name)
 		}
@@ -294,6 +294,12 @@ func (c *Control) placeOf(ctx context.Context, t *store.Txn, s flowScope, f *res
 			return "", nil, invalid("%s", quoted("AvailabilityZone is invalid", *s.zoneName, "AvailabilityZone"))
 		}
 		return zones[i], nil, nil
+	case s.zoneID != nil:
+		i := slices.IndexFunc(zones, func(z string) bool { return isZone(z, *s.zoneID) })
+		if i < 0 {
+			return "", nil, invalid("%s", quoted("AvailabilityZoneId is invalid", *s.zoneID, "AvailabilityZoneId"))
+		}
+		return zones[i], nil, nil
 	case len(zones) != 1:
 		return "", nil, invalid("AvailabilityZone, VpcEndpointId, VpcEndpointAssociationArn must set exactly one of them")
 	}
@@ -305,6 +311,8 @@ func (s flowScope) covers(op *resource.FlowOperation) bool {
 	switch {
 	case s.zoneName != nil:
 		return isZone(op.Zone, *s.zoneName)
+	case s.zoneID != nil:
+		return isZone(op.Zone, *s.zoneID)
 	case s.endpoint != nil:
 		return wire.Val(op.VpcEndpointID) == *s.endpoint
 	case s.association != nil:
@@ -412,7 +420,7 @@ func (c *Control) flowOperationsOf(ctx context.Context, arnText *string, scope f
 
 // DescribeFlowOperation returns what was asked for and where it stands.
 func (c *Control) DescribeFlowOperation(ctx context.Context, _ wire.Caller, in *wire.DescribeFlowOperationRequest) (*wire.DescribeFlowOperationResponse, error) {
-	r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn})
+	r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.AvailabilityZoneId, in.VpcEndpointId, in.VpcEndpointAssociationArn})
 	if err != nil {
 		return nil, err
 	}
@@ -426,7 +434,7 @@ func (c *Control) DescribeFlowOperation(ctx context.Context, _ wire.Caller, in *
 		asked.MinimumFlowAgeInSeconds = count(op.MinimumAge)
 	}
 	return &wire.DescribeFlowOperationResponse{
-		FirewallArn: &op.ARN, AvailabilityZone: &op.Zone, VpcEndpointId: op.VpcEndpointID, VpcEndpointAssociationArn: op.VpcEndpointAssociationARN,
+		FirewallArn: &op.ARN, AvailabilityZone: &op.Zone, AvailabilityZoneId: orNil(zoneID(op.Zone)), VpcEndpointId: op.VpcEndpointID, VpcEndpointAssociationArn: op.VpcEndpointAssociationARN,
 		FlowOperationId: &op.ID, FlowOperationType: &op.Type, FlowOperation: asked,
 		FlowOperationStatus: &state.status, StatusMessage: orNil(state.message), FlowRequestTimestamp: &wire.Time{Time: state.pickedAt},
 	}, nil
@@ -434,12 +442,12 @@ func (c *Control) DescribeFlowOperation(ctx context.Context, _ wire.Caller, in *
 
 // ListFlowOperations returns the operations of the last 12 hours, the newest first.
 func (c *Control) ListFlowOperations(ctx context.Context, _ wire.Caller, in *wire.ListFlowOperationsRequest) (*wire.ListFlowOperationsResponse, error) {
-	p, err := newPager("ListFlowOperations", in.NextToken, in.MaxResults, wire.Val(in.FirewallArn), wire.Val(in.AvailabilityZone),
+	p, err := newPager("ListFlowOperations", in.NextToken, in.MaxResults, wire.Val(in.FirewallArn), wire.Val(in.AvailabilityZone), wire.Val(in.AvailabilityZoneId),
 		wire.Val(in.VpcEndpointId), wire.Val(in.VpcEndpointAssociationArn), wire.Val(in.FlowOperationType))
 	if err != nil {
 		return nil, err
 	}
-	ops, err := c.flowOperationsOf(ctx, in.FirewallArn, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn})
+	ops, err := c.flowOperationsOf(ctx, in.FirewallArn, flowScope{in.AvailabilityZone, in.AvailabilityZoneId, in.VpcEndpointId, in.VpcEndpointAssociationArn})
 	if err != nil {
 		return nil, err
 	}

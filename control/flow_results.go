@@ -40,7 +40,7 @@ func parseFlowCursor(text string) (c flowCursor, err error) {
 // none while the operation runs.
 func (c *Control) ListFlowOperationResults(ctx context.Context, _ wire.Caller, in *wire.ListFlowOperationResultsRequest) (*wire.ListFlowOperationResultsResponse, error) {
 	p, err := newPager("ListFlowOperationResults", in.NextToken, in.MaxResults, wire.Val(in.FirewallArn), wire.Val(in.FlowOperationId),
-		wire.Val(in.AvailabilityZone), wire.Val(in.VpcEndpointId), wire.Val(in.VpcEndpointAssociationArn))
+		wire.Val(in.AvailabilityZone), wire.Val(in.AvailabilityZoneId), wire.Val(in.VpcEndpointId), wire.Val(in.VpcEndpointAssociationArn))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (c *Control) ListFlowOperationResults(ctx context.Context, _ wire.Caller, i
 			return nil, invalid("NextToken is invalid, parameter: [%s], context: NextToken", *in.NextToken)
 		}
 	}
-	r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn})
+	r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, flowScope{in.AvailabilityZone, in.AvailabilityZoneId, in.VpcEndpointId, in.VpcEndpointAssociationArn})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (c *Control) ListFlowOperationResults(ctx context.Context, _ wire.Caller, i
 		return nil, err
 	}
 	out := &wire.ListFlowOperationResultsResponse{
-		FirewallArn: &op.ARN, AvailabilityZone: &op.Zone, VpcEndpointId: op.VpcEndpointID, VpcEndpointAssociationArn: op.VpcEndpointAssociationARN,
+		FirewallArn: &op.ARN, AvailabilityZone: &op.Zone, AvailabilityZoneId: orNil(zoneID(op.Zone)), VpcEndpointId: op.VpcEndpointID, VpcEndpointAssociationArn: op.VpcEndpointAssociationARN,
 		FlowOperationId: &op.ID, FlowOperationStatus: &state.status, StatusMessage: orNil(state.message),
 		FlowRequestTimestamp: &wire.Time{Time: state.pickedAt}, Flows: []wire.Flow{},
 	}

@@ -141,6 +141,8 @@ func TestFlowScope(t *testing.T) {
 	fail(w, w.StartFlowFlush, errInvalid, "AvailabilityZone, VpcEndpointId, VpcEndpointAssociationArn must set exactly one of them", "%s", start(""))
 	fail(w, w.StartFlowFlush, errInvalid, "AvailabilityZone, VpcEndpointId cannot exist together", "%s", start(`"AvailabilityZone":"us-east-1a","VpcEndpointId":"vpce-1",`))
 	fail(w, w.StartFlowFlush, errInvalid, "AvailabilityZone is invalid, parameter: [us-east-1c], context: AvailabilityZone", "%s", start(`"AvailabilityZone":"us-east-1c",`))
+	fail(w, w.StartFlowFlush, errInvalid, "AvailabilityZone, AvailabilityZoneId cannot exist together", "%s", start(`"AvailabilityZone":"us-east-1a","AvailabilityZoneId":"use1-az1",`))
+	fail(w, w.StartFlowFlush, errInvalid, "AvailabilityZoneId is invalid, parameter: [use1-az3], context: AvailabilityZoneId", "%s", start(`"AvailabilityZoneId":"use1-az3",`))
 	fail(w, w.StartFlowFlush, errInvalid, "VpcEndpointId is invalid, parameter: [vpce-1], context: VpcEndpointId", "%s", start(`"VpcEndpointId":"vpce-1",`))
 	fail(w, w.StartFlowFlush, errInvalid, "Resource ARN has an invalid format", "%s", start(`"VpcEndpointAssociationArn":"arn:aws:x",`))
 	id := *do(w, w.StartFlowFlush, "%s", start(`"VpcEndpointId":"`+endpoint+`",`)).FlowOperationId
@@ -151,6 +153,15 @@ func TestFlowScope(t *testing.T) {
 	fail(w, w.DescribeFlowOperation, errMissing, "", `{"FirewallArn":%q,"FlowOperationId":%q,"AvailabilityZone":"us-east-1a"}`, firewall, id)
 	if n := len(do(w, w.ListFlowOperations, `{"FirewallArn":%q,"AvailabilityZone":"use1-az2"}`, firewall).FlowOperations); n != 1 {
 		t.Errorf("%d operations in the zone with that id", n)
+	}
+	for zone, want := range map[string]int{"use1-az1": 0, "use1-az2": 1} {
+		if n := len(do(w, w.ListFlowOperations, `{"FirewallArn":%q,"AvailabilityZoneId":%q}`, firewall, zone).FlowOperations); n != want {
+			t.Errorf("%d operations in zone %s, want %d", n, zone, want)
+		}
+	}
+	byID := *do(w, w.StartFlowFlush, "%s", start(`"AvailabilityZoneId":"use1-az1",`)).FlowOperationId
+	if d := do(w, w.DescribeFlowOperation, `{"FirewallArn":%q,"FlowOperationId":%q,"AvailabilityZoneId":"use1-az1"}`, firewall, byID); *d.AvailabilityZone != "us-east-1a" || *d.AvailabilityZoneId != "use1-az1" {
+		t.Errorf("described %+v", d)
 	}
 
 	one := w.newFirewall("one", w.strictPolicy("q"), "subnet-a")

@@ -29,7 +29,7 @@ var everyFlow = []wire.FlowFilter{{}}
 // direction, and an exception policy of its own.
 func (c *Control) FlushFlows(ctx context.Context, caller wire.Caller, in *wire.FlushFlowsRequest) (*wire.FlushFlowsResponse, error) {
 	op, status, err := c.startFlow(ctx, caller, flowRequest{
-		kind: resource.FlowFlush, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn},
+		kind: resource.FlowFlush, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, nil, in.VpcEndpointId, in.VpcEndpointAssociationArn},
 		filters: in.FlowFilters, minimumAge: in.MinimumFlowAgeInSeconds,
 		options: resource.FlowOptions{
 			Protect: in.ProtectedFlowFilters, Either: wire.Val(in.MatchEitherDirection), Exception: wire.Val(in.StreamExceptionPolicy),
@@ -44,7 +44,7 @@ func (c *Control) FlushFlows(ctx context.Context, caller wire.Caller, in *wire.F
 // FlushStaleFlows flushes the flows that today's rules would not admit any more.
 func (c *Control) FlushStaleFlows(ctx context.Context, caller wire.Caller, in *wire.FlushStaleFlowsRequest) (*wire.FlushStaleFlowsResponse, error) {
 	op, status, err := c.startFlow(ctx, caller, flowRequest{
-		kind: resource.FlowFlush, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn},
+		kind: resource.FlowFlush, arn: in.FirewallArn, scope: flowScope{in.AvailabilityZone, nil, in.VpcEndpointId, in.VpcEndpointAssociationArn},
 		filters: everyFlow, options: resource.FlowOptions{Stale: true, Exception: wire.Val(in.StreamExceptionPolicy)},
 	})
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *Control) UpdateFirewallRematch(ctx context.Context, caller wire.Caller,
 // CancelFlowOperation ends a capture that is under way. A flush has taken effect
 // when it has begun, so it cannot be cancelled.
 func (c *Control) CancelFlowOperation(ctx context.Context, caller wire.Caller, in *wire.CancelFlowOperationRequest) (*wire.CancelFlowOperationResponse, error) {
-	scope := flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn}
+	scope := flowScope{in.AvailabilityZone, nil, in.VpcEndpointId, in.VpcEndpointAssociationArn}
 	var op *resource.FlowOperation
 	err := c.change(ctx, func(t *store.Txn) error {
 		r, err := c.flowOperation(ctx, in.FirewallArn, in.FlowOperationId, scope)
@@ -107,7 +107,7 @@ func (c *Control) CancelFlowOperation(ctx context.Context, caller wire.Caller, i
 
 // PreviewFlowFlush counts what a flush would cut, and shows some of it.
 func (c *Control) PreviewFlowFlush(ctx context.Context, _ wire.Caller, in *wire.PreviewFlowFlushRequest) (*wire.PreviewFlowFlushResponse, error) {
-	a, err := c.query(ctx, in.FirewallArn, flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn}, resource.FlowQuery{
+	a, err := c.query(ctx, in.FirewallArn, flowScope{in.AvailabilityZone, nil, in.VpcEndpointId, in.VpcEndpointAssociationArn}, resource.FlowQuery{
 		Filters: in.FlowFilters, MinimumAge: int(wire.Val(in.MinimumFlowAgeInSeconds)),
 		FlowOptions: resource.FlowOptions{Protect: in.ProtectedFlowFilters, Either: wire.Val(in.MatchEitherDirection)},
 		SortBy:      wire.FlowSortKeyBytes, Descending: true, Size: sampleSize,
@@ -132,7 +132,7 @@ func (c *Control) ListFlows(ctx context.Context, _ wire.Caller, in *wire.ListFlo
 	if in.SortBy != nil {
 		q.SortBy = *in.SortBy
 	}
-	scope := flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn}
+	scope := flowScope{in.AvailabilityZone, nil, in.VpcEndpointId, in.VpcEndpointAssociationArn}
 	a, next, err := c.queryPage(ctx, "ListFlows", in.FirewallArn, scope, q, in.NextToken, in.MaxResults)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (c *Control) ListFlows(ctx context.Context, _ wire.Caller, in *wire.ListFlo
 // GetStaleFlows returns a page of the flows that today's rules would not admit.
 func (c *Control) GetStaleFlows(ctx context.Context, _ wire.Caller, in *wire.GetStaleFlowsRequest) (*wire.GetStaleFlowsResponse, error) {
 	q := resource.FlowQuery{Filters: everyFlow, FlowOptions: resource.FlowOptions{Stale: true}, SortBy: wire.FlowSortKeyAge, Descending: true}
-	scope := flowScope{in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn}
+	scope := flowScope{in.AvailabilityZone, nil, in.VpcEndpointId, in.VpcEndpointAssociationArn}
 	a, next, err := c.queryPage(ctx, "GetStaleFlows", in.FirewallArn, scope, q, in.NextToken, in.MaxResults)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ type shape struct {
 	elem        string       // shape of list elements and map values
 	key         string       // shape of map keys
 	members     []member     // of a structure, in the order of the Go fields
+	newer       []string     // the Go fields of members that AWS has added since
 }
 
 type member struct {
@@ -24,6 +25,10 @@ type member struct {
 	shape    string
 	required bool
 }
+
+// taken are the newer members that the service knows. The others are refused,
+// rather than that a request does less, or more, than it says.
+var taken = []string{"AvailabilityZoneId"}
 
 // Bounds of the message: a request can break the model in as many places as it
 // has bytes. All violations are counted, the first ones are shown.
@@ -35,12 +40,15 @@ const (
 // Validate checks in, a pointer to o's request structure, against the
 // constraints of the model: required members, lengths, ranges, patterns and
 // enumerations. The error is a ValidationException that counts all violations
-// and lists the first ones, in AWS's words.
+// and lists the first ones, in AWS's words, or else an InvalidRequestException
+// that names a newer member that nobody would act on.
 func (o *Operation) Validate(in any) error {
 	var v violations
 	request := reflect.ValueOf(in).Elem()
 	v.structure(request, shapes[request.Type().Name()]) // not o.Name, which two prefixes may share
 	switch {
+	case v.count == 0 && v.unknown != "":
+		return InvalidRequestException("%s is unsupported, context: %s", v.unknown[strings.LastIndexByte(v.unknown, '.')+1:], v.unknown)
 	case v.count == 0:
 		return nil
 	case v.count == 1:
@@ -54,6 +62,8 @@ type violations struct {
 	path  []string // to the value that is being checked
 	count int
 	shown []string
+
+	unknown string // the first newer member that is not taken, "" if there is none
 }
 
 func (v *violations) push(steps ...string) { v.path = append(v.path, steps...) }
@@ -86,6 +96,41 @@ func (v *violations) structure(val reflect.Value, s *shape) {
 		}
 		v.pop(1)
 	}
+	for _, name := range s.newer {
+		field := val.FieldByName(name)
+		if v.unknown == "" && !field.IsNil() && !slices.Contains(taken, name) && !isFalse(reflect.Indirect(field)) {
+			v.push(name)
+			v.unknown = fieldPath(v.path)
+			v.pop(1)
+		}
+	}
+}
+
+// isFalse reports whether a value is the boolean that asks for nothing.
+func isFalse(val reflect.Value) bool { return val.Kind() == reflect.Bool && !val.Bool() }
+
+// fieldPath writes a path as refusals beyond the model have it: with the
+// members' own capitals, and indices from 0.
+func fieldPath(path []string) string {
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		step := path[i]
+		if i+1 < len(path) && path[i+1] == "member" { // of a list or map
+			i++
+			if n, err := strconv.Atoi(step); err == nil {
+				step = "[" + strconv.Itoa(n-1) + "]"
+			} else {
+				step = "." + step
+			}
+			b.WriteString(step)
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(strings.ToUpper(step[:1]) + step[1:])
+	}
+	return b.String()
 }
 
 // value checks a member that is present.

@@ -218,6 +218,31 @@ func TestShapesFitTypes(t *testing.T) {
 	}
 }
 
+// TestNewerMembers: what AWS has added since is refused where nobody would act on it.
+func TestNewerMembers(t *testing.T) {
+	for _, c := range []struct{ operation, body, want string }{
+		{"StartFlowFlush", `{"FirewallArn":"arn:aws:f","FlowFilters":[{}],"AvailabilityZoneId":"use1-az1"}`, ""},
+		{"DeleteFirewall", `{"FirewallName":"a","DeleteAssociatedNatGateways":false}`, ""},
+		{"DeleteFirewall", `{"FirewallName":"a","DeleteAssociatedNatGateways":true}`, "InvalidRequestException: DeleteAssociatedNatGateways is unsupported, context: DeleteAssociatedNatGateways"},
+		{"DescribeRuleGroup", `{"RuleGroupName":"a","RuleOutputFormat":"RULES_STRING"}`, "InvalidRequestException: RuleOutputFormat is unsupported, context: RuleOutputFormat"},
+		{"CreateFirewallPolicy", `{"FirewallPolicyName":"a","FirewallPolicy":{"StatelessDefaultActions":[],"StatelessFragmentDefaultActions":[],"Route53ResolvedIPValidation":{"Action":"DROP","DNSExpiryExceptionPolicy":"DROP","DNSFirewallRuleGroupId":"rslvr-frg-1"}}}`,
+			"InvalidRequestException: Route53ResolvedIPValidation is unsupported, context: FirewallPolicy.Route53ResolvedIPValidation"},
+		{"CreateTLSInspectionConfiguration", `{"TLSInspectionConfigurationName":"a","TLSInspectionConfiguration":{"ServerCertificateConfigurations":[{},{"Scopes":[{"DeploymentMode":"x"}]}]}}`,
+			"ValidationException: 1 validation error detected: Value 'x' at 'tLSInspectionConfiguration.serverCertificateConfigurations.2.member.scopes.1.member.deploymentMode' failed to satisfy constraint: "},
+		{"CreateTLSInspectionConfiguration", `{"TLSInspectionConfigurationName":"a","TLSInspectionConfiguration":{"ServerCertificateConfigurations":[{},{"Scopes":[{"DomainMatch":{"Domains":["a.example"]}}]}]}}`,
+			"InvalidRequestException: DomainMatch is unsupported, context: TLSInspectionConfiguration.ServerCertificateConfigurations[1].Scopes[0].DomainMatch"},
+	} {
+		_, err := Named(c.operation).DecodeRequest([]byte(c.body))
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want && (c.want == "" || !strings.HasSuffix(c.want, ": ") || !strings.HasPrefix(got, c.want)) {
+			t.Errorf("%s %s\ngot  %s\nwant %s", c.operation, c.body, got, c.want)
+		}
+	}
+}
+
 func TestErrorBody(t *testing.T) {
 	e := InvalidRequestException("%s is invalid, parameter: [%d]", "Capacity", 7)
 	const want = `{"__type":"InvalidRequestException","Message":"Capacity is invalid, parameter: [7]"}`

@@ -41,6 +41,15 @@ const (
 	ContainerMonitoringTypeEks = "EKS"
 )
 
+// Values of ContextStoreSyncStatus.
+const (
+	ContextStoreSyncStatusSyncing           = "SYNCING"
+	ContextStoreSyncStatusPartiallyResolved = "PARTIALLY_RESOLVED"
+	ContextStoreSyncStatusFullyResolved     = "FULLY_RESOLVED"
+	ContextStoreSyncStatusSyncFailed        = "SYNC_FAILED"
+	ContextStoreSyncStatusUnresolved        = "UNRESOLVED"
+)
+
 // Values of ContextType.
 const (
 	ContextTypeResourceId = "ResourceId"
@@ -54,6 +63,12 @@ const (
 	DNSExpiryExceptionPolicyReject   = "REJECT"
 	DNSExpiryExceptionPolicyDrop     = "DROP"
 	DNSExpiryExceptionPolicyContinue = "CONTINUE"
+)
+
+// Values of DecryptionAction.
+const (
+	DecryptionActionDecrypt = "DECRYPT"
+	DecryptionActionBypass  = "BYPASS"
 )
 
 // Values of EnabledAnalysisType.
@@ -631,6 +646,13 @@ const (
 	TCPFlagCwr = "CWR"
 )
 
+// Values of TLSInspectionScopeDeploymentMode.
+const (
+	TLSInspectionScopeDeploymentModeTransparentFirewallOnly = "TRANSPARENT_FIREWALL_ONLY"
+	TLSInspectionScopeDeploymentModeExplicitProxyOnly       = "EXPLICIT_PROXY_ONLY"
+	TLSInspectionScopeDeploymentModeAll                     = "ALL"
+)
+
 // Values of TargetType.
 const (
 	TargetTypeTlsSni   = "TLS_SNI"
@@ -654,4 +676,10 @@ const (
 	TransitGatewayAttachmentStatusPendingAcceptance = "PENDING_ACCEPTANCE"
 	TransitGatewayAttachmentStatusRejecting         = "REJECTING"
 	TransitGatewayAttachmentStatusRejected          = "REJECTED"
+)
+
+// Values of TransparentFilteringNatScope.
+const (
+	TransparentFilteringNatScopeNatAll  = "NAT_ALL"
+	TransparentFilteringNatScopeNatNone = "NAT_NONE"
 )

@@ -87,10 +87,11 @@ type AssociateFirewallPolicyResponse struct {
 
 // AssociateSubnetsRequest is the input of AssociateSubnets.
 type AssociateSubnetsRequest struct {
-	FirewallArn    *string         `json:",omitzero"` // ResourceArn
-	FirewallName   *string         `json:",omitzero"` // ResourceName
-	SubnetMappings []SubnetMapping `json:",omitzero"` // SubnetMappings, required
-	UpdateToken    *string         `json:",omitzero"` // UpdateToken
+	FirewallArn              *string                   `json:",omitzero"` // ResourceArn
+	FirewallName             *string                   `json:",omitzero"` // ResourceName
+	NatGatewayCreateMappings []NatGatewayCreateMapping `json:",omitzero"` // NatGatewayCreateMappingsList
+	SubnetMappings           []SubnetMapping           `json:",omitzero"` // SubnetMappings, required
+	UpdateToken              *string                   `json:",omitzero"` // UpdateToken
 }
 
 // AssociateSubnetsResponse is the output of AssociateSubnets.
@@ -192,10 +193,21 @@ type ContextFilters struct {
 	ResourceType *string `json:",omitzero"` // ResourceType
 }
 
+// ContextSet is a structure of the API model.
+type ContextSet struct {
+	Definition []string `json:",omitzero"` // ContextDefinitionList, required
+}
+
 // ContextStore is a structure of the API model.
 type ContextStore struct {
 	ContextStoreId             *string `json:",omitzero"` // ContextStoreId, required
 	ContextStoreOwnerAccountId *string `json:",omitzero"` // AWSAccountId, required
+}
+
+// ContextStoreSyncState is a structure of the API model.
+type ContextStoreSyncState struct {
+	StatusMessage *string `json:",omitzero"` // StatusMessage
+	SyncStatus    *string `json:",omitzero"` // ContextStoreSyncStatus
 }
 
 // CreateContainerAssociationRequest is the input of CreateContainerAssociation.
@@ -262,6 +274,7 @@ type CreateFirewallRequest struct {
 	FirewallName                     *string                   `json:",omitzero"` // ResourceName, required
 	FirewallPolicyArn                *string                   `json:",omitzero"` // ResourceArn, required
 	FirewallPolicyChangeProtection   *bool                     `json:",omitzero"` // Boolean
+	NatGatewayCreateMappings         []NatGatewayCreateMapping `json:",omitzero"` // NatGatewayCreateMappingsList
 	NatGatewayMappings               []NatGatewayMapping       `json:",omitzero"` // NatGatewayMappingsList
 	NoSourcePreservation             *bool                     `json:",omitzero"` // Boolean
 	ProxySettings                    *ProxySettings            `json:",omitzero"` // ProxySettings
@@ -269,6 +282,7 @@ type CreateFirewallRequest struct {
 	SubnetMappings                   []SubnetMapping           `json:",omitzero"` // SubnetMappings
 	Tags                             []Tag                     `json:",omitzero"` // TagList
 	TransitGatewayId                 *string                   `json:",omitzero"` // TransitGatewayId
+	TransparentFilteringNatScope     *string                   `json:",omitzero"` // TransparentFilteringNatScope
 	VpcEndpoint                      *VpcEndpoint              `json:",omitzero"` // VpcEndpoint
 	VpcId                            *string                   `json:",omitzero"` // VpcId
 }
@@ -362,6 +376,8 @@ type CreateRuleGroupRequest struct {
 	Description             *string                  `json:",omitzero"` // Description
 	DryRun                  *bool                    `json:",omitzero"` // Boolean
 	EncryptionConfiguration *EncryptionConfiguration `json:",omitzero"` // EncryptionConfiguration
+	FirewallRuleGroup       *FirewallRuleGroup       `json:",omitzero"` // FirewallRuleGroup
+	IpsRuleGroup            *IpsRuleGroup            `json:",omitzero"` // IpsRuleGroup
 	RuleGroup               *RuleGroup               `json:",omitzero"` // RuleGroup
 	RuleGroupName           *string                  `json:",omitzero"` // ResourceName, required
 	Rules                   *string                  `json:",omitzero"` // RulesString
@@ -450,8 +466,9 @@ type DeleteFirewallPolicyV2Response struct {
 
 // DeleteFirewallRequest is the input of DeleteFirewall.
 type DeleteFirewallRequest struct {
-	FirewallArn  *string `json:",omitzero"` // ResourceArn
-	FirewallName *string `json:",omitzero"` // ResourceName
+	DeleteAssociatedNatGateways *bool   `json:",omitzero"` // Boolean
+	FirewallArn                 *string `json:",omitzero"` // ResourceArn
+	FirewallName                *string `json:",omitzero"` // ResourceName
 }
 
 // DeleteFirewallResponse is the output of DeleteFirewall.
@@ -642,6 +659,7 @@ type DescribeFirewallResponse struct {
 // DescribeFlowOperationRequest is the input of DescribeFlowOperation.
 type DescribeFlowOperationRequest struct {
 	AvailabilityZone          *string `json:",omitzero"` // AvailabilityZone
+	AvailabilityZoneId        *string `json:",omitzero"` // AvailabilityZoneId
 	FirewallArn               *string `json:",omitzero"` // ResourceArn, required
 	FlowOperationId           *string `json:",omitzero"` // FlowOperationId, required
 	VpcEndpointAssociationArn *string `json:",omitzero"` // ResourceArn
@@ -651,6 +669,7 @@ type DescribeFlowOperationRequest struct {
 // DescribeFlowOperationResponse is the output of DescribeFlowOperation.
 type DescribeFlowOperationResponse struct {
 	AvailabilityZone          *string        `json:",omitzero"` // AvailabilityZone
+	AvailabilityZoneId        *string        `json:",omitzero"` // AvailabilityZoneId
 	FirewallArn               *string        `json:",omitzero"` // ResourceArn
 	FlowOperation             *FlowOperation `json:",omitzero"` // FlowOperation
 	FlowOperationId           *string        `json:",omitzero"` // FlowOperationId
@@ -781,11 +800,14 @@ type DescribeRuleGroupRequest struct {
 	AnalyzeRuleGroup *bool   `json:",omitzero"` // Boolean
 	RuleGroupArn     *string `json:",omitzero"` // ResourceArn
 	RuleGroupName    *string `json:",omitzero"` // ResourceName
+	RuleOutputFormat *string `json:",omitzero"` // RuleOutputFormat
 	Type             *string `json:",omitzero"` // RuleGroupType
 }
 
 // DescribeRuleGroupResponse is the output of DescribeRuleGroup.
 type DescribeRuleGroupResponse struct {
+	FirewallRuleGroup *FirewallRuleGroup `json:",omitzero"` // FirewallRuleGroup
+	IpsRuleGroup      *IpsRuleGroup      `json:",omitzero"` // IpsRuleGroup
 	RuleGroup         *RuleGroup         `json:",omitzero"` // RuleGroup
 	RuleGroupResponse *RuleGroupResponse `json:",omitzero"` // RuleGroupResponse, required
 	UpdateToken       *string            `json:",omitzero"` // UpdateToken, required
@@ -881,6 +903,11 @@ type DisassociateSubnetsResponse struct {
 	UpdateToken    *string         `json:",omitzero"` // UpdateToken
 }
 
+// DomainMatch is a structure of the API model.
+type DomainMatch struct {
+	Domains []string `json:",omitzero"` // TLSInspectionDomains, required
+}
+
 // EncryptionConfiguration is a structure of the API model.
 type EncryptionConfiguration struct {
 	KeyId *string `json:",omitzero"` // KeyId
@@ -891,6 +918,8 @@ type EncryptionConfiguration struct {
 type Firewall struct {
 	AvailabilityZoneChangeProtection *bool                     `json:",omitzero"` // Boolean
 	AvailabilityZoneMappings         []AvailabilityZoneMapping `json:",omitzero"` // AvailabilityZoneMappings
+	ContextStoreId                   *string                   `json:",omitzero"` // ContextStoreId
+	ContextStoreOwnerAccountId       *string                   `json:",omitzero"` // AWSAccountId
 	DeleteProtection                 *bool                     `json:",omitzero"` // Boolean
 	Description                      *string                   `json:",omitzero"` // Description
 	EnabledAnalysisTypes             []string                  `json:",omitzero"` // EnabledAnalysisTypes
@@ -900,6 +929,7 @@ type Firewall struct {
 	FirewallName                     *string                   `json:",omitzero"` // ResourceName
 	FirewallPolicyArn                *string                   `json:",omitzero"` // ResourceArn, required
 	FirewallPolicyChangeProtection   *bool                     `json:",omitzero"` // Boolean
+	NatGatewayCreateMappings         []NatGatewayCreateMapping `json:",omitzero"` // NatGatewayCreateMappingsList
 	NatGatewayMappings               []NatGatewayMapping       `json:",omitzero"` // NatGatewayMappingsList
 	NoSourcePreservation             *bool                     `json:",omitzero"` // Boolean
 	NumberOfAssociations             *int32                    `json:",omitzero"` // NumberOfAssociations
@@ -909,6 +939,7 @@ type Firewall struct {
 	Tags                             []Tag                     `json:",omitzero"` // TagList
 	TransitGatewayId                 *string                   `json:",omitzero"` // TransitGatewayId
 	TransitGatewayOwnerAccountId     *string                   `json:",omitzero"` // AWSAccountId
+	TransparentFilteringNatScope     *string                   `json:",omitzero"` // TransparentFilteringNatScope
 	VpcEndpoint                      *VpcEndpoint              `json:",omitzero"` // VpcEndpoint
 	VpcId                            *string                   `json:",omitzero"` // VpcId, required
 }
@@ -924,6 +955,7 @@ type FirewallMetadata struct {
 type FirewallPolicy struct {
 	EnableTLSSessionHolding         *bool                         `json:",omitzero"` // EnableTLSSessionHolding
 	PolicyVariables                 *PolicyVariables              `json:",omitzero"` // PolicyVariables
+	Route53ResolvedIPValidation     *Route53ResolvedIPValidation  `json:",omitzero"` // Route53ResolvedIPValidation
 	StatefulDefaultActions          []string                      `json:",omitzero"` // StatefulActions
 	StatefulEngineOptions           *StatefulEngineOptions        `json:",omitzero"` // StatefulEngineOptions
 	StatefulRuleGroupReferences     []StatefulRuleGroupReference  `json:",omitzero"` // StatefulRuleGroupReferences
@@ -954,12 +986,14 @@ type FirewallPolicyResponse struct {
 	ConsumedStatelessRuleCapacity  *int32                   `json:",omitzero"` // RuleCapacity
 	Description                    *string                  `json:",omitzero"` // Description
 	EncryptionConfiguration        *EncryptionConfiguration `json:",omitzero"` // EncryptionConfiguration
+	Errors                         []FirewallPolicyError    `json:",omitzero"` // FirewallPolicyErrors
 	FirewallPolicyArn              *string                  `json:",omitzero"` // ResourceArn, required
 	FirewallPolicyId               *string                  `json:",omitzero"` // ResourceId, required
 	FirewallPolicyName             *string                  `json:",omitzero"` // ResourceName, required
 	FirewallPolicyStatus           *string                  `json:",omitzero"` // ResourceStatus
 	LastModifiedTime               *Time                    `json:",omitzero"` // LastUpdateTime
 	NumberOfAssociations           *int32                   `json:",omitzero"` // NumberOfAssociations
+	StatusMessage                  *string                  `json:",omitzero"` // ResourceStatusMessage
 	Tags                           []Tag                    `json:",omitzero"` // TagList
 }
 
@@ -1041,6 +1075,7 @@ type FirewallRulesSource struct {
 type FirewallStatus struct {
 	CapacityUsageSummary              *CapacityUsageSummary              `json:",omitzero"` // CapacityUsageSummary
 	ConfigurationSyncStateSummary     *string                            `json:",omitzero"` // ConfigurationSyncState, required
+	ContextStoreSyncState             *ContextStoreSyncState             `json:",omitzero"` // ContextStoreSyncState
 	Status                            *string                            `json:",omitzero"` // FirewallStatusValue, required
 	SyncStates                        map[string]SyncState               `json:",omitzero"` // SyncStates
 	TransitGatewayAttachmentSyncState *TransitGatewayAttachmentSyncState `json:",omitzero"` // TransitGatewayAttachmentSyncState
@@ -1293,6 +1328,7 @@ type ListFirewallsResponse struct {
 // ListFlowOperationResultsRequest is the input of ListFlowOperationResults.
 type ListFlowOperationResultsRequest struct {
 	AvailabilityZone          *string `json:",omitzero"` // AvailabilityZone
+	AvailabilityZoneId        *string `json:",omitzero"` // AvailabilityZoneId
 	FirewallArn               *string `json:",omitzero"` // ResourceArn, required
 	FlowOperationId           *string `json:",omitzero"` // FlowOperationId, required
 	MaxResults                *int32  `json:",omitzero"` // PaginationMaxResults
@@ -1304,6 +1340,7 @@ type ListFlowOperationResultsRequest struct {
 // ListFlowOperationResultsResponse is the output of ListFlowOperationResults.
 type ListFlowOperationResultsResponse struct {
 	AvailabilityZone          *string `json:",omitzero"` // AvailabilityZone
+	AvailabilityZoneId        *string `json:",omitzero"` // AvailabilityZoneId
 	FirewallArn               *string `json:",omitzero"` // ResourceArn
 	FlowOperationId           *string `json:",omitzero"` // FlowOperationId
 	FlowOperationStatus       *string `json:",omitzero"` // FlowOperationStatus
@@ -1318,6 +1355,7 @@ type ListFlowOperationResultsResponse struct {
 // ListFlowOperationsRequest is the input of ListFlowOperations.
 type ListFlowOperationsRequest struct {
 	AvailabilityZone          *string `json:",omitzero"` // AvailabilityZone
+	AvailabilityZoneId        *string `json:",omitzero"` // AvailabilityZoneId
 	FirewallArn               *string `json:",omitzero"` // ResourceArn, required
 	FlowOperationType         *string `json:",omitzero"` // FlowOperationType
 	MaxResults                *int32  `json:",omitzero"` // PaginationMaxResults
@@ -1528,6 +1566,13 @@ type NatGatewayAttachment struct {
 	StatusMessage *string `json:",omitzero"` // StatusReason
 }
 
+// NatGatewayCreateMapping is a structure of the API model.
+type NatGatewayCreateMapping struct {
+	AllocationIds []string `json:",omitzero"` // NatGatewayAllocationIdList
+	PrivateIps    []string `json:",omitzero"` // NatGatewayPrivateIpList
+	SubnetId      *string  `json:",omitzero"` // CollectionMember_String, required
+}
+
 // NatGatewayMapping is a structure of the API model.
 type NatGatewayMapping struct {
 	NatGatewayId *string `json:",omitzero"` // NatGatewayId, required
@@ -1699,6 +1744,8 @@ type ProxyRulesByRequestPhase struct {
 
 // ProxySettings is a structure of the API model.
 type ProxySettings struct {
+	CertificateArn     *string            `json:",omitzero"` // ResourceArn
+	DomainName         *string            `json:",omitzero"` // ProxyDomainName
 	ListenerProperties []ListenerProperty `json:",omitzero"` // ListenerProperties, required
 }
 
@@ -1813,8 +1860,9 @@ type RuleSummary struct {
 
 // RuleVariables is a structure of the API model.
 type RuleVariables struct {
-	IPSets   map[string]IPSet   `json:",omitzero"` // IPSets
-	PortSets map[string]PortSet `json:",omitzero"` // PortSets
+	ContextSets map[string]ContextSet `json:",omitzero"` // ContextSets
+	IPSets      map[string]IPSet      `json:",omitzero"` // IPSets
+	PortSets    map[string]PortSet    `json:",omitzero"` // PortSets
 }
 
 // RulesSource is a structure of the API model.
@@ -1841,17 +1889,21 @@ type ServerCertificate struct {
 type ServerCertificateConfiguration struct {
 	CertificateAuthorityArn          *string                                  `json:",omitzero"` // ResourceArn
 	CheckCertificateRevocationStatus *CheckCertificateRevocationStatusActions `json:",omitzero"` // CheckCertificateRevocationStatusActions
+	DefaultDecryptionBehavior        *string                                  `json:",omitzero"` // DecryptionAction
 	Scopes                           []ServerCertificateScope                 `json:",omitzero"` // ServerCertificateScopes
 	ServerCertificates               []ServerCertificate                      `json:",omitzero"` // ServerCertificates
 }
 
 // ServerCertificateScope is a structure of the API model.
 type ServerCertificateScope struct {
-	DestinationPorts []PortRange `json:",omitzero"` // PortRanges
-	Destinations     []Address   `json:",omitzero"` // Addresses
-	Protocols        []int32     `json:",omitzero"` // ProtocolNumbers
-	SourcePorts      []PortRange `json:",omitzero"` // PortRanges
-	Sources          []Address   `json:",omitzero"` // Addresses
+	DecryptionAction *string      `json:",omitzero"` // DecryptionAction
+	DeploymentMode   *string      `json:",omitzero"` // TLSInspectionScopeDeploymentMode
+	DestinationPorts []PortRange  `json:",omitzero"` // PortRanges
+	Destinations     []Address    `json:",omitzero"` // Addresses
+	DomainMatch      *DomainMatch `json:",omitzero"` // DomainMatch
+	Protocols        []int32      `json:",omitzero"` // ProtocolNumbers
+	SourcePorts      []PortRange  `json:",omitzero"` // PortRanges
+	Sources          []Address    `json:",omitzero"` // Addresses
 }
 
 // SourceMetadata is a structure of the API model.
@@ -1875,6 +1927,7 @@ type StartAnalysisReportResponse struct {
 // StartFlowCaptureRequest is the input of StartFlowCapture.
 type StartFlowCaptureRequest struct {
 	AvailabilityZone          *string      `json:",omitzero"` // AvailabilityZone
+	AvailabilityZoneId        *string      `json:",omitzero"` // AvailabilityZoneId
 	FirewallArn               *string      `json:",omitzero"` // ResourceArn, required
 	FlowFilters               []FlowFilter `json:",omitzero"` // FlowFilters, required
 	MinimumFlowAgeInSeconds   *int32       `json:",omitzero"` // Age
@@ -1892,6 +1945,7 @@ type StartFlowCaptureResponse struct {
 // StartFlowFlushRequest is the input of StartFlowFlush.
 type StartFlowFlushRequest struct {
 	AvailabilityZone          *string      `json:",omitzero"` // AvailabilityZone
+	AvailabilityZoneId        *string      `json:",omitzero"` // AvailabilityZoneId
 	FirewallArn               *string      `json:",omitzero"` // ResourceArn, required
 	FlowFilters               []FlowFilter `json:",omitzero"` // FlowFilters, required
 	MinimumFlowAgeInSeconds   *int32       `json:",omitzero"` // Age
@@ -2364,6 +2418,8 @@ type UpdateRuleGroupRequest struct {
 	Description             *string                  `json:",omitzero"` // Description
 	DryRun                  *bool                    `json:",omitzero"` // Boolean
 	EncryptionConfiguration *EncryptionConfiguration `json:",omitzero"` // EncryptionConfiguration
+	FirewallRuleGroup       *FirewallRuleGroup       `json:",omitzero"` // FirewallRuleGroup
+	IpsRuleGroup            *IpsRuleGroup            `json:",omitzero"` // IpsRuleGroup
 	RuleGroup               *RuleGroup               `json:",omitzero"` // RuleGroup
 	RuleGroupArn            *string                  `json:",omitzero"` // ResourceArn
 	RuleGroupName           *string                  `json:",omitzero"` // ResourceName

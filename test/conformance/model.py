@@ -28,6 +28,8 @@ def load():
     for part in ("operations", "shapes"):
         assert not model[part].keys() & newer[part].keys(), f"both models have {part}"
         model[part].update(newer[part])
+    for name, members in newer["members"].items():
+        model["shapes"][name]["members"].update(members)
     for name, operation in model["operations"].items():
         operation["name"] = name
         operation["input"] = {"shape": operation["input"]}
@@ -155,7 +157,9 @@ class Model:
             if shape.get("min", 0) > 0:
                 yield "min size", [f"have length greater than or equal to {shape['min']}"], good[: shape["min"] - 1] if kind == "list" else {}
             if "max" in shape:
-                yield "max size", [f"have length less than or equal to {shape['max']}"], good[:1] * (shape["max"] + 1)
+                more = range(shape["max"] + 1)
+                many = [good[0] for _ in more] if kind == "list" else {f"{next(iter(good))}{i}": next(iter(good.values())) for i in more}
+                yield "max size", [f"have length less than or equal to {shape['max']}"], many
             for part, words in (("member", "Member must"), ("key", "Map keys must"), ("value", "Map value must")):
                 if part in shape and self.shapes[shape[part]["shape"]]["type"] != "structure":
                     for element, clauses, value in self.broken(shape[part]["shape"]):

@@ -32,6 +32,9 @@ type model struct {
 	Paginators map[string]paginator `json:"paginators"`
 	Shapes     map[string]shape     `json:"shapes"`
 
+	// Members are those that a newer model adds to structures of an older one.
+	Members map[string]map[string]ref `json:"members"`
+
 	file string // its name
 }
 
@@ -71,6 +74,8 @@ type shape struct {
 
 type ref struct {
 	Shape string `json:"shape"`
+
+	newer bool // a member that a newer model has added
 }
 
 func main() {
@@ -176,6 +181,22 @@ func load(dir string) (models []model, all model, err error) {
 	}
 	if len(models) == 0 {
 		return nil, all, fmt.Errorf("no model in %s", dir)
+	}
+	for _, m := range models {
+		for name, added := range m.Members {
+			s, ok := all.Shapes[name]
+			if !ok || s.Type != "structure" {
+				return nil, all, fmt.Errorf("%s: members are added to %s, which is no structure", m.file, name)
+			}
+			s.Members = maps.Clone(s.Members)
+			if s.Members == nil {
+				s.Members = make(map[string]ref)
+			}
+			for member, r := range added {
+				s.Members[member] = ref{r.Shape, true}
+			}
+			all.Shapes[name] = s
+		}
 	}
 	return models, all, nil
 }
@@ -380,11 +401,19 @@ func shapes(m model) string {
 			fmt.Fprintf(&b, "key: %q, elem: %q, ", s.Key.Shape, s.Value.Shape)
 		}
 		if len(s.Members) > 0 {
+			var newer []string
 			b.WriteString("members: []member{\n")
 			for _, field := range slices.Sorted(maps.Keys(s.Members)) {
-				fmt.Fprintf(&b, "{%q, %q, %t},\n", strings.ToLower(field[:1])+field[1:], s.Members[field].Shape, slices.Contains(s.Required, field))
+				r := s.Members[field]
+				fmt.Fprintf(&b, "{%q, %q, %t},\n", strings.ToLower(field[:1])+field[1:], r.Shape, slices.Contains(s.Required, field))
+				if r.newer {
+					newer = append(newer, field)
+				}
 			}
 			b.WriteString("}")
+			if len(newer) > 0 {
+				fmt.Fprintf(&b, ", newer: %#v", newer)
+			}
 		}
 		b.WriteString("},\n")
 	}

@@ -77,6 +77,9 @@ func TestNewer(t *testing.T) {
 	if len(got.Operations) != 1 || got.Paginators["ListNew"].ResultKey != "Things" || len(got.Paginators) != 1 || got.Errors["Fresh"].HTTPStatus != 400 || got.Errors["Broken"].HTTPStatus != 500 || len(got.Errors) != 2 {
 		t.Errorf("%s", text)
 	}
+	if len(got.Members) != 1 || got.Members["OldRequest"]["More"].Shape != "Name" {
+		t.Errorf("the members are %v", got.Members)
+	}
 	if bytes.Contains(text, []byte("prose")) || !bytes.Contains(text, []byte(`"documentation": {`)) {
 		t.Errorf("prose, or a member lost:\n%s", text)
 	}
@@ -85,7 +88,7 @@ func TestNewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, part := range map[string]string{
-		"zz_generated_operations.go": `Name: "ListNew", Result: "Things"`, "zz_generated_types.go": "type ListNewResponse struct", "zz_generated_errors.go": "func Broken(", dispatchFile: `add("P.ListNew"`,
+		"zz_generated_operations.go": `Name: "ListNew", Result: "Things"`, "zz_generated_types.go": "type ListNewResponse struct", "zz_generated_shapes.go": `newer: []string{"More"}`, "zz_generated_errors.go": "func Broken(", dispatchFile: `add("P.ListNew"`,
 	} {
 		if !bytes.Contains(files[file], []byte(part)) {
 			t.Errorf("%s lacks %s", file, part)
@@ -128,8 +131,8 @@ func TestModelCheck(t *testing.T) {
 		"output name":   {Operations: map[string]operation{"A": {Input: "ARequest", Output: "B"}}},
 		"token name":    {Paginators: map[string]paginator{"A": {InputToken: "Marker", OutputToken: "NextToken", LimitKey: "MaxResults"}}},
 		"pattern":       {Shapes: map[string]shape{"S": {Type: "string", Pattern: `(?<=a)b`}}},
-		"list of lists": {Shapes: map[string]shape{"S": {Type: "list", Member: ref{"S"}}}},
-		"map of lists":  {Shapes: map[string]shape{"L": {Type: "list"}, "M": {Type: "map", Value: ref{"L"}}}},
+		"list of lists": {Shapes: map[string]shape{"S": {Type: "list", Member: ref{Shape: "S"}}}},
+		"map of lists":  {Shapes: map[string]shape{"L": {Type: "list"}, "M": {Type: "map", Value: ref{Shape: "L"}}}},
 		"type":          {Shapes: map[string]shape{"S": {Type: "union"}}},
 	} {
 		if m.check() == nil {

@@ -21,9 +21,9 @@ const newerFile = "newer.json"
 // object is a part of a model whose members this program does not know.
 type object = map[string]any
 
-// newer returns as a model the operations of the botocore data files in dir
-// that have lacks, with the shapes that they need and have lacks, without prose.
-// What both have stays as have has it.
+// newer returns as a model what the botocore data files in dir have and have lacks,
+// without prose: operations, members of structures, and the shapes that these
+// need. What both have stays as have has it.
 func newer(dir string, have model, note string) ([]byte, error) {
 	var service struct {
 		Metadata   object            `json:"metadata"`
@@ -82,8 +82,26 @@ func newer(dir string, have model, note string) ([]byte, error) {
 			paginators[name] = p
 		}
 	}
+	members := object{}
+	for name, s := range service.Shapes {
+		known, ok := have.Shapes[name]
+		if !ok || known.Type != "structure" || known.Exception {
+			continue
+		}
+		added := object{}
+		all, _ := s["members"].(object)
+		for m, ref := range all {
+			if _, ok := known.Members[m]; !ok {
+				added[m] = withoutProse(ref, false)
+				reach(target(ref))
+			}
+		}
+		if len(added) > 0 {
+			members[name] = added
+		}
+	}
 	return json.Marshal(object{
-		"note": note, "metadata": object{"targetPrefix": service.Metadata["targetPrefix"]},
+		"note": note, "members": members, "metadata": object{"targetPrefix": service.Metadata["targetPrefix"]},
 		"operations": operations, "paginators": paginators, "shapes": shapes, "errors": exceptions,
 	}, json.Deterministic(true), jsontext.WithIndent(" "))
 }
