@@ -28,11 +28,19 @@ func handle[In, Out any](method func(context.Context, wire.Caller, *In) (*Out, e
 type service struct {
 	handlers map[string]handler // by target
 	tags     tagLister          // nil: resources have no tags
+	shares   sharer             // nil: what other accounts have is the service's to refuse
 }
 
 // tagLister is implemented by services whose resources have tags.
 type tagLister interface {
 	ListTagsForResource(context.Context, wire.Caller, *wire.ListTagsForResourceRequest) (*wire.ListTagsForResourceResponse, error)
+}
+
+// sharer is implemented by services whose accounts share resources.
+type sharer interface {
+	// AuthorizeShared says whether a caller may do an operation to a resource as far as
+	// that is up to another account. foreign is false if it is not.
+	AuthorizeShared(ctx context.Context, caller wire.Caller, operation, arn string) (foreign bool, err error)
 }
 
 // Fallback is implemented by services that answer operations which they have no
@@ -65,6 +73,7 @@ func newService(v any) (*service, error) {
 		}
 	}
 	s.tags, _ = v.(tagLister)
+	s.shares, _ = v.(sharer)
 	return s, nil
 }
 

@@ -74,6 +74,9 @@ func (c *Control) arn(kind, name string) string {
 	return "arn:aws:network-firewall:" + c.scope.Region + ":" + c.scope.Account + ":" + kind + "/" + name
 }
 
+// keyOfARN returns where a resource of this Region is kept, whosever it is.
+func (c *Control) keyOfARN(a arn) string { return c.of(a.account).key(a.kind, a.name) }
+
 // mine reports whether the ARN is of this account and Region.
 func (c *Control) mine(a arn) bool {
 	return a.region == c.scope.Region && a.account == c.scope.Account

@@ -71,7 +71,8 @@ type Control struct {
 	scope  resource.Scope
 	o      Options
 	log    *slog.Logger
-	groups groupStates
+	groups *groupStates
+	shares *shareStates
 	turn   chan struct{} // capacity 1: held by the change that is tried again, see change
 }
 
@@ -103,7 +104,14 @@ func New(o Options) *Control {
 			*l.limit = l.or
 		}
 	}
-	return &Control{store: o.Store, scope: o.Scope, o: o, log: o.Logger, turn: make(chan struct{}, 1)}
+	return &Control{store: o.Store, scope: o.Scope, o: o, log: o.Logger, groups: &groupStates{}, shares: &shareStates{}, turn: make(chan struct{}, 1)}
+}
+
+// of is the Control of another account of the Region.
+func (c *Control) of(account string) *Control {
+	other := *c
+	other.scope.Account = account
+	return &other
 }
 
 func newID() string {

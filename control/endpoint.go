@@ -25,7 +25,7 @@ func (c *Control) CreateVpcEndpointAssociation(ctx context.Context, caller wire.
 	}
 	a := resource.EndpointAssociation{Meta: meta, VpcID: wire.Val(in.VpcId), Subnet: subnets[0]}
 	err = c.change(ctx, func(t *store.Txn) error {
-		f, err := c.firewall(ctx, in.FirewallArn, nil)
+		_, f, err := c.firewallFor(ctx, t, caller, "CreateVpcEndpointAssociation", in.FirewallArn)
 		if err != nil {
 			return err
 		}
@@ -38,6 +38,7 @@ func (c *Control) CreateVpcEndpointAssociation(ctx context.Context, caller wire.
 		a.Firewall, a.FirewallARN = f.value.Name, f.value.ARN
 		t.IfRev(f.key, f.rev)
 		replace(t, &record[resource.EndpointAssociation]{key: c.scope.EndpointAssociation(id), value: a})
+		c.noteUses(t, a.ARN, nil, []string{a.FirewallARN})
 		return nil
 	})
 	if err != nil {
@@ -73,22 +74,64 @@ func (c *Control) association(ctx context.Context, arnText *string) (record[reso
 	return r, err
 }
 
-// associationsOf returns the endpoint associations of a firewall in order of
-// their ids, as of the revision that it returns.
-func (c *Control) associationsOf(ctx context.Context, firewall string) ([]resource.EndpointAssociation, int64, error) {
+// associationsOf returns the endpoint associations of a firewall of the account: its
+// own, then those of other accounts.
+func (c *Control) associationsOf(ctx context.Context, f *resource.Firewall) ([]resource.EndpointAssociation, usage, error) {
 	records, rev, err := list[resource.EndpointAssociation](ctx, c, c.scope.EndpointAssociations())
+	if err != nil {
+		return nil, usage{}, err
+	}
+	u := usage{seen: []seen{{c.scope.EndpointAssociations(), rev}}}
 	var of []resource.EndpointAssociation
 	for _, r := range records {
-		if r.Value.Firewall == firewall {
+		if r.Value.FirewallARN == f.ARN {
 			of = append(of, r.Value)
 		}
 	}
-	return of, rev, err
+	notes, rev, err := list[resource.Use](ctx, c, c.scope.Uses(typeFirewall, f.Name))
+	if err != nil {
+		return nil, usage{}, err
+	}
+	u.seen = append(u.seen, seen{c.scope.Uses(typeFirewall, f.Name), rev})
+	for _, note := range notes {
+		a, _ := parseARN(note.Value.ARN)
+		r, found, err := read[resource.EndpointAssociation](ctx, c, c.keyOfARN(a))
+		if err != nil {
+			return nil, usage{}, err
+		}
+		if found { // else it was deleted since
+			of = append(of, r.value)
+		}
+	}
+	u.n = len(of)
+	return of, u, nil
+}
+
+// associationOn reads an endpoint association of a firewall of the account, which
+// may be another account's.
+func (c *Control) associationOn(ctx context.Context, f *resource.Firewall, text *string) (record[resource.EndpointAssociation], error) {
+	owner := c
+	a, ok := parseARN(*text)
+	if ok && c.reachableARN(a) {
+		owner = c.of(a.account)
+	}
+	r, err := owner.association(ctx, text)
+	switch {
+	case err != nil || r.value.FirewallARN == f.ARN:
+		return r, err
+	case owner.scope != c.scope:
+		return r, notFound(*text) // whatever else that account has
+	}
+	return r, invalid("%s", quoted("VpcEndpointAssociationArn is invalid", *text, "VpcEndpointAssociationArn"))
 }
 
 // associationStatus follows from what the nodes of the zone report on the firewall.
 func (c *Control) associationStatus(ctx context.Context, a *resource.EndpointAssociation) (*wire.VpcEndpointAssociationStatus, error) {
-	zones, err := c.zoneStates(ctx, a.Firewall)
+	owner, err := c.ofFirewall(a.FirewallARN)
+	if err != nil {
+		return nil, err
+	}
+	zones, err := owner.zoneStates(ctx, a.Firewall)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +176,7 @@ func (c *Control) DeleteVpcEndpointAssociation(ctx context.Context, caller wire.
 		}
 		t.IfRev(r.key, r.rev)
 		t.Delete(r.key)
+		c.noteUses(t, a.ARN, []string{a.FirewallARN}, nil)
 		return nil
 	})
 	if err != nil {

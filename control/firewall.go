@@ -43,7 +43,7 @@ func (c *Control) CreateFirewall(ctx context.Context, caller wire.Caller, in *wi
 		if found {
 			return errExists()
 		}
-		if err := c.usePolicy(ctx, t, f.PolicyARN); err != nil {
+		if err := c.usePolicy(ctx, t, caller, "CreateFirewall", f.PolicyARN); err != nil {
 			return err
 		}
 		if err := c.withinLimit(ctx, t, c.scope.Firewalls(), "Firewalls", c.o.Limits.Firewalls); err != nil {
@@ -51,6 +51,7 @@ func (c *Control) CreateFirewall(ctx context.Context, caller wire.Caller, in *wi
 		}
 		r.value = f
 		replace(t, &r)
+		c.noteUses(t, f.ARN, nil, []string{f.PolicyARN})
 		return nil
 	})
 	if err != nil {
@@ -91,18 +92,22 @@ func checkNewFirewall(in *wire.CreateFirewallRequest) error {
 	return nil
 }
 
-// usePolicy demands that the policy exists and is as read when t is committed.
-func (c *Control) usePolicy(ctx context.Context, t *store.Txn, text string) error {
+// usePolicy demands that the policy exists, is the caller's to use in the operation
+// and is as read when t is committed.
+func (c *Control) usePolicy(ctx context.Context, t *store.Txn, caller wire.Caller, operation, text string) error {
 	a, ok := parseARN(text)
 	switch {
 	case !ok:
 		return invalid("Resource ARN has an invalid format, parameter: [%s]", text)
 	case a.kind != typePolicy:
 		return invalid("firewall policy ARN is of incorrect entity type, parameter: [%s]", text)
-	case !c.mine(a):
+	case !c.reachableARN(a):
 		return invalid("firewall policy ARN is invalid, parameter: [%s]", text)
 	}
-	r, found, err := read[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicy(a.name))
+	if err := c.shared(ctx, t, caller, operation, a, text); err != nil {
+		return err
+	}
+	r, found, err := read[resource.FirewallPolicy](ctx, c, c.keyOfARN(a))
 	if err != nil {
 		return err
 	}
@@ -178,13 +183,13 @@ func (c *Control) firewall(ctx context.Context, arnText, name *string) (record[r
 
 // DescribeFirewallMetadata returns what others may know of a firewall that is
 // shared with them, such as the zones in which endpoint associations can be made.
-func (c *Control) DescribeFirewallMetadata(ctx context.Context, _ wire.Caller, in *wire.DescribeFirewallMetadataRequest) (*wire.DescribeFirewallMetadataResponse, error) {
-	r, err := c.firewall(ctx, in.FirewallArn, nil)
+func (c *Control) DescribeFirewallMetadata(ctx context.Context, caller wire.Caller, in *wire.DescribeFirewallMetadataRequest) (*wire.DescribeFirewallMetadataResponse, error) {
+	owner, r, err := c.firewallFor(ctx, &store.Txn{}, caller, "DescribeFirewallMetadata", in.FirewallArn)
 	if err != nil {
 		return nil, err
 	}
 	f := &r.value
-	status, err := c.status(ctx, f)
+	status, err := owner.status(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +217,7 @@ func (c *Control) DescribeFirewall(ctx context.Context, _ wire.Caller, in *wire.
 	if err != nil {
 		return nil, err
 	}
-	associations, _, err := c.associationsOf(ctx, f.Name)
+	associations, _, err := c.associationsOf(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +243,7 @@ func (c *Control) DeleteFirewall(ctx context.Context, caller wire.Caller, in *wi
 		if len(f.Logging) > 0 {
 			return wire.InvalidOperationException("Unable to delete the firewall because logging is configured: remove it with UpdateLoggingConfiguration")
 		}
-		associations, rev, err := c.associationsOf(ctx, f.Name)
+		associations, uses, err := c.associationsOf(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -249,8 +254,9 @@ func (c *Control) DeleteFirewall(ctx context.Context, caller wire.Caller, in *wi
 			return err
 		}
 		t.IfRev(r.key, r.rev)
-		t.IfNoneSince(c.scope.EndpointAssociations(), rev)
+		uses.unchanged(t)
 		t.Delete(r.key)
+		c.noteUses(t, f.ARN, []string{f.PolicyARN}, nil)
 		t.Delete(c.scope.ResourcePolicy(typeFirewall, f.Name))
 		t.DeleteBelow(c.scope.AnalysisReports(f.Name))
 		t.DeleteBelow(c.scope.FlowOperationsOf(f.Name))
@@ -265,24 +271,25 @@ func (c *Control) DeleteFirewall(ctx context.Context, caller wire.Caller, in *wi
 	return &wire.DeleteFirewallResponse{Firewall: firewallResponse(f), FirewallStatus: status}, nil
 }
 
-// ListFirewalls returns the firewalls in order of their names.
-func (c *Control) ListFirewalls(ctx context.Context, _ wire.Caller, in *wire.ListFirewallsRequest) (*wire.ListFirewallsResponse, error) {
+// ListFirewalls returns the firewalls in order of their names, then those that others
+// share: these are in no VPC of the account.
+func (c *Control) ListFirewalls(ctx context.Context, caller wire.Caller, in *wire.ListFirewallsRequest) (*wire.ListFirewallsResponse, error) {
 	out := &wire.ListFirewallsResponse{Firewalls: []wire.FirewallMetadata{}}
-	var names []string
+	var found []named
 	var err error
 	if len(in.VpcIds) == 0 {
-		names, out.NextToken, err = c.names(ctx, "ListFirewalls", c.scope.Firewalls(), in.NextToken, in.MaxResults)
+		found, out.NextToken, err = c.names(ctx, caller, "ListFirewalls", typeFirewall, in.NextToken, in.MaxResults)
 	} else {
-		names, out.NextToken, err = c.namesInVPCs(ctx, in)
+		found, out.NextToken, err = c.inVPCs(ctx, in)
 	}
-	for _, name := range names {
-		out.Firewalls = append(out.Firewalls, wire.FirewallMetadata{FirewallName: wire.Ptr(name), FirewallArn: wire.Ptr(c.arn(typeFirewall, name))})
+	for _, f := range found {
+		out.Firewalls = append(out.Firewalls, wire.FirewallMetadata{FirewallName: &f.name, FirewallArn: &f.arn})
 	}
 	return out, err
 }
 
-// namesInVPCs returns a page of the names of the firewalls in some VPCs.
-func (c *Control) namesInVPCs(ctx context.Context, in *wire.ListFirewallsRequest) (names []string, next *string, err error) {
+// inVPCs returns a page of the firewalls in some VPCs.
+func (c *Control) inVPCs(ctx context.Context, in *wire.ListFirewallsRequest) (found []named, next *string, err error) {
 	p, err := newPager("ListFirewalls", in.NextToken, in.MaxResults, in.VpcIds)
 	if err != nil {
 		return nil, nil, err
@@ -290,9 +297,9 @@ func (c *Control) namesInVPCs(ctx context.Context, in *wire.ListFirewallsRequest
 	firewalls, _, err := list[resource.Firewall](ctx, c, c.scope.Firewalls())
 	for _, f := range firewalls {
 		if slices.Contains(in.VpcIds, f.Value.VpcID) {
-			names = append(names, f.Value.Name)
+			found = append(found, named{f.Value.Name, f.Value.ARN})
 		}
 	}
-	names, next = pageOf(p, names, func(name *string) string { return *name })
-	return names, next, err
+	found, next = pageOf(p, found, func(f *named) string { return f.name })
+	return found, next, err
 }

@@ -207,15 +207,15 @@ func TestDeleteAgainstUse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		uses, _, err := w.groupUses(t.Context(), group)
+		uses, err := w.groupUses(t.Context(), &resource.RuleGroup{Kind: resource.Stateful, Meta: resource.Meta{ARN: group, Name: fmt.Sprintf("g%d", round)}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !found {
 			deleted++
 		}
-		if found != (uses > 0) {
-			t.Errorf("round %d: the group is there: %v, policies that refer to it: %d", round, found, uses)
+		if found != (uses.n > 0) {
+			t.Errorf("round %d: the group is there: %v, policies that refer to it: %d", round, found, uses.n)
 		}
 	}
 	t.Logf("the deletion won %d of 10 rounds", deleted)

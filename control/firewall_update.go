@@ -50,8 +50,10 @@ func (c *Control) AssociateFirewallPolicy(ctx context.Context, caller wire.Calle
 		if f.PolicyChangeProtection {
 			return errProtected("policy", "FirewallPolicyChangeProtection", "UpdateFirewallPolicyChangeProtection")
 		}
+		before := f.PolicyARN
 		f.PolicyARN = wire.Val(in.FirewallPolicyArn)
-		return c.usePolicy(ctx, t, f.PolicyARN)
+		c.noteUses(t, f.ARN, []string{before}, []string{f.PolicyARN})
+		return c.usePolicy(ctx, t, caller, "AssociateFirewallPolicy", f.PolicyARN)
 	})
 	if err != nil {
 		return nil, err

@@ -272,12 +272,9 @@ func (c *Control) placeOf(ctx context.Context, t *store.Txn, s flowScope, f *res
 	zones := f.Zones()
 	switch {
 	case s.association != nil:
-		a, err := c.association(ctx, s.association)
+		a, err := c.associationOn(ctx, f, s.association)
 		if err != nil {
 			return "", nil, err
-		}
-		if a.value.FirewallARN != f.ARN {
-			return "", nil, invalid("%s", quoted("VpcEndpointAssociationArn is invalid", *s.association, "VpcEndpointAssociationArn"))
 		}
 		t.IfRev(a.key, a.rev)
 		return a.value.Subnet.Zone, a.value.EndpointNames(), nil

@@ -29,7 +29,7 @@ type groupStates struct {
 // is no such group. It reads the whole record only if that has changed.
 func (c *Control) groupState(ctx context.Context, arn string) (groupState, error) {
 	a, _ := parseARN(arn)
-	key := c.key(a.kind, a.name)
+	key := c.keyOfARN(a)
 	// Keys come in order, so the first one that begins with key is key, if it exists.
 	p, err := c.store.Keys(ctx, key, "", 1)
 	if err != nil {

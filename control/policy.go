@@ -23,9 +23,10 @@ func groupsOf(doc *wire.FirewallPolicy) []string {
 	return arns
 }
 
-// checkPolicy checks a policy document. It adds to t that the groups that it
-// refers to are still there when t is committed.
-func (c *Control) checkPolicy(ctx context.Context, t *store.Txn, doc *wire.FirewallPolicy) (policy.PolicyUse, error) {
+// checkPolicy checks a policy document for an operation. It adds to t that the
+// groups that it refers to are still there, and for it to refer to, when t is
+// committed.
+func (c *Control) checkPolicy(ctx context.Context, t *store.Txn, caller wire.Caller, operation string, doc *wire.FirewallPolicy) (policy.PolicyUse, error) {
 	return policy.CheckFirewallPolicy(doc, func(text string) (policy.GroupFacts, error) {
 		a, ok := parseARN(text)
 		switch {
@@ -33,8 +34,11 @@ func (c *Control) checkPolicy(ctx context.Context, t *store.Txn, doc *wire.Firew
 			return policy.GroupFacts{}, invalid("Resource ARN has an invalid format, parameter: [%s]", text)
 		case !slices.Contains(groupTypes, a.kind):
 			return policy.GroupFacts{}, invalid("rule group ARN is of incorrect entity type, parameter: [%s]", text)
-		case !c.mine(a):
+		case !c.reachableARN(a):
 			return policy.GroupFacts{}, invalid("rule group ARN is invalid, parameter: [%s]", text)
+		}
+		if err := c.shared(ctx, t, caller, operation, a, text); err != nil {
+			return policy.GroupFacts{}, err
 		}
 		r, found, err := c.groupByARN(ctx, text)
 		if err != nil {
@@ -56,7 +60,7 @@ func factsOf(g *resource.RuleGroup) policy.GroupFacts {
 // groupByARN reads a rule group that a policy refers to.
 func (c *Control) groupByARN(ctx context.Context, text string) (record[resource.RuleGroup], bool, error) {
 	a, _ := parseARN(text)
-	return read[resource.RuleGroup](ctx, c, c.key(a.kind, a.name))
+	return read[resource.RuleGroup](ctx, c, c.keyOfARN(a))
 }
 
 // CreateFirewallPolicy creates a firewall policy, or with DryRun only says what
@@ -76,7 +80,7 @@ func (c *Control) CreateFirewallPolicy(ctx context.Context, caller wire.Caller, 
 		if found {
 			return errExists()
 		}
-		if use, err = c.checkPolicy(ctx, t, p.Doc); err != nil {
+		if use, err = c.checkPolicy(ctx, t, caller, "CreateFirewallPolicy", p.Doc); err != nil {
 			return err
 		}
 		if err := c.withinLimit(ctx, t, c.scope.FirewallPolicies(), "FirewallPolicies", c.o.Limits.Policies); err != nil {
@@ -87,6 +91,7 @@ func (c *Control) CreateFirewallPolicy(ctx context.Context, caller wire.Caller, 
 		}
 		r.value = p
 		replace(t, &r)
+		c.noteUses(t, p.ARN, nil, groupsOf(p.Doc))
 		return nil
 	})
 	if err != nil {
@@ -138,28 +143,32 @@ func (c *Control) firewallPolicy(ctx context.Context, arnText, name *string) (re
 	return r, err
 }
 
-// countPolicies counts the policies whose documents are such, as of the
-// revision that it returns.
-func (c *Control) countPolicies(ctx context.Context, such func(*wire.FirewallPolicy) bool) (n int, rev int64, err error) {
+// countPolicies counts the policies of the account whose documents are such.
+func (c *Control) countPolicies(ctx context.Context, such func(*wire.FirewallPolicy) bool) (usage, error) {
 	policies, rev, err := list[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicies())
+	u := usage{seen: []seen{{c.scope.FirewallPolicies(), rev}}}
 	for _, p := range policies {
 		if such(p.Value.Doc) {
-			n++
+			u.n++
 		}
 	}
-	return n, rev, err
+	return u, err
 }
 
-// policyUses counts the firewalls that have the policy, as of the revision
-// that it returns.
-func (c *Control) policyUses(ctx context.Context, policyARN string) (uses int, rev int64, err error) {
+// policyUses counts the firewalls that have the policy, those of other accounts
+// included.
+func (c *Control) policyUses(ctx context.Context, p *resource.FirewallPolicy) (usage, error) {
 	firewalls, rev, err := list[resource.Firewall](ctx, c, c.scope.Firewalls())
+	if err != nil {
+		return usage{}, err
+	}
+	u := usage{seen: []seen{{c.scope.Firewalls(), rev}}}
 	for _, f := range firewalls {
-		if f.Value.PolicyARN == policyARN {
-			uses++
+		if f.Value.PolicyARN == p.ARN {
+			u.n++
 		}
 	}
-	return uses, rev, err
+	return u, c.addUsesElsewhere(ctx, &u, typePolicy, p.Name)
 }
 
 // DescribeFirewallPolicy returns a firewall policy.
@@ -177,7 +186,7 @@ func (c *Control) DescribeFirewallPolicy(ctx context.Context, _ wire.Caller, in 
 }
 
 func (c *Control) describePolicy(ctx context.Context, p *resource.FirewallPolicy) (*wire.FirewallPolicyResponse, error) {
-	uses, _, err := c.policyUses(ctx, p.ARN)
+	uses, err := c.policyUses(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +194,7 @@ func (c *Control) describePolicy(ctx context.Context, p *resource.FirewallPolicy
 	if err != nil {
 		return nil, err
 	}
-	return policyResponse(p, use, uses), nil
+	return policyResponse(p, use, uses.n), nil
 }
 
 // UpdateFirewallPolicy replaces a policy's document as a whole. Name and rule
@@ -201,12 +210,13 @@ func (c *Control) UpdateFirewallPolicy(ctx context.Context, caller wire.Caller, 
 		if err := checkToken(in.UpdateToken, &p.Meta); err != nil {
 			return err
 		}
-		if _, err := c.checkPolicy(ctx, t, in.FirewallPolicy); err != nil {
+		if _, err := c.checkPolicy(ctx, t, caller, "UpdateFirewallPolicy", in.FirewallPolicy); err != nil {
 			return err
 		}
 		if now := policy.PolicyRuleOrder(in.FirewallPolicy); now != policy.PolicyRuleOrder(p.Doc) {
 			return invalid("%s", quoted("StatefulEngineOptions has invalid rule order", now, "StatefulEngineOptions.RuleOrder"))
 		}
+		before := groupsOf(p.Doc)
 		p.Doc, p.Description = in.FirewallPolicy, in.Description
 		if err := setEncryption(&p.Meta, in.EncryptionConfiguration); err != nil {
 			return err
@@ -216,6 +226,7 @@ func (c *Control) UpdateFirewallPolicy(ctx context.Context, caller wire.Caller, 
 		}
 		c.touch(&p.Meta)
 		replace(t, &r)
+		c.noteUses(t, p.ARN, before, groupsOf(p.Doc))
 		return nil
 	})
 	if err != nil {
@@ -240,16 +251,17 @@ func (c *Control) DeleteFirewallPolicy(ctx context.Context, caller wire.Caller, 
 			return err
 		}
 		p = &r.value
-		uses, rev, err := c.policyUses(ctx, p.ARN)
+		uses, err := c.policyUses(ctx, p)
 		if err != nil {
 			return err
 		}
-		if uses > 0 {
+		if uses.n > 0 {
 			return errInUse()
 		}
 		t.IfRev(r.key, r.rev)
-		t.IfNoneSince(c.scope.Firewalls(), rev)
+		uses.unchanged(t)
 		t.Delete(r.key)
+		c.noteUses(t, p.ARN, groupsOf(p.Doc), nil)
 		t.Delete(c.scope.ResourcePolicy(typePolicy, p.Name))
 		return nil
 	})
@@ -263,32 +275,46 @@ func (c *Control) DeleteFirewallPolicy(ctx context.Context, caller wire.Caller, 
 	return &wire.DeleteFirewallPolicyResponse{FirewallPolicyResponse: response}, nil
 }
 
-// ListFirewallPolicies returns the policies in order of their names.
-func (c *Control) ListFirewallPolicies(ctx context.Context, _ wire.Caller, in *wire.ListFirewallPoliciesRequest) (*wire.ListFirewallPoliciesResponse, error) {
+// ListFirewallPolicies returns the policies in order of their names, then those
+// that others share.
+func (c *Control) ListFirewallPolicies(ctx context.Context, caller wire.Caller, in *wire.ListFirewallPoliciesRequest) (*wire.ListFirewallPoliciesResponse, error) {
 	out := &wire.ListFirewallPoliciesResponse{FirewallPolicies: []wire.FirewallPolicyMetadata{}}
-	names, next, err := c.names(ctx, "ListFirewallPolicies", c.scope.FirewallPolicies(), in.NextToken, in.MaxResults)
-	for _, name := range names {
-		out.FirewallPolicies = append(out.FirewallPolicies, wire.FirewallPolicyMetadata{Name: wire.Ptr(name), Arn: wire.Ptr(c.arn(typePolicy, name))})
+	found, next, err := c.names(ctx, caller, "ListFirewallPolicies", typePolicy, in.NextToken, in.MaxResults)
+	for _, f := range found {
+		out.FirewallPolicies = append(out.FirewallPolicies, wire.FirewallPolicyMetadata{Name: &f.name, Arn: &f.arn})
 	}
 	out.NextToken = next
 	return out, err
 }
 
-// names returns a page of the names under prefix.
-func (c *Control) names(ctx context.Context, operation, prefix string, token *string, size *int32) (names []string, next *string, err error) {
+// named is a resource in a list.
+type named struct{ name, arn string }
+
+// names returns a page of the resources of an ARN type: the account's own in order
+// of their names, then those that others let the caller list, in order of accounts.
+func (c *Control) names(ctx context.Context, caller wire.Caller, operation, kind string, token *string, size *int32) (found []named, next *string, err error) {
 	p, err := newPager(operation, token, size)
 	if err != nil {
 		return nil, nil, err
 	}
-	page, err := c.store.Keys(ctx, prefix, prefix+p.after, p.size)
+	if !isARN(p.after) {
+		prefix := c.key(kind, "")
+		page, err := c.store.Keys(ctx, prefix, prefix+p.after, p.size)
+		if err != nil {
+			return nil, nil, storeError(err)
+		}
+		for _, kv := range page.KVs {
+			name := strings.TrimPrefix(kv.Key, prefix)
+			found = append(found, named{name, c.arn(kind, name)})
+		}
+		if page.More {
+			return found, p.next(found[len(found)-1].name), nil
+		}
+	}
+	others, err := c.sharedWith(ctx, caller, operation, kind)
 	if err != nil {
-		return nil, nil, storeError(err)
+		return nil, nil, err
 	}
-	for _, kv := range page.KVs {
-		names = append(names, strings.TrimPrefix(kv.Key, prefix))
-	}
-	if page.More {
-		next = p.next(names[len(names)-1])
-	}
-	return names, next, nil
+	found, next = pageOfShared(p, found, others)
+	return found, next, nil
 }

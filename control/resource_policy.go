@@ -29,18 +29,18 @@ func shareableOf(kind string) []string {
 	return shareable[kind]
 }
 
-// shared are the ARN types that can have a resource policy.
-var shared = append([]string{typeFirewall, typePolicy}, groupTypes...)
+// sharedTypes are the ARN types that can have a resource policy.
+var sharedTypes = append([]string{typeFirewall, typePolicy}, groupTypes...)
 
 // PutResourcePolicy says which other accounts may use a firewall, a policy or a
 // rule group, in place of what was said before.
 func (c *Control) PutResourcePolicy(ctx context.Context, caller wire.Caller, in *wire.PutResourcePolicyRequest) (*wire.PutResourcePolicyResponse, error) {
-	kind, name, err := c.nameOf("Resource", in.ResourceArn, nil, "", shared...)
+	kind, name, err := c.nameOf("Resource", in.ResourceArn, nil, "", sharedTypes...)
 	if err != nil {
 		return nil, err
 	}
 	p := resource.ResourcePolicy{ARN: c.arn(kind, name), Text: wire.Val(in.Policy)}
-	if err := checkResourcePolicy(p.Text, p.ARN, kind); err != nil {
+	if _, err := parseResourcePolicy(p.Text, p.ARN, kind); err != nil {
 		return nil, err
 	}
 	err = c.change(ctx, func(t *store.Txn) error {
@@ -64,7 +64,7 @@ func (c *Control) PutResourcePolicy(ctx context.Context, caller wire.Caller, in 
 
 // resourcePolicy reads the policy of the resource with the ARN.
 func (c *Control) resourcePolicy(ctx context.Context, arnText *string) (record[resource.ResourcePolicy], bool, error) {
-	kind, name, err := c.nameOf("Resource", arnText, nil, "", shared...)
+	kind, name, err := c.nameOf("Resource", arnText, nil, "", sharedTypes...)
 	if err != nil {
 		return record[resource.ResourcePolicy]{}, false, err
 	}
@@ -104,91 +104,90 @@ func (c *Control) DeleteResourcePolicy(ctx context.Context, caller wire.Caller, 
 	return &wire.DeleteResourcePolicyResponse{}, nil
 }
 
-// ResourcePolicy returns the policy document of the resource with the ARN;
-// found is false when it has none or is none of this account and Region. The
-// document allows other accounts, without conditions, some of the operations
-// on exactly this resource: see PutResourcePolicy.
-func (c *Control) ResourcePolicy(ctx context.Context, arn string) (document string, found bool, err error) {
-	if a, ok := parseARN(arn); !ok || !c.mine(a) || !slices.Contains(shared, a.kind) {
-		return "", false, nil
-	}
-	r, found, err := c.resourcePolicy(ctx, &arn)
-	return r.value.Text, found, err
-}
-
 // principal is who a statement may be about: an account, a user or a role in it,
 // or everybody.
 var principal = regexp.MustCompile(`^(\*|[0-9]{12}|arn:aws:iam::[0-9]{12}:(root|(user|role)/[\w+=,.@/-]{1,576}))$`)
 
-// checkResourcePolicy says why a document must not become the policy of the
-// resource with the ARN, which is of the ARN type kind. What it cannot mean
-// exactly is refused, such as conditions: a policy must not grant more than it
-// says. Time and memory are linear in the document, which the API model bounds.
-func checkResourcePolicy(text, arn, kind string) error {
+// parseResourcePolicy returns what a document grants as the policy of the resource
+// with the ARN, which is of the ARN type kind, or says why it must not become that.
+// What it cannot mean exactly is refused, such as conditions: a policy must not
+// grant more than it says. Time and memory are linear in the document, which the API
+// model bounds.
+func parseResourcePolicy(text, arn, kind string) ([]grant, error) {
 	var tree any
 	if err := wire.Decode([]byte(text), &tree); err != nil {
-		return badPolicy("Policy", "is not valid JSON")
+		return nil, badPolicy("Policy", "is not valid JSON")
 	}
 	doc, err := members("Policy", tree, "Version", "Id", "Statement")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if v, given := doc["Version"]; given && v != "2012-10-17" {
-		return badPolicy("Version", `must be "2012-10-17"`)
+		return nil, badPolicy("Version", `must be "2012-10-17"`)
 	}
 	list, isList := doc["Statement"].([]any)
 	if !isList {
 		list = []any{doc["Statement"]}
 	}
 	if len(list) == 0 {
-		return badPolicy("Statement", "is empty")
+		return nil, badPolicy("Statement", "is empty")
 	}
+	grants := make([]grant, len(list))
 	for i, s := range list {
-		if err := checkStatement(fmt.Sprintf("Statement[%d]", i), s, arn, kind); err != nil {
-			return err
+		if grants[i], err = parseStatement(fmt.Sprintf("Statement[%d]", i), s, arn, kind); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return grants, nil
 }
 
-func checkStatement(at string, tree any, arn, kind string) error {
+// unmatched is AWS's word on operations that cannot be shared; what follows says more.
+const unmatched = "The supplied policy does not match RAM managed permissions. "
+
+func parseStatement(at string, tree any, arn, kind string) (g grant, err error) {
 	s, err := members(at, tree, "Sid", "Effect", "Principal", "Action", "Resource")
 	if err != nil {
-		return err
+		return g, err
 	}
 	if s["Effect"] != "Allow" {
-		return badPolicy(at+".Effect", `must be "Allow"`)
+		return g, badPolicy(at+".Effect", `must be "Allow"`)
 	}
 	who := s["Principal"]
 	if m, ok := who.(map[string]any); ok {
 		if len(m) != 1 || m["AWS"] == nil {
-			return badPolicy(at+".Principal", "must have the member AWS only")
+			return g, badPolicy(at+".Principal", "must have the member AWS only")
 		}
 		who = m["AWS"]
 	}
-	if err := each(at+".Principal", who, func(p string) string {
+	g.principals, err = each(at+".Principal", who, func(p string) string {
 		if !principal.MatchString(p) {
 			return "is no account, user or role"
 		}
 		return ""
-	}); err != nil {
-		return err
+	})
+	if err != nil {
+		return g, err
 	}
-	if err := each(at+".Action", s["Action"], func(action string) string {
+	actions, err := each(unmatched+at+".Action", s["Action"], func(action string) string {
 		operation, ours := strings.CutPrefix(action, "network-firewall:")
 		if !ours || !slices.Contains(shareableOf(kind), operation) {
 			return "cannot be shared for a " + kind
 		}
 		return ""
-	}); err != nil {
-		return err
+	})
+	if err != nil {
+		return g, err
 	}
-	return each(at+".Resource", s["Resource"], func(r string) string {
+	for _, action := range actions {
+		g.operations = append(g.operations, strings.TrimPrefix(action, "network-firewall:"))
+	}
+	_, err = each(at+".Resource", s["Resource"], func(r string) string {
 		if r != arn {
 			return "is not the resource of this policy"
 		}
 		return ""
 	})
+	return g, err
 }
 
 // members returns tree as an object that has no other members than these.
@@ -205,25 +204,28 @@ func members(at string, tree any, names ...string) (map[string]any, error) {
 	return m, nil
 }
 
-// each demands a text or a list of some, and asks of each what is wrong with it.
-func each(at string, tree any, wrong func(string) string) error {
+// each demands a text or a list of some, asks of each what is wrong with it, and
+// returns them.
+func each(at string, tree any, wrong func(string) string) ([]string, error) {
 	list, isList := tree.([]any)
 	if !isList {
 		list = []any{tree}
 	}
 	if len(list) == 0 {
-		return badPolicy(at, "is empty")
+		return nil, badPolicy(at, "is empty")
 	}
-	for _, v := range list {
+	texts := make([]string, len(list))
+	for i, v := range list {
 		text, ok := v.(string)
 		if !ok {
-			return badPolicy(at, "must be a text or a list of texts")
+			return nil, badPolicy(at, "must be a text or a list of texts")
 		}
 		if problem := wrong(text); problem != "" {
-			return wire.InvalidResourcePolicyException("%s %s, parameter: [%s]", at, problem, text)
+			return nil, wire.InvalidResourcePolicyException("%s %s, parameter: [%s]", at, problem, text)
 		}
+		texts[i] = text
 	}
-	return nil
+	return texts, nil
 }
 
 func badPolicy(at, problem string) error {

@@ -29,22 +29,13 @@ func TestResourcePolicies(t *testing.T) {
 		fail(w, w.DeleteResourcePolicy, errMissing, "", `{"ResourceArn":%q}`, c.arn)
 		fail(w, w.PutResourcePolicy, errMissing, "", put, c.arn+"x", share(c.arn+"x", c.actions))
 		fail(w, w.PutResourcePolicy, errPolicy, "Statement[0].Resource is not the resource of this policy", put, c.arn, share(c.arn+"x", c.actions))
-		fail(w, w.PutResourcePolicy, errPolicy, "Statement[0].Action cannot be shared", put, c.arn, share(c.arn, `"network-firewall:DeleteFirewall"`))
+		fail(w, w.PutResourcePolicy, errPolicy, "The supplied policy does not match RAM managed permissions. Statement[0].Action cannot be shared", put, c.arn, share(c.arn, `"network-firewall:DeleteFirewall"`))
 		do(w, w.PutResourcePolicy, put, c.arn, share(c.arn, c.actions))
 		if got := *do(w, w.DescribeResourcePolicy, `{"ResourceArn":%q}`, c.arn).Policy; got != share(c.arn, c.actions) {
 			t.Errorf("got %s", got)
 		}
-		if text, found, err := w.ResourcePolicy(t.Context(), c.arn); text != share(c.arn, c.actions) || !found || err != nil {
-			t.Errorf("got %s, %v, %v", text, found, err)
-		}
 	}
 	fail(w, w.PutResourcePolicy, errInvalid, "Resource ARN is of incorrect entity type", put, strings.Replace(policy, "firewall-policy", "tls-configuration", 1), "{}")
-	for _, arn := range []string{"", "arn:aws:iam::1:user/x", strings.Replace(group, "us-east-1", "us-west-1", 1), group + "x"} {
-		if text, found, err := w.ResourcePolicy(t.Context(), arn); text != "" || found || err != nil {
-			t.Errorf("%s: got %s, %v, %v", arn, text, found, err)
-		}
-	}
-
 	// A policy goes with its resource, and does not come back with a new one.
 	do(w, w.DeleteResourcePolicy, `{"ResourceArn":%q}`, group)
 	do(w, w.PutResourcePolicy, put, group, share(group, `"network-firewall:ListRuleGroups"`))
@@ -54,13 +45,17 @@ func TestResourcePolicies(t *testing.T) {
 	w.statefulGroup("g")
 	w.newFirewall("f", w.strictPolicy("p"), "subnet-a")
 	for _, arn := range []string{group, policy, firewall} {
-		if _, found, err := w.ResourcePolicy(t.Context(), arn); found || err != nil {
-			t.Errorf("%s: still has a policy (%v)", arn, err)
-		}
+		fail(w, w.DescribeResourcePolicy, errMissing, "The resource resource policy of", `{"ResourceArn":%q}`, arn)
 	}
 }
 
-func TestCheckResourcePolicy(t *testing.T) {
+// parsed says what is wrong with a document.
+func parsed(text, arn, kind string) error {
+	_, err := parseResourcePolicy(text, arn, kind)
+	return err
+}
+
+func TestParseResourcePolicy(t *testing.T) {
 	const arn = "arn:aws:network-firewall:us-east-1:123456789012:firewall-policy/p"
 	const good = `"Effect":"Allow","Principal":"*","Action":["network-firewall:AssociateFirewallPolicy"],"Resource":["` + arn + `"]`
 	replace := func(old, replacement string) string {
@@ -85,11 +80,11 @@ func TestCheckResourcePolicy(t *testing.T) {
 		{replace(`"*"`, `{"AWS":"x"}`), "Statement[0].Principal is no account, user or role, parameter: [x]"},
 		{replace(`"*"`, `{"AWS":[]}`), "Statement[0].Principal is empty"},
 		{replace(`"Principal":"*",`, ""), "Statement[0].Principal must be a text or a list of texts"},
-		{replace("AssociateFirewallPolicy", "*"), "Statement[0].Action cannot be shared for a firewall-policy, parameter: [network-firewall:*]"},
-		{replace(`"network-firewall:`, `"iam:`), "Statement[0].Action cannot be shared"},
+		{replace("AssociateFirewallPolicy", "*"), "The supplied policy does not match RAM managed permissions. Statement[0].Action cannot be shared for a firewall-policy, parameter: [network-firewall:*]"},
+		{replace(`"network-firewall:`, `"iam:`), "The supplied policy does not match RAM managed permissions. Statement[0].Action cannot be shared"},
 		{replace(`["`+arn+`"]`, `["`+arn+`","*"]`), "Statement[0].Resource is not the resource of this policy, parameter: [*]"},
 	} {
-		err := checkResourcePolicy(c.document, arn, typePolicy)
+		err := parsed(c.document, arn, typePolicy)
 		if c.want == "" && err == nil {
 			continue
 		}
@@ -99,12 +94,12 @@ func TestCheckResourcePolicy(t *testing.T) {
 	}
 }
 
-func FuzzCheckResourcePolicy(f *testing.F) {
+func FuzzParseResourcePolicy(f *testing.F) {
 	const arn = "arn:aws:network-firewall:us-east-1:123456789012:stateful-rulegroup/g"
 	f.Add(share(arn, `"network-firewall:ListRuleGroups"`))
 	f.Add(`{"Statement":[{}]}`)
 	f.Fuzz(func(t *testing.T, document string) {
-		if checkResourcePolicy(document, arn, typeStateful) == nil && !strings.Contains(document, "Statement") {
+		if parsed(document, arn, typeStateful) == nil && !strings.Contains(document, "Statement") {
 			t.Errorf("%q was taken", document)
 		}
 	})

@@ -139,10 +139,14 @@ func (c *Control) ruleGroup(ctx context.Context, arnText, name, groupType *strin
 	return r, err
 }
 
-// groupUses counts the policies that refer to the group, as of the revision
-// that it returns.
-func (c *Control) groupUses(ctx context.Context, groupARN string) (uses int, rev int64, err error) {
-	return c.countPolicies(ctx, func(doc *wire.FirewallPolicy) bool { return slices.Contains(groupsOf(doc), groupARN) })
+// groupUses counts the policies that refer to the group, those of other accounts
+// included.
+func (c *Control) groupUses(ctx context.Context, g *resource.RuleGroup) (usage, error) {
+	u, err := c.countPolicies(ctx, func(doc *wire.FirewallPolicy) bool { return slices.Contains(groupsOf(doc), g.ARN) })
+	if err != nil {
+		return u, err
+	}
+	return u, c.addUsesElsewhere(ctx, &u, g.Kind+groupSuffix, g.Name)
 }
 
 // DescribeRuleGroup returns a rule group.
@@ -152,12 +156,12 @@ func (c *Control) DescribeRuleGroup(ctx context.Context, _ wire.Caller, in *wire
 		return nil, err
 	}
 	g := &r.value
-	uses, _, err := c.groupUses(ctx, g.ARN)
+	uses, err := c.groupUses(ctx, g)
 	if err != nil {
 		return nil, err
 	}
 	return &wire.DescribeRuleGroupResponse{
-		RuleGroup: g.Doc, RuleGroupResponse: ruleGroupResponse(g, uses, wire.Val(in.AnalyzeRuleGroup)), UpdateToken: &g.UpdateToken,
+		RuleGroup: g.Doc, RuleGroupResponse: ruleGroupResponse(g, uses.n, wire.Val(in.AnalyzeRuleGroup)), UpdateToken: &g.UpdateToken,
 	}, nil
 }
 
@@ -232,12 +236,12 @@ func (c *Control) UpdateRuleGroup(ctx context.Context, caller wire.Caller, in *w
 	if !wire.Val(in.DryRun) {
 		c.audit(ctx, caller, "UpdateRuleGroup", g.ARN)
 	}
-	uses, _, err := c.groupUses(ctx, g.ARN)
+	uses, err := c.groupUses(ctx, g)
 	if err != nil {
 		return nil, err
 	}
 	return &wire.UpdateRuleGroupResponse{
-		RuleGroupResponse: ruleGroupResponse(g, uses, wire.Val(in.AnalyzeRuleGroup)), UpdateToken: &g.UpdateToken,
+		RuleGroupResponse: ruleGroupResponse(g, uses.n, wire.Val(in.AnalyzeRuleGroup)), UpdateToken: &g.UpdateToken,
 	}, nil
 }
 
@@ -250,15 +254,15 @@ func (c *Control) DeleteRuleGroup(ctx context.Context, caller wire.Caller, in *w
 			return err
 		}
 		g = &r.value
-		uses, rev, err := c.groupUses(ctx, g.ARN)
+		uses, err := c.groupUses(ctx, g)
 		if err != nil {
 			return err
 		}
-		if uses > 0 {
+		if uses.n > 0 {
 			return errInUse()
 		}
 		t.IfRev(r.key, r.rev)
-		t.IfNoneSince(c.scope.FirewallPolicies(), rev)
+		uses.unchanged(t)
 		t.Delete(r.key)
 		t.Delete(c.scope.ResourcePolicy(g.Kind+groupSuffix, g.Name))
 		return nil
@@ -273,9 +277,9 @@ func (c *Control) DeleteRuleGroup(ctx context.Context, caller wire.Caller, in *w
 	return &wire.DeleteRuleGroupResponse{RuleGroupResponse: response}, nil
 }
 
-// ListRuleGroups returns the rule groups in order of kind and name. There are
-// no managed ones.
-func (c *Control) ListRuleGroups(ctx context.Context, _ wire.Caller, in *wire.ListRuleGroupsRequest) (*wire.ListRuleGroupsResponse, error) {
+// ListRuleGroups returns the rule groups in order of kind and name, then those that
+// others share. There are no managed ones.
+func (c *Control) ListRuleGroups(ctx context.Context, caller wire.Caller, in *wire.ListRuleGroupsRequest) (*wire.ListRuleGroupsResponse, error) {
 	kinds := groupKinds
 	if in.Type != nil {
 		kind, err := kindOf(in.Type)
@@ -292,23 +296,48 @@ func (c *Control) ListRuleGroups(ctx context.Context, _ wire.Caller, in *wire.Li
 	if wire.Val(in.Scope) == wire.ResourceManagedStatusManaged {
 		return out, nil
 	}
-	last := ""
+	var found, others []named
 	for _, kind := range kinds {
-		prefix := c.scope.RuleGroups(kind)
-		// One more than fits tells whether there is a next page.
-		found, err := c.store.Keys(ctx, prefix, p.after, p.size-len(out.RuleGroups)+1)
+		own, more, err := c.groupsAfter(ctx, p, kind, p.size-len(found))
 		if err != nil {
-			return nil, storeError(err)
+			return nil, err
 		}
-		for _, kv := range found.KVs {
-			if len(out.RuleGroups) == p.size {
-				out.NextToken = p.next(last)
-				return out, nil
-			}
-			name := strings.TrimPrefix(kv.Key, prefix)
-			out.RuleGroups = append(out.RuleGroups, wire.RuleGroupMetadata{Name: &name, Arn: wire.Ptr(c.arn(kind+groupSuffix, name))})
-			last = kv.Key
+		found = append(found, own...)
+		if more {
+			last, _ := parseARN(found[len(found)-1].arn)
+			out.NextToken = p.next(c.keyOfARN(last))
+			break
 		}
+		shared, err := c.sharedWith(ctx, caller, "ListRuleGroups", kind+groupSuffix)
+		if err != nil {
+			return nil, err
+		}
+		others = append(others, shared...)
+	}
+	if out.NextToken == nil {
+		found, out.NextToken = pageOfShared(p, found, others)
+	}
+	for _, g := range found {
+		out.RuleGroups = append(out.RuleGroups, wire.RuleGroupMetadata{Name: &g.name, Arn: &g.arn})
 	}
 	return out, nil
+}
+
+// groupsAfter returns up to n own rule groups of a kind that come after the page
+// before, and whether there are more.
+func (c *Control) groupsAfter(ctx context.Context, p pager, kind string, n int) (found []named, more bool, err error) {
+	if isARN(p.after) {
+		return nil, false, nil
+	}
+	prefix := c.scope.RuleGroups(kind)
+	// One more than fits tells whether there is a next page.
+	page, err := c.store.Keys(ctx, prefix, p.after, n+1)
+	if err != nil {
+		return nil, false, storeError(err)
+	}
+	for _, kv := range page.KVs[:min(n, len(page.KVs))] {
+		name := strings.TrimPrefix(kv.Key, prefix)
+		found = append(found, named{name, c.arn(kind+groupSuffix, name)})
+	}
+	return found, len(page.KVs) > n, nil
 }

@@ -84,7 +84,7 @@ func (c *Control) explainStrays(ctx context.Context, f *resource.Firewall, zones
 		for _, sync := range zones[zone].syncs {
 			for _, name := range sync.Attached {
 				if !known[zone+" "+name] && !complete {
-					associations, _, err := c.associationsOf(ctx, f.Name)
+					associations, _, err := c.associationsOf(ctx, f)
 					if err != nil {
 						return err
 					}
@@ -110,7 +110,7 @@ func (c *Control) explainStrays(ctx context.Context, f *resource.Firewall, zones
 // deleted in between has no token, so it is not in sync.
 func (c *Control) configuration(ctx context.Context, f *resource.Firewall) (tokens map[string]string, references []string, err error) {
 	a, _ := parseARN(f.PolicyARN)
-	p, found, err := read[resource.FirewallPolicy](ctx, c, c.scope.FirewallPolicy(a.name))
+	p, found, err := read[resource.FirewallPolicy](ctx, c, c.keyOfARN(a))
 	if err != nil {
 		return nil, nil, err
 	}

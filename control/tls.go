@@ -78,9 +78,8 @@ func (c *Control) tlsConfiguration(ctx context.Context, arnText, name *string) (
 	return r, err
 }
 
-// tlsUses counts the policies that refer to a TLS inspection configuration, as
-// of the revision that it returns.
-func (c *Control) tlsUses(ctx context.Context, tlsARN string) (uses int, rev int64, err error) {
+// tlsUses counts the policies that refer to a TLS inspection configuration.
+func (c *Control) tlsUses(ctx context.Context, tlsARN string) (usage, error) {
 	return c.countPolicies(ctx, func(doc *wire.FirewallPolicy) bool { return wire.Val(doc.TLSInspectionConfigurationArn) == tlsARN })
 }
 
@@ -91,12 +90,12 @@ func (c *Control) DescribeTLSInspectionConfiguration(ctx context.Context, _ wire
 		return nil, err
 	}
 	l := &r.value
-	uses, _, err := c.tlsUses(ctx, l.ARN)
+	uses, err := c.tlsUses(ctx, l.ARN)
 	if err != nil {
 		return nil, err
 	}
 	return &wire.DescribeTLSInspectionConfigurationResponse{
-		TLSInspectionConfiguration: l.Doc, TLSInspectionConfigurationResponse: tlsResponse(l, uses), UpdateToken: &l.UpdateToken,
+		TLSInspectionConfiguration: l.Doc, TLSInspectionConfigurationResponse: tlsResponse(l, uses.n), UpdateToken: &l.UpdateToken,
 	}, nil
 }
 
@@ -128,11 +127,11 @@ func (c *Control) UpdateTLSInspectionConfiguration(ctx context.Context, caller w
 		return nil, err
 	}
 	c.audit(ctx, caller, "UpdateTLSInspectionConfiguration", l.ARN)
-	uses, _, err := c.tlsUses(ctx, l.ARN)
+	uses, err := c.tlsUses(ctx, l.ARN)
 	if err != nil {
 		return nil, err
 	}
-	return &wire.UpdateTLSInspectionConfigurationResponse{TLSInspectionConfigurationResponse: tlsResponse(l, uses), UpdateToken: &l.UpdateToken}, nil
+	return &wire.UpdateTLSInspectionConfigurationResponse{TLSInspectionConfigurationResponse: tlsResponse(l, uses.n), UpdateToken: &l.UpdateToken}, nil
 }
 
 // DeleteTLSInspectionConfiguration deletes a TLS inspection configuration that
@@ -145,15 +144,15 @@ func (c *Control) DeleteTLSInspectionConfiguration(ctx context.Context, caller w
 			return err
 		}
 		l = &r.value
-		uses, rev, err := c.tlsUses(ctx, l.ARN)
+		uses, err := c.tlsUses(ctx, l.ARN)
 		if err != nil {
 			return err
 		}
-		if uses > 0 {
+		if uses.n > 0 {
 			return errInUse()
 		}
 		t.IfRev(r.key, r.rev)
-		t.IfNoneSince(c.scope.FirewallPolicies(), rev)
+		uses.unchanged(t)
 		t.Delete(r.key)
 		return nil
 	})
@@ -168,11 +167,11 @@ func (c *Control) DeleteTLSInspectionConfiguration(ctx context.Context, caller w
 
 // ListTLSInspectionConfigurations returns the TLS inspection configurations in
 // order of their names.
-func (c *Control) ListTLSInspectionConfigurations(ctx context.Context, _ wire.Caller, in *wire.ListTLSInspectionConfigurationsRequest) (*wire.ListTLSInspectionConfigurationsResponse, error) {
+func (c *Control) ListTLSInspectionConfigurations(ctx context.Context, caller wire.Caller, in *wire.ListTLSInspectionConfigurationsRequest) (*wire.ListTLSInspectionConfigurationsResponse, error) {
 	out := &wire.ListTLSInspectionConfigurationsResponse{TLSInspectionConfigurations: []wire.TLSInspectionConfigurationMetadata{}}
-	names, next, err := c.names(ctx, "ListTLSInspectionConfigurations", c.scope.TLSConfigurations(), in.NextToken, in.MaxResults)
-	for _, name := range names {
-		out.TLSInspectionConfigurations = append(out.TLSInspectionConfigurations, wire.TLSInspectionConfigurationMetadata{Name: wire.Ptr(name), Arn: wire.Ptr(c.arn(typeTLS, name))})
+	found, next, err := c.names(ctx, caller, "ListTLSInspectionConfigurations", typeTLS, in.NextToken, in.MaxResults)
+	for _, f := range found {
+		out.TLSInspectionConfigurations = append(out.TLSInspectionConfigurations, wire.TLSInspectionConfigurationMetadata{Name: &f.name, Arn: &f.arn})
 	}
 	out.NextToken = next
 	return out, err

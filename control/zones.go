@@ -62,7 +62,7 @@ func (c *Control) keepsZones(ctx context.Context, t *store.Txn, f *resource.Fire
 	if len(zones) == 0 {
 		return invalid("%s is invalid: a firewall must keep at least one subnet or Availability Zone, context: %[1]s", field)
 	}
-	associations, rev, err := c.associationsOf(ctx, f.Name)
+	associations, uses, err := c.associationsOf(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (c *Control) keepsZones(ctx context.Context, t *store.Txn, f *resource.Fire
 			return wire.InvalidOperationException("Unable to take Availability Zone %s from the firewall because %s is in it: delete it with DeleteVpcEndpointAssociation", a.Subnet.Zone, a.ARN)
 		}
 	}
-	t.IfNoneSince(c.scope.EndpointAssociations(), rev)
+	uses.unchanged(t)
 	return nil
 }
 

@@ -74,9 +74,21 @@ func (s Scope) TLSConfigurations() string            { return s.prefix() + "tls-
 func (s Scope) TLSConfiguration(name string) string  { return s.TLSConfigurations() + name }
 func (s Scope) EndpointAssociations() string         { return s.prefix() + "endpoint-associations/" }
 func (s Scope) EndpointAssociation(id string) string { return s.EndpointAssociations() + id }
-func (s Scope) ResourcePolicies() string             { return s.prefix() + "resource-policies/" }
+
+// ResourcePolicies is where the policies of all accounts of the Region on resources
+// of an ARN type are: .../resource-policies/<region>/<type>/<account>/<name>.
+func (s Scope) ResourcePolicies(kind string) string {
+	return Config + "resource-policies/" + s.Region + "/" + kind + "/"
+}
 func (s Scope) ResourcePolicy(kind, name string) string {
-	return s.ResourcePolicies() + kind + "/" + name
+	return s.ResourcePolicies(kind) + s.Account + "/" + name
+}
+
+// Uses is where other accounts note that they use a resource, so that it cannot go:
+// .../uses/<type>/<name>/<account>/<type and name of what uses it>.
+func (s Scope) Uses(kind, name string) string { return s.prefix() + "uses/" + kind + "/" + name + "/" }
+func (s Scope) Use(kind, name, account, user string) string {
+	return s.Uses(kind, name) + account + "/" + user
 }
 
 // ReferenceSets is where the CIDRs behind the @NAMEs of rule groups are, for all
@@ -300,6 +312,11 @@ func (a *EndpointAssociation) EndpointNames() []string {
 type ResourcePolicy struct {
 	ARN  string `json:"arn"`  // of the resource
 	Text string `json:"text"` // a checked IAM policy document
+}
+
+// Use is a note that a resource is used by one of another account.
+type Use struct {
+	ARN string `json:"arn"` // of what uses it
 }
 
 // ReferenceSet is a list of CIDRs that rule groups refer to by its ARN. One

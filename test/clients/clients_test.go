@@ -47,6 +47,7 @@ func environment(t *testing.T, r *rig.Rig) []string {
 		"AWS_ACCESS_KEY_ID=" + rig.KeyID, "AWS_SECRET_ACCESS_KEY=" + rig.Secret,
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1", "AWS_PAGER=",
 		"AWS_ENDPOINT_URL_NETWORK_FIREWALL=" + r.Box.URL(),
+		"SLUICE_OTHER_ACCOUNT=" + rig.Other, "SLUICE_OTHER_KEY_ID=" + rig.OtherKeyID, "SLUICE_OTHER_SECRET=" + rig.OtherSecret,
 		"SLUICE_URL=" + r.Box.URL(), "SLUICE_ZONE=" + rig.Zone, "SLUICE_ACCOUNT=" + rig.Account, "SLUICE_FIREWALL=" + r.Firewall,
 	}
 }
@@ -75,6 +76,12 @@ func TestVectors(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// TestBoto3Sharing has two accounts share resources and use what the other shares.
+func TestBoto3Sharing(t *testing.T) {
+	client(t, "python")
+	python(t, rig.Start(t, rig.Setup{Other: true}), "sharing_test.py")
 }
 
 func TestBoto3Lifecycle(t *testing.T) {
