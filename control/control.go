@@ -71,9 +71,9 @@ type Control struct {
 	scope  resource.Scope
 	o      Options
 	log    *slog.Logger
-	groups *groupStates
-	shares *shareStates
-	turn   chan struct{} // capacity 1: held by the change that is tried again, see change
+	groups *remembered[groupState]
+	shares *remembered[[]grant] // on the resources of an installation, which lists ask all
+	turn   chan struct{}        // capacity 1: held by the change that is tried again, see change
 }
 
 // New returns a Control.
@@ -104,7 +104,7 @@ func New(o Options) *Control {
 			*l.limit = l.or
 		}
 	}
-	return &Control{store: o.Store, scope: o.Scope, o: o, log: o.Logger, groups: &groupStates{}, shares: &shareStates{}, turn: make(chan struct{}, 1)}
+	return &Control{store: o.Store, scope: o.Scope, o: o, log: o.Logger, groups: &remembered[groupState]{}, shares: &remembered[[]grant]{}, turn: make(chan struct{}, 1)}
 }
 
 // of is the Control of another account of the Region.

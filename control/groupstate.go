@@ -7,22 +7,43 @@ import (
 	"github.com/sluicefw/sluice/resource"
 )
 
-// maxGroupStates bounds what is remembered of rule groups. There are fewer groups
-// than that unless limits are raised, or groups come and go.
-const maxGroupStates = 8192
+// maxRemembered bounds what is remembered of the records of one type. There are
+// fewer than that unless limits are raised, or records come and go.
+const maxRemembered = 8192
+
+// remembered is what was read of records. Clients poll the status of firewalls, and
+// reading 2 MB of rules each time takes 10 ms.
+type remembered[T any] struct {
+	mu    sync.Mutex
+	byKey map[string]atRevision[T] // by key of the record; guarded by mu
+}
+
+type atRevision[T any] struct {
+	rev   int64
+	value T
+}
+
+// get returns what is known of a record, if it is as it was.
+func (r *remembered[T]) get(key string, rev int64) (value T, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.byKey[key]
+	return known.value, known.rev == rev
+}
+
+func (r *remembered[T]) put(key string, rev int64, value T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byKey == nil || len(r.byKey) >= maxRemembered {
+		r.byKey = map[string]atRevision[T]{}
+	}
+	r.byKey[key] = atRevision[T]{rev, value}
+}
 
 // groupState is what the status of a firewall takes from one of its rule groups.
 type groupState struct {
-	rev        int64    // revision of the record that it is from
 	token      string   // update token
 	references []string // ARNs of reference sets
-}
-
-// groupStates remembers the states of rule groups. Clients poll the status of
-// firewalls, and reading 2 MB of rules each time takes 10 ms.
-type groupStates struct {
-	mu    sync.Mutex
-	byKey map[string]groupState // by key of the record; guarded by mu
 }
 
 // groupState returns the current state of a rule group, which is empty if there
@@ -38,29 +59,14 @@ func (c *Control) groupState(ctx context.Context, arn string) (groupState, error
 	if len(p.KVs) == 0 || p.KVs[0].Key != key {
 		return groupState{}, nil
 	}
-	if known := c.groups.get(key); known.rev == p.KVs[0].Rev {
+	if known, ok := c.groups.get(key, p.KVs[0].Rev); ok {
 		return known, nil
 	}
 	r, _, err := read[resource.RuleGroup](ctx, c, key)
 	if err != nil {
 		return groupState{}, err
 	}
-	state := groupState{rev: r.rev, token: r.value.UpdateToken, references: referencesOf(r.value.Doc)}
-	c.groups.put(key, state)
+	state := groupState{token: r.value.UpdateToken, references: referencesOf(r.value.Doc)}
+	c.groups.put(key, r.rev, state)
 	return state, nil
-}
-
-func (s *groupStates) get(key string) groupState {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.byKey[key]
-}
-
-func (s *groupStates) put(key string, state groupState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byKey == nil || len(s.byKey) >= maxGroupStates {
-		s.byKey = map[string]groupState{}
-	}
-	s.byKey[key] = state
 }

@@ -34,11 +34,11 @@ func TestGroupState(t *testing.T) {
 	again := do(w, w.CreateRuleGroup, create, "a")
 	expect("a", again.UpdateToken)
 
-	for i := range maxGroupStates {
-		w.groups.put(fmt.Sprint(i), groupState{rev: 1})
+	for i := range maxRemembered {
+		w.groups.put(fmt.Sprint(i), 1, groupState{})
 	}
-	if n := len(w.groups.byKey); n > maxGroupStates {
-		t.Errorf("%d states are remembered, want at most %d", n, maxGroupStates)
+	if n := len(w.groups.byKey); n > maxRemembered {
+		t.Errorf("%d states are remembered, want at most %d", n, maxRemembered)
 	}
 	expect("a", again.UpdateToken)
 }

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/resource"
@@ -193,37 +192,6 @@ func (c *Control) addUsesElsewhere(ctx context.Context, u *usage, kind, name str
 	return nil
 }
 
-// maxShareStates bounds what is remembered of resource policies.
-const maxShareStates = 8192
-
-// shareState is a resource policy as it was read last.
-type shareState struct {
-	rev    int64
-	grants []grant
-}
-
-// shareStates remembers the policies of an installation: lists ask all of them.
-type shareStates struct {
-	mu    sync.Mutex
-	byKey map[string]shareState // by key of the record; guarded by mu
-}
-
-func (s *shareStates) get(key string, rev int64) ([]grant, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known := s.byKey[key]
-	return known.grants, known.rev == rev
-}
-
-func (s *shareStates) put(key string, state shareState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byKey == nil || len(s.byKey) >= maxShareStates {
-		s.byKey = map[string]shareState{}
-	}
-	s.byKey[key] = state
-}
-
 // sharedWith returns the resources of an ARN type that other accounts let the caller
 // list by an operation.
 func (c *Control) sharedWith(ctx context.Context, caller wire.Caller, operation, kind string) ([]named, error) {
@@ -247,7 +215,7 @@ func (c *Control) sharedWith(ctx context.Context, caller wire.Caller, operation,
 			if grants, r, err = c.grantsOn(ctx, arn{c.scope.Region, account, kind, name}); err != nil {
 				return nil, err
 			}
-			c.shares.put(kv.Key, shareState{r.rev, grants})
+			c.shares.put(kv.Key, r.rev, grants)
 		}
 		if c.allow(grants, caller, operation) {
 			found = append(found, named{name, c.of(account).arn(kind, name)})
