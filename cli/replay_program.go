@@ -41,7 +41,7 @@ func (r *replayCommand) program() (*detect.Program, error) {
 	case !drops, r.exception != "":
 		p.Exception = detect.ExceptionContinue
 	}
-	p.ExceptionFlows = r.policy == ""
+	p.Suricata = r.policy == ""
 	return p, nil
 }
 

@@ -20,6 +20,7 @@ func (w *worker) fragment(in *pktio.Packet) {
 	if p.IPVersion == 6 {
 		p.Proto = protoFragment
 	}
+	w.strip()
 	if w.flowless(in); w.denied {
 		return
 	}
@@ -75,16 +76,21 @@ func (w *worker) countFragments() {
 	w.n[cFragmentTimeouts], w.n[cFragmentOverlaps] = s.Timeouts, s.Overlaps
 }
 
-// flowless runs the rules on a packet that has no flow: a fragment by itself, or
-// a packet with a broken header. As in Suricata it has no ports and no payload, in a first
-// fragment either; one without an IP header has events only.
-func (w *worker) flowless(in *pktio.Packet) {
+// strip takes away what a fragment and a packet with a broken header do not have for rules, as in
+// Suricata: ports and payload, in a first fragment either, and without an IP header that can be
+// trusted all but its events.
+func (w *worker) strip() {
 	p := &w.pkt
 	p.L4, p.Payload = nil, nil
 	p.SrcPort, p.DstPort, p.TCP, p.ICMP = 0, 0, packet.TCP{}, packet.ICMP{}
 	if p.Net == nil {
 		p.IPVersion, p.Proto, p.Src, p.Dst = 0, 0, packet.Addr{}, packet.Addr{}
 	}
+}
+
+// flowless runs the rules on a packet that has no flow.
+func (w *worker) flowless(in *pktio.Packet) {
+	p := &w.pkt
 	rules, res := w.program.Rules, &w.result
 	res.Reset()
 	w.input = detect.Input{Packet: p, First: true, Now: w.now, Hosts: w.opt.hosts}

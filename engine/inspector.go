@@ -335,7 +335,7 @@ func (w *worker) endInspection(f *flowEntry) {
 		var rules *detect.RuleSet
 		if f.State.decision == undecided {
 			rules = w.programs[f.State.slot].program.Rules
-			w.begin(f, dir, established(f, dir), rules)
+			w.begin(f, dir, established(f), rules)
 		}
 		w.result.Reset()
 		if asm := i.asm[dir]; asm != nil && !w.opt.Inline && rules != nil {

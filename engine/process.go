@@ -35,9 +35,10 @@ func (w *worker) packet(in *pktio.Packet) {
 	case p.Invalid != packet.Valid:
 		w.n[cInvalid+int(p.Invalid)-1] += uint64(packets)
 		if w.program != nil {
+			w.strip()
 			w.flowless(in)
 		}
-		if !w.denied {
+		if !w.denied && (w.program == nil || !w.program.Suricata) {
 			w.deny(in, nil, 0, ReasonInvalid, nil)
 		}
 		return
@@ -115,14 +116,18 @@ func (w *worker) stateful(in *pktio.Packet) {
 	p := &w.pkt
 	flow.KeyOf(&w.key, p)
 	w.keyed = true
+	switch {
+	case w.program.Suricata && !p.Tracked:
+		w.untrackedPacket(in)
+		return
 	// Before the look-up: errors about many flows between two hosts share one
 	// flow of their own, whose verdict says nothing of theirs.
-	if (p.Proto == packet.ProtoICMP || p.Proto == packet.ProtoICMPv6) && w.related() {
+	case !w.program.Suricata && p.ICMPError() && w.related():
 		return
 	}
 	f, dir := w.table.Find(&w.key, w.now)
 	var outcome stream.Outcome
-	wasEstablished := f != nil && established(f, dir)
+	wasEstablished := f != nil && established(f)
 	isTCP := p.Proto == packet.ProtoTCP
 	if isTCP && f != nil {
 		if f, outcome = w.track(f, dir); outcome.Has(stream.Invalid) {
@@ -133,7 +138,7 @@ func (w *worker) stateful(in *pktio.Packet) {
 		}
 		// Data in the packet that completes the handshake is the connection's
 		// first; without data that packet is the handshake's last.
-		wasEstablished = f != nil && (wasEstablished || len(p.Payload) > 0 && established(f, dir))
+		wasEstablished = f != nil && (wasEstablished || len(p.Payload) > 0 && established(f))
 	}
 	if f == nil {
 		wasEstablished = false
@@ -147,17 +152,24 @@ func (w *worker) stateful(in *pktio.Packet) {
 	if isTCP {
 		s.tcpFlags[dir] |= p.TCP.Flags
 	} else {
-		wasEstablished = established(f, dir)
+		if dir == packet.ToClient {
+			s.flags |= answered
+		}
+		wasEstablished = established(f)
 	}
-	switch s.decision {
+	w.decide(in, f, dir, wasEstablished)
+}
+
+// decide finds the verdict of a packet that is counted to its flow.
+func (w *worker) decide(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool) {
+	switch f.State.decision {
 	case dropped:
 		w.deny(in, f, dir, ReasonFlow, nil)
-		return
 	case passed:
 		w.follow(f, dir)
-		return
+	default:
+		w.inspect(in, f, dir, est)
 	}
-	w.inspect(in, f, dir, wasEstablished)
 }
 
 // track follows a TCP packet of a known flow. It returns nil for the flow when
@@ -189,7 +201,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	dir := packet.ToServer
 	if isTCP && !opening(p) {
 		if !w.exception(in) {
-			if w.program.ExceptionFlows {
+			if w.program.Suricata {
 				w.openDropped()
 			}
 			return nil, dir
@@ -210,6 +222,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	case p.Proto == packet.ProtoUDP:
 	case !isTCP:
 		f.State.flags |= noInspection | appKnown
+		f.State.icmpCode = p.ICMP.Code
 	case opening(p):
 		f.State.tcp.Open(p, packet.ToServer)
 	case w.program.Exception == detect.ExceptionPickUp:
@@ -244,22 +257,6 @@ func (w *worker) size() int {
 	return len(w.pkt.Net)
 }
 
-// related lets an ICMP error go with the flow that it is about, if rules let
-// that flow pass: path MTU discovery depends on it. It must be on its way to the
-// sender of the packet that it quotes.
-func (w *worker) related() bool {
-	p := &w.pkt
-	var quoted packet.Packet
-	if !p.Embedded(&quoted) || quoted.Src != p.Dst {
-		return false
-	}
-	var k flow.Key
-	flow.KeyOf(&k, &quoted)
-	k.VLAN = p.VLAN
-	f, _ := w.table.Find(&k, w.now)
-	return f != nil && f.State.decision == passed
-}
-
 // stageBit is the bit of state.quiet for what header rules can depend on.
 func stageBit(dir packet.Dir, established bool, app applayer.Proto) uint8 {
 	bit := uint8(dir)
@@ -281,7 +278,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
 	w.unread = false
-	if !s.has(noInspection) {
+	if !s.has(noInspection) && w.pkt.Proto == f.Key.Proto { // else it is an ICMP error about the flow
 		w.input.InStream = f.Key.Proto == packet.ProtoTCP && !s.has(untracked) && rules.WantsStream(f.Key.Proto)
 		w.inspectStream(f, dir, rules, res)
 	}

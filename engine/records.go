@@ -56,6 +56,7 @@ type FlowRecord struct {
 
 	tcpFlags [2]uint8
 	ttl      [2]ttlRange
+	icmpCode uint8
 }
 
 func (w *worker) record(r *FlowRecord, f *flowEntry) {
@@ -65,7 +66,7 @@ func (w *worker) record(r *FlowRecord, f *flowEntry) {
 		State: flowState(f), App: f.State.app, Name: w.nameOf(f),
 		Generation: w.programs[f.State.slot].program.Generation,
 		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
-		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl,
+		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl, icmpCode: f.State.icmpCode,
 	}
 	switch f.State.decision {
 	case passed:
@@ -100,11 +101,14 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 			e.VLANs++
 		}
 	}
-	if flow.HasPorts(r.Key.Proto) {
-		e.SrcPort, e.DstPort = r.Key.SrcPort, r.Key.DstPort
-	} else {
-		e.ICMPType = uint8(r.Key.SrcPort)
+	switch r.Key.Proto {
+	case packet.ProtoICMP, packet.ProtoICMPv6:
+		e.ICMPType, e.ICMPCode = uint8(r.Key.SrcPort), r.icmpCode
 		e.ToClient.ICMPType = uint8(r.Key.DstPort)
+	case packet.ProtoESP:
+		e.SPI = r.Key.SPI()
+	default:
+		e.SrcPort, e.DstPort = r.Key.SrcPort, r.Key.DstPort
 	}
 	e.App = appProtos(r.App)
 	e.Emergency = reason == flow.Evicted

@@ -11,7 +11,7 @@ func (w *worker) stale(f *flowEntry) *detect.Rule {
 	if f.State.slot == w.current || f.State.decision == dropped {
 		return nil
 	}
-	est := established(f, packet.ToServer)
+	est := established(f)
 	facts := detect.Facts{
 		Src: f.Key.Src, Dst: f.Key.Dst, SrcPort: f.Key.SrcPort, DstPort: f.Key.DstPort, Proto: f.Key.Proto,
 		Replied: f.Packets(packet.ToClient) > 0, Established: est,

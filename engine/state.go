@@ -25,6 +25,7 @@ const (
 	appKnown                       // what the application-layer default actions wait for is known
 	named                          // ext is a name and not an inspector
 	noInspection                   // no inspector any more: done, or none was to be had
+	answered                       // not TCP: both sides have spoken
 )
 
 // state is what the engine hangs on a flow. It holds no pointers, and with it a
@@ -48,6 +49,7 @@ type state struct {
 	tcpFlags [2]uint8 // of all packets, by direction
 	ttl      [2]ttlRange
 
+	icmpCode      uint8 // of the packet that opened the flow
 	defaultAlerts uint8 // default action families whose alert is written, as bits
 }
 
@@ -81,11 +83,11 @@ type flowEntry = flow.Flow[state]
 
 // established is Suricata's flow:established: the handshake was complete
 // before this packet, or for other protocols both sides have spoken.
-func established(f *flowEntry, dir packet.Dir) bool {
+func established(f *flowEntry) bool {
 	if f.Key.Proto == packet.ProtoTCP {
 		return !f.State.has(untracked) && f.State.tcp.Established()
 	}
-	return f.Packets(packet.ToClient) > 0 || dir == packet.ToClient
+	return f.State.has(answered)
 }
 
 // FlowState is how far a flow has come, in the words of EVE records.
@@ -106,7 +108,7 @@ func flowState(f *flowEntry) FlowState {
 	switch {
 	case f.Key.Proto == packet.ProtoTCP && f.State.tcp.Closed():
 		return FlowClosed
-	case established(f, packet.ToServer):
+	case established(f):
 		return FlowEstablished
 	}
 	return FlowNew

@@ -313,7 +313,7 @@ func (w *worker) IdleTimeout(f *flowEntry) int64 {
 
 // Assured implements flow.Owner.
 func (w *worker) Assured(f *flowEntry) bool {
-	return !w.Closed(f) && established(f, packet.ToServer)
+	return !w.Closed(f) && established(f)
 }
 
 // Closed implements flow.Owner.

@@ -57,10 +57,11 @@ type Program struct {
 	Defaults   Defaults
 	Exception  Exception
 
-	// ExceptionFlows makes a flow of what Exception drops or rejects, so that
-	// the packets that follow are dropped as that flow's, as in Suricata.
-	// Otherwise such packets leave nothing behind.
-	ExceptionFlows bool
+	// Suricata makes flows of packets as Suricata does; it is for rule files that no policy is
+	// around. What Exception drops or rejects leaves a dropped flow behind. Only TCP, UDP, SCTP,
+	// ICMP, ESP and IPv6 in IPv4 have flows. An ICMP destination unreachable belongs to the flow that it
+	// quotes; other errors of ICMP, of version 4, belong to none. Packets that are invalid pass.
+	Suricata bool
 
 	TCPIdle time.Duration // how long an established connection may be silent
 	Custom  []string      // names of the custom actions, by stateless.Decision's indices

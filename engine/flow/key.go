@@ -23,9 +23,16 @@ type Key struct {
 	Tunnel           uint8 // how many packets are around those of the flow
 }
 
-// Reverse returns the key as the other side's packets carry it.
+// noTunnel is a Tunnel that no packet has.
+const noTunnel = 0xff
+
+// Reverse returns the key as the other side's packets carry it. No packet has that of ESP, where
+// each direction has an index of its own.
 func (k *Key) Reverse() Key {
 	r := *k
+	if k.Proto == packet.ProtoESP {
+		r.Tunnel = noTunnel
+	}
 	r.Src, r.Dst = k.Dst, k.Src
 	r.SrcPort, r.DstPort = k.DstPort, k.SrcPort
 	return r
@@ -57,8 +64,8 @@ func HasPorts(proto uint8) bool {
 	return proto == packet.ProtoTCP || proto == packet.ProtoUDP || proto == packet.ProtoSCTP
 }
 
-// counterpart4 pairs the queries and replies of RFC 792, 950 and 1256; other
-// types are their own counterpart.
+// counterpart4 pairs the queries and replies of RFC 792, 950 and 1256. Other types have no
+// counterpart, which is 0 here: each direction is a flow.
 func counterpart4(t uint8) uint8 {
 	switch t {
 	case 0, 8: // echo
@@ -72,18 +79,20 @@ func counterpart4(t uint8) uint8 {
 	case 10:
 		return 9
 	}
-	return t
+	return 0
 }
 
-// counterpart6 pairs the queries and replies of RFC 4443, 4861 and 2710.
+// counterpart6 pairs the queries and replies of RFC 4443, 2710, 4861, 4620, 6275, 3971, 4286 and 6775.
 func counterpart6(t uint8) uint8 {
 	switch t {
-	case 128, 133, 135, 139, 144: // echo, router, neighbour, node information, home agent
+	case 128, 130, 133, 135, 139: // echo, listener, router, neighbour, node information
 		return t + 1
-	case 129, 134, 136, 140, 145:
+	case 144, 146, 148, 151, 157: // home agent, mobile prefix, certification path, multicast router, duplicate address
+		return t + 1
+	case 129, 131, 134, 136, 140, 145, 147, 149, 152, 158:
 		return t - 1
 	}
-	return t
+	return 0
 }
 
 // hash is equal for a key and its reverse. The seed is secret, so nobody
