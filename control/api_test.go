@@ -83,7 +83,7 @@ var offered = map[string]string{
 	"UpdateFirewallEncryptionConfiguration":  "Keys are not looked up, and nothing is encrypted with them.",
 	"UpdateFirewallPolicy":                   "As for CreateFirewallPolicy. A missing Description clears it.",
 	"UpdateFirewallPolicyChangeProtection":   "",
-	"UpdateLoggingConfiguration":             "Destinations are not looked up.",
+	"UpdateLoggingConfiguration":             "Destinations are looked up if logs go to services, for at most 10 seconds; otherwise they are files.",
 	"UpdateRuleGroup":                        "As for CreateRuleGroup. A missing Description clears it.",
 	"UpdateSubnetChangeProtection":           "",
 	"UpdateTLSInspectionConfiguration":       "A missing Description clears it.",
