@@ -213,30 +213,20 @@ func parseTCPFlags(value string) (*TCPFlags, *fault) {
 	return &t, nil
 }
 
-// appProtoModes are the words that may follow the protocol in
-// app-layer-protocol.
-var appProtoModes = []string{"final", "original", "either", "to_server", "to_client", "toserver", "toclient"}
-
-// parseAppProto reads [!]protocol[,mode].
+// parseAppProto reads [!]protocol. Suricata 8 takes a direction after it, 7 does not.
 func parseAppProto(value string) (*AppProto, *fault) {
 	a := &AppProto{}
 	start := 0
 	if a.Negated = value[0] == '!'; a.Negated {
 		start = skipSpace(value, 1)
 	}
-	name, mode, hasMode := strings.Cut(value[start:], ",")
-	a.Name = canonicalProto(strings.Trim(name, space))
-	if names := slices.Concat(appProtos, []string{"failed", "unknown"}); !slices.Contains(names, a.Name) {
-		return nil, unknownProto(a.Name, start, names)
-	}
+	name, _, hasMode := strings.Cut(value[start:], ",")
 	if hasMode {
-		a.Mode = strings.Trim(mode, space)
-		if !slices.Contains(appProtoModes, a.Mode) {
-			return nil, faultf(start+len(name)+1, "unknown mode %q of app-layer-protocol; use %s", clip(a.Mode), strings.Join(appProtoModes, ", "))
-		}
+		return nil, faultf(start+len(name), "app-layer-protocol takes a protocol and no more in Suricata 7; leave the rest out")
 	}
-	if a.Negated && a.Name == "unknown" {
-		return nil, faultf(0, "app-layer-protocol cannot negate unknown; name a protocol")
+	a.Name = canonicalProto(strings.Trim(name, space))
+	if names := slices.Concat(appNames, []string{"failed"}); !slices.Contains(names, a.Name) {
+		return nil, unknownProto(a.Name, start, names)
 	}
 	return a, nil
 }
@@ -244,7 +234,8 @@ func parseAppProto(value string) (*AppProto, *fault) {
 func parseReference(value string) (*Reference, *fault) {
 	system, id, ok := strings.Cut(value, ",")
 	r := &Reference{strings.Trim(system, space), strings.Trim(id, space)}
-	if !ok || r.System == "" || r.ID == "" {
+	badSystem := strings.ContainsFunc(r.System, func(c rune) bool { return c > 127 || !isAlnum(byte(c)) && c != '_' && c != '-' })
+	if !ok || r.System == "" || r.ID == "" || badSystem {
 		return nil, faultf(0, "reference %q is not of the form system,id; write one such as url,example.com", clip(value))
 	}
 	return r, nil

@@ -35,6 +35,10 @@ type Rule struct {
 	HasPriority   bool
 	ClassType     string // of the classtype keyword, else ""
 
+	// Unmet says why the rule is to be left out: its requires does not hold. Then only SID, Text
+	// and Line are set.
+	Unmet string
+
 	Text string // the rule as it stood in the source, comments and continuations resolved
 	Line int    // first line in the source, from 1
 }
@@ -130,6 +134,5 @@ type TCPFlags struct {
 // AppProto is the argument of app-layer-protocol.
 type AppProto struct {
 	Negated bool
-	Name    string // "tls", "http", "failed", "unknown", ...
-	Mode    string // "", "final", "original", "either", "to_server", "to_client", "toserver", "toclient"
+	Name    string // "tls", "http", "failed", ...
 }

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -14,10 +15,16 @@ type builder struct {
 	seen map[string]bool // keywords that may stand only once
 	vars map[string]bool // names that byte_extract and byte_math have set
 
+	apps     appSet // application protocols that the rule can still be about
+	claims   claims
+	contents []placed
+	last     *Keyword // that is a match, for prefilter
+
 	content *Content // that modifiers change, nil when there is none
 	fast    bool     // a content has fast_pattern
 	earlier *Flow    // of the flow keyword before, nil when there is none
 
+	decoded    bool     // base64_decode stands before, for base64_data
 	buffer     string   // in force, "" for the payload
 	bufferName string   // the keyword that set it, "" when none did
 	bufferOff  int      // where that keyword stands
@@ -29,9 +36,12 @@ type builder struct {
 // keyword and of its argument in the text of the rule.
 func (b *builder) option(kw Keyword, o *Option, off, valueOff int) *fault {
 	b.used = b.used || kw.inspects
+	if f := b.claim(kw, off); f != nil {
+		return f
+	}
 	switch kw.Kind {
 	case KindContent:
-		return b.addContent(kw, o, valueOff)
+		return b.addContent(kw, o, off, valueOff)
 	case KindModifier:
 		return b.modify(o, off, valueOff)
 	case KindBufferModifier:
@@ -39,13 +49,28 @@ func (b *builder) option(kw Keyword, o *Option, off, valueOff int) *fault {
 	case KindStickyBuffer:
 		return b.stick(kw, o, off)
 	case KindTransform:
-		if b.bufferName == "" || b.used {
+		if b.bufferName == "" || b.used || b.bufferName == "base64_data" {
 			return faultf(off, "%s does not follow a sticky buffer; put it right after one such as http.host, before the content", kw.Name)
 		}
 		b.transforms = append(b.transforms, *o)
 		return nil
 	}
-	return b.plain(o).relativeTo(off, valueOff)
+	if f := b.plain(o); f != nil {
+		return f.relativeTo(off, valueOff)
+	}
+	if f := b.claimArg(o.Arg, off); f != nil {
+		return f
+	}
+	if flow, ok := o.Arg.(*Flow); !slices.Contains(noMatch, kw.Name) && !(ok && flow.onlyDirection()) {
+		b.last = &kw
+	}
+	return nil
+}
+
+// noMatch are the keywords that ask for nothing, and so are passed over by prefilter.
+var noMatch = []string{
+	"msg", "sid", "rev", "gid", "classtype", "reference", "priority", "metadata", "target", "requires",
+	"prefilter", "noalert", "alert", "bypass",
 }
 
 // atKeyword is the offset of a fault of the keyword itself, where offsets
@@ -61,7 +86,10 @@ func (f *fault) relativeTo(off, valueOff int) *fault {
 	return f.shift(valueOff)
 }
 
-func (b *builder) addContent(kw Keyword, o *Option, valueOff int) *fault {
+func (b *builder) addContent(kw Keyword, o *Option, off, valueOff int) *fault {
+	if kw.Buffer != "" && b.buffer != "" {
+		return faultf(off, "%s cannot be used while %s is in force; put pkt_data before it", kw.Name, b.buffer)
+	}
 	c, f := parseContent(o.Value)
 	if f != nil {
 		return f.shift(valueOff)
@@ -71,6 +99,8 @@ func (b *builder) addContent(kw Keyword, o *Option, valueOff int) *fault {
 		c.Buffer, c.Transforms = kw.Buffer, nil
 	}
 	o.Arg, b.content = c, c
+	b.contents = append(b.contents, placed{c, valueOff})
+	b.last = &kw
 	return nil
 }
 
@@ -131,17 +161,14 @@ func (b *builder) setNum(set **Num, o *Option, least, most int64) *fault {
 		return faultf(atKeyword, "the content has two %s; keep one", o.Name)
 	}
 	n := &Num{}
-	if c := o.Value[0]; isAlnum(c) && (c < '0' || c > '9') {
-		if !b.vars[o.Value] {
-			return faultf(0, "variable %q is not set before %s; add byte_extract or byte_math above, or use a number", clip(o.Value), o.Name)
-		}
-		n.Var = o.Value
-	} else {
-		v, f := number(o.Name, o.Value, least, most)
-		if f != nil {
-			return f
-		}
+	if v, f := number(o.Name, o.Value, least, most); f == nil {
 		n.Value = int(v)
+	} else if b.vars[o.Value] {
+		n.Var = o.Value
+	} else if isVariable(o.Value) {
+		return faultf(0, "variable %q is not set before %s; add byte_extract or byte_math above, or use a number", clip(o.Value), o.Name)
+	} else {
+		return f
 	}
 	*set, o.Arg = n, n
 	return nil
@@ -170,6 +197,13 @@ func (b *builder) stick(kw Keyword, o *Option, off int) *fault {
 	if f := b.unused(); f != nil {
 		return f
 	}
+	switch {
+	case b.bufferName == "base64_data" && kw.Name != "pkt_data" && kw.Name != "base64_data":
+		return faultf(off, "no other buffer can follow base64_data; put %s before base64_decode", kw.Name)
+	case kw.Name == "base64_data" && !b.decoded:
+		return faultf(off, "base64_data has no base64_decode before it; put one there")
+	}
+	b.decoded = b.decoded && kw.Name != "base64_data"
 	b.content, b.transforms, b.used = nil, nil, false
 	b.buffer, b.bufferName, b.bufferOff = kw.Buffer, kw.Name, off
 	switch kw.Name {
@@ -183,7 +217,7 @@ func (b *builder) stick(kw Keyword, o *Option, off int) *fault {
 
 // unused reports a sticky buffer that nothing inspects.
 func (b *builder) unused() *fault {
-	if b.bufferName == "" || b.used {
+	if b.bufferName == "" || b.used || b.bufferName == "base64_data" {
 		return nil
 	}
 	return faultf(b.bufferOff, "%s is not followed by anything that inspects it; add content or pcre after it", b.bufferName)
@@ -239,6 +273,9 @@ func (b *builder) plain(o *Option) (f *fault) {
 		return f
 	case "app-layer-protocol":
 		a, f := parseAppProto(unquote(o.Value))
+		if f == nil {
+			f = b.checkAppProto(a)
+		}
 		o.Arg = a
 		return f
 	default:
@@ -249,13 +286,16 @@ func (b *builder) plain(o *Option) (f *fault) {
 
 // argument reads the arguments of the keywords that need nothing but what came before.
 func (b *builder) argument(o *Option) *fault {
-	if _, ok := numberKeywords[o.Name]; ok {
+	if _, ok := numberKeywords[o.Name]; ok && o.Name != "dsize" {
 		return set(o)(parseNumbers(o.Name, o.Value))
 	}
 	switch o.Name {
 	case "tos":
 		return set(o)(parseTOS(unquote(o.Value)))
 	case "ip_proto":
+		if !strings.HasPrefix(b.rule.Proto, "ip") && b.rule.Proto != "pkthdr" {
+			return faultf(atKeyword, "ip_proto is for rules of protocol ip, this one is for %s already; leave it out", b.rule.Proto)
+		}
 		return set(o)(parseIPProto(unquote(o.Value)))
 	case "fragbits":
 		return set(o)(parseFragBits(o.Value))
@@ -274,6 +314,7 @@ func (b *builder) argument(o *Option) *fault {
 	case "bsize", "urilen":
 		return set(o)(b.parseBufferSize(o))
 	case "base64_decode":
+		b.decoded = true
 		return set(o)(b.parseBase64Decode(o.Value))
 	case "pcre":
 		return set(o)(b.parsePCRE(o.Value))
@@ -303,6 +344,21 @@ func (b *builder) argument(o *Option) *fault {
 		return set(o)(parseL3Proto(o.Value))
 	case "ipv4-csum", "tcpv4-csum", "tcpv6-csum", "udpv4-csum", "udpv6-csum", "icmpv4-csum", "icmpv6-csum":
 		return set(o)(parseChecksum(o.Name, o.Value))
+	case "prefilter":
+		switch {
+		case b.last == nil:
+			return faultf(atKeyword, "prefilter does not follow a keyword that it could apply to; put it after one such as dsize or content")
+		case b.seen["prefilter"] && b.last.Kind != KindContent:
+			return faultf(atKeyword, "the rule has two prefilter; keep one")
+		case !b.last.prefilt:
+			return faultf(atKeyword, "prefilter cannot apply to %s; put it after a keyword such as dsize or content", b.last.Name)
+		}
+		b.seen["prefilter"] = b.last.Kind != KindContent || b.seen["prefilter"]
+	case "dsize":
+		if f := b.first(o); f != nil {
+			return f
+		}
+		return set(o)(parseNumbers(o.Name, o.Value))
 	case "dataset":
 		return set(o)(b.parseDataset(o.Value))
 	case "datarep":
@@ -317,6 +373,11 @@ func (b *builder) argument(o *Option) *fault {
 		return set(o)(parseConfig(o.Value))
 	case "rpc":
 		return set(o)(parseRPC(o.Value))
+	case "asn1":
+		return set(o)(parseASN1(o.Value))
+	case "requires":
+		_, f := parseRequires(o.Value)
+		return f
 	case "target":
 		if o.Value != "src_ip" && o.Value != "dest_ip" {
 			return faultf(0, "target is src_ip or dest_ip, not %q", clip(o.Value))
@@ -359,8 +420,7 @@ func (b *builder) flow(o *Option) *fault {
 		return f
 	}
 	if e := b.earlier; e != nil {
-		directionOnly := *e == Flow{ToServer: e.ToServer, ToClient: e.ToClient}
-		if !directionOnly || e.ToServer && flow.ToClient || e.ToClient && flow.ToServer {
+		if !e.onlyDirection() || e.ToServer && flow.ToClient || e.ToClient && flow.ToServer {
 			return faultf(atKeyword, "the rule has two flow; put their words together in one")
 		}
 	}
@@ -368,10 +428,22 @@ func (b *builder) flow(o *Option) *fault {
 	return nil
 }
 
+func (f *Flow) onlyDirection() bool { return *f == Flow{ToServer: f.ToServer, ToClient: f.ToClient} }
+
 // finish checks what only the whole rule shows.
 func (b *builder) finish() *fault {
 	if f := b.unused(); f != nil {
 		return f
+	}
+	for _, c := range b.contents {
+		if f := c.unfit(c.off); f != nil {
+			return f
+		}
+	}
+	for _, f := range []*fault{b.contradiction(), b.sizes()} {
+		if f != nil {
+			return f
+		}
 	}
 	if !b.seen["sid"] {
 		return faultf(b.end, "the rule has no sid; add one, as in sid:1000001;")

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -134,6 +135,8 @@ type AppEvent string
 func parseAppEvent(value string) (AppEvent, *fault) {
 	proto, event, ok := strings.Cut(strings.ToLower(value), ".")
 	switch {
+	case ok && !slices.Contains(appNames, canonicalProto(proto)):
+		return "", unknownProto(proto, 0, appNames)
 	case !ok && !strings.HasPrefix(proto, "applayer_"):
 		return "", faultf(0, "app-layer-event %q names no protocol; write one such as http.missing_host_header", clip(value))
 	case ok:
@@ -214,4 +217,47 @@ func parseRPC(value string) (*RPC, *fault) {
 		}
 	}
 	return r, nil
+}
+
+// ASN1 is the argument of asn1. The rule matches when one of the checks that are set finds something.
+type ASN1 struct {
+	BitstringOverflow, DoubleOverflow bool
+	OversizeLength                    uint32 // 0 for not checked
+	Offset                            int    // of the first byte
+	Relative                          bool   // Offset counts from the end of the match before
+}
+
+func parseASN1(value string) (*ASN1, *fault) {
+	a := &ASN1{}
+	all := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || strings.ContainsRune(space, r) })
+	for i := 0; i < len(all); i++ {
+		switch word := all[i]; word {
+		case "bitstring_overflow":
+			a.BitstringOverflow = true
+		case "double_overflow":
+			a.DoubleOverflow = true
+		case "oversize_length", "absolute_offset", "relative_offset":
+			i++
+			if i == len(all) {
+				return nil, faultf(0, "asn1's %s needs a number", word)
+			}
+			least := int64(-math.MaxUint16)
+			if word != "relative_offset" {
+				least = 0
+			}
+			n, f := number("asn1's "+word, all[i], least, math.MaxUint32)
+			if f != nil {
+				return nil, f
+			}
+			switch word {
+			case "oversize_length":
+				a.OversizeLength = uint32(n)
+			default:
+				a.Offset, a.Relative = int(n), word == "relative_offset"
+			}
+		default:
+			return nil, faultf(0, "unknown check %q of asn1; use bitstring_overflow, double_overflow, oversize_length, absolute_offset or relative_offset", clip(word))
+		}
+	}
+	return a, nil
 }

@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, r := range all {
-			if r.SID == 0 || len(r.Options) == 0 || len(r.Text) > maxRule || r.Line < 1 || r.Line > lines {
+			if r.Unmet == "" && (r.SID == 0 || len(r.Options) == 0) || len(r.Text) > maxRule || r.Line < 1 || r.Line > lines {
 				t.Fatalf("rule %+v", r)
 			}
 			roundTrip(t, r)
@@ -118,7 +118,7 @@ func TestRoundTrip(t *testing.T) {
 			pick("any", addrs()), pick("any", ports()), pick("->", "<>"), pick("any", addrs()), pick("Any", ports()))
 		b.WriteString(pick(``, `msg:"a \"b\" \; \\ |c|" ; `, `flow: to_server , established;`, `metadata: x y , z;`, `noalert;`))
 		for range r.IntN(4) {
-			b.WriteString(pick(``, `http.uri;`, `tls_sni; dotprefix;`, `file_data;`, `pkt_data;`))
+			b.WriteString(pick(``, `ip.src;`, `ip.dst; dotprefix;`, `pkt_data;`))
 			b.WriteString(pick(`content:"a|0d 0a|\;\\";`, `content: !"abc";`, `content:"abc"; nocase; endswith;`,
 				`content:"x"; distance:-3; within : 8;`, `content:"abcd"; offset:2; depth:9;`, `content:"ab"; startswith;`,
 				`pcre:"/a\;b/i"; content:"a";`))

@@ -128,7 +128,7 @@ func fields(value string) []field {
 // variable says whether text names a variable that an earlier option sets.
 func (b *builder) variable(text string) bool { return b.vars[text] }
 
-// operand reads a number of at most most, in any of C's bases, or a variable.
+// operand reads a number of at most most, in any of C's bases but for byte_math, or a variable.
 func (b *builder) operand(name string, f field, most uint64) (Operand, *fault) {
 	if b.variable(f.text) {
 		return Operand{Var: f.text}, nil
@@ -156,29 +156,38 @@ func (b *builder) distance(name string, f field) (Num, *fault) {
 // whether it is one.
 func (v *ByteValue) byteOption(name string, f field) (bool, *fault) {
 	word, rest := f.word()
-	switch strings.ToLower(word) {
-	case "relative":
+	word = strings.ToLower(word)
+	isMath := name == "byte_math"
+	switch {
+	case word == "relative" && rest == "":
 		v.Relative = true
-	case "big":
-		v.Little = false
-	case "little":
-		v.Little = true
-	case "endian":
-		if rest != "big" && rest != "little" && rest != "dce" {
-			return true, faultf(f.off, "endian %q of %s is neither big, little nor dce", clip(rest), name)
+	case word == "endian" && isMath:
+		if rest != "big" && rest != "little" {
+			return true, faultf(f.off, "endian %q of byte_math is neither big nor little", clip(rest))
 		}
-		v.Little, v.DCE = rest == "little", rest == "dce"
-	case "dce":
+		v.Little = rest == "little"
+	case (word == "big" || word == "little") && rest == "" && !isMath:
+		v.Little = word == "little"
+	case word == "dce" && rest == "":
 		v.DCE = true
-	case "string":
+	case word == "string" && !isMath && rest == "":
 		v.String = true
-		return rest == "" || v.base(rest), nil
-	case "hex", "dec", "oct":
-		v.base(word)
-	case "bitmask":
-		n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(rest), "0x"), 16, 32)
-		if err != nil || n == 0 {
-			return true, faultf(f.off, "bitmask %q of %s is not a hexadecimal number between 1 and ffffffff", clip(rest), name)
+	case word == "string" && isMath:
+		base, ok := bases[rest]
+		if !ok {
+			return true, faultf(f.off, "string of byte_math is followed by hex, dec or oct, not %q", clip(rest))
+		}
+		v.String, v.Base = true, base
+	case bases[word] != 0 && !isMath && rest == "":
+		if name == "byte_extract" && !v.String {
+			return true, faultf(f.off, "%s of byte_extract follows string; write string,%s", word, word)
+		}
+		v.Base = bases[word]
+	case word == "bitmask" && (isMath || name == "byte_test"):
+		text, hex := strings.CutPrefix(strings.ToLower(rest), "0x")
+		n, err := strconv.ParseUint(text, 16, 32)
+		if err != nil || !hex && !isMath {
+			return true, faultf(f.off, "bitmask %q of %s is not a hexadecimal number of at most 32 bits, such as 0xff", clip(rest), name)
 		}
 		v.Bitmask = n
 	default:
@@ -187,19 +196,14 @@ func (v *ByteValue) byteOption(name string, f field) (bool, *fault) {
 	return true, nil
 }
 
-func (v *ByteValue) base(word string) bool {
-	bases := map[string]int{"hex": 16, "dec": 10, "oct": 8}
-	base, ok := bases[strings.ToLower(word)]
-	if ok {
-		v.Base, v.String = base, true
-	}
-	return ok
-}
+var bases = map[string]int{"hex": 16, "dec": 10, "oct": 8}
 
 // check says what is wrong with the number of bytes, or "".
 func (v *ByteValue) check(name string) string {
 	switch n := v.Bytes.Value; {
-	case v.Bytes.Var != "":
+	case v.Base != 0 && !v.String:
+		return name + " has a base but no string; add string, or leave the base out"
+	case v.Bytes.Var != "", name == "byte_math":
 		return ""
 	case v.String && n > maxDigits:
 		return fmt.Sprintf("%s reads at most %d digits; use fewer bytes", name, maxDigits)
@@ -247,7 +251,9 @@ func (b *builder) parseByteTest(value string) (*ByteTest, *fault) {
 	default:
 		return nil, faultf(all[1].off, "unknown operator %q of byte_test; use = < > <= >= & or ^, with ! before it to negate", clip(all[1].text))
 	}
-	if t.Value, f = b.operand("the value of byte_test", all[2], math.MaxUint64); f != nil {
+	if n, err := strconv.ParseInt(all[2].text, 10, 64); err == nil && n < 0 {
+		t.Value.Value = uint64(n) // two's complement, as in Suricata
+	} else if t.Value, f = b.operand("the value of byte_test", all[2], math.MaxUint64); f != nil {
 		return nil, f
 	}
 	for _, o := range all[4:] {
@@ -296,11 +302,16 @@ func (b *builder) parseByteJump(value string) (*ByteJump, *fault) {
 		case "multiplier":
 			j.Multiplier, f = multiplier("byte_jump", o, rest)
 		case "align":
-			j.Align = true
-		case "from_beginning":
-			j.From = JumpFromBeginning
-		case "from_end":
-			j.From = JumpFromEnd
+			if j.Align = true; rest != "" {
+				f = faultf(o.off, "align of byte_jump takes no number; leave it out")
+			}
+		case "from_beginning", "from_end":
+			if j.From != JumpFromValue {
+				return nil, faultf(o.off, "byte_jump counts from one place; keep one of from_beginning and from_end")
+			}
+			if j.From = JumpFromBeginning; word == "from_end" {
+				j.From = JumpFromEnd
+			}
 		case "post_offset":
 			var n int64
 			if n, f = number("post_offset of byte_jump", rest, -math.MaxUint16, math.MaxUint16); f != nil {
@@ -330,10 +341,14 @@ func (b *builder) parseByteExtract(value string) (*ByteExtract, *fault) {
 		return nil, f
 	}
 	if !isVariable(e.Name) {
-		return nil, faultf(all[2].off, "%q cannot name a variable; use letters, digits and _, a letter first", clip(e.Name))
+		return nil, faultf(all[2].off, "%q cannot name a variable; use letters, digits, _, . and -", clip(e.Name))
 	}
+	order := -1 // offset of big or little
 	for _, o := range all[3:] {
 		var f *fault
+		if o.text == "big" || o.text == "little" {
+			order = o.off
+		}
 		switch word, rest := o.word(); strings.ToLower(word) {
 		case "multiplier":
 			e.Multiplier, f = multiplier("byte_extract", o, rest)
@@ -352,8 +367,8 @@ func (b *builder) parseByteExtract(value string) (*ByteExtract, *fault) {
 			return nil, f
 		}
 	}
-	if e.Bytes.Var == "" && e.Bytes.Value == 0 {
-		return nil, faultf(0, "byte_extract reads no bytes; use at least 1")
+	if e.String && order >= 0 {
+		return nil, faultf(order, "byte_extract reads digits, which have no byte order; leave it out")
 	}
 	b.vars[e.Name] = true
 	return e, wrong(e.check("byte_extract"))
@@ -386,7 +401,7 @@ func (b *builder) parseByteMath(value string) (*ByteMath, *fault) {
 		case "result":
 			m.Name = rest
 			if !isVariable(rest) {
-				f = faultf(arg.off, "%q cannot name a variable; use letters, digits and _, a letter first", clip(rest))
+				f = faultf(arg.off, "%q cannot name a variable; use letters, digits, _, . and -", clip(rest))
 			}
 		default:
 			var ok bool
@@ -406,20 +421,20 @@ func (b *builder) parseByteMath(value string) (*ByteMath, *fault) {
 	switch {
 	case m.Bytes.Var == "" && m.Bytes.Value == 0:
 		return nil, faultf(0, "byte_math reads no bytes; use at least 1")
-	case m.Op == "/" && m.RValue == Operand{}:
-		return nil, faultf(0, "byte_math divides by 0; use another rvalue")
 	}
 	b.vars[m.Name] = true
 	return m, wrong(m.check("byte_math"))
 }
 
+// isVariable says whether a variable can have the name: one that a content's offset can be told from.
 func isVariable(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; !isAlnum(c) && c != '_' || i == 0 && '0' <= c && c <= '9' {
+		if c := name[i]; !isAlnum(c) && c != '_' && c != '.' && c != '-' {
 			return false
 		}
 	}
-	return name != "" && len(name) <= 64
+	_, err := strconv.ParseInt(name, 0, 64)
+	return name != "" && len(name) <= 64 && err != nil
 }
 
 func (b *builder) parseIsDataAt(value string) (*IsDataAt, *fault) {
@@ -443,6 +458,9 @@ func (b *builder) parseIsDataAt(value string) (*IsDataAt, *fault) {
 		case "relative":
 			d.Relative = true
 		case "rawbytes":
+			if !d.Relative {
+				return nil, faultf(o.off, "rawbytes of isdataat follows relative; write relative before it or leave it out")
+			}
 			d.RawBytes = true
 		default:
 			return nil, unknownOption("isdataat", o)
@@ -485,7 +503,7 @@ func (b *builder) parseBase64Decode(value string) (*Base64Decode, *fault) {
 		var f *fault
 		switch word {
 		case "bytes":
-			n, f = number("bytes of base64_decode", rest, 1, math.MaxUint16)
+			n, f = number("bytes of base64_decode", rest, 0, math.MaxUint16)
 			d.Bytes = int(n)
 		case "offset":
 			n, f = number("offset of base64_decode", rest, 0, math.MaxUint16)

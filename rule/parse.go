@@ -3,6 +3,7 @@ package rule
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -75,6 +76,9 @@ func parseRule(src *source) (*Rule, *Error) {
 	if len(p.rule.Text) > maxRule {
 		return nil, src.error(faultf(p.i, "the rule is longer than %d bytes; split it", maxRule))
 	}
+	if p.unmet(); p.rule.Unmet != "" {
+		return p.rule, nil
+	}
 	f := p.header()
 	if f == nil {
 		f = p.options(src)
@@ -83,6 +87,41 @@ func parseRule(src *source) (*Rule, *Error) {
 		return nil, src.error(f)
 	}
 	return p.rule, nil
+}
+
+// unmet reads the rule's requires, before anything else: what does not hold may be the reason
+// why the rest cannot be read.
+func (p *parser) unmet() {
+	open := strings.IndexByte(p.text, '(')
+	if open < 0 {
+		return
+	}
+	var sid uint64
+	for i := open + 1; i < len(p.text); {
+		stop := optionEnd(p.text, i, len(p.text))
+		name, value, _ := strings.Cut(p.text[i:stop], ":")
+		value = strings.Trim(value, space)
+		switch strings.ToLower(strings.Trim(name, space)) {
+		case "requires":
+			if why, f := parseRequires(value); f == nil && p.rule.Unmet == "" {
+				p.rule.Unmet = why
+			}
+		case "sid":
+			sid, _ = strconv.ParseUint(value, 10, 32)
+		}
+		i = stop + 1
+	}
+	if p.rule.Unmet != "" {
+		p.rule.SID = uint32(sid)
+	}
+}
+
+// optionEnd returns the offset of the semicolon that ends the option at i, or end.
+func optionEnd(text string, i, end int) int {
+	for i < end && (text[i] != ';' || text[i-1] == '\\') {
+		i++
+	}
+	return i
 }
 
 func (p *parser) skip() { p.i = skipSpace(p.text, p.i) }
@@ -143,7 +182,7 @@ func (p *parser) header() (f *fault) {
 	p.rule.Action = action
 	word, off = p.word()
 	if p.rule.Proto, ok = protocol(word); !ok {
-		return unknownProto(word, off, slices.Concat(networkProtos, appProtos))
+		return unknownProto(word, off, slices.Concat(networkProtos, appNames))
 	}
 	if p.rule.Src, f = p.addrs("source"); f != nil {
 		return f
@@ -185,28 +224,6 @@ func (p *parser) ports(side string) (Ports, *fault) {
 	return ports, f.shift(off)
 }
 
-// protocol returns the canonical name of a header protocol.
-func protocol(word string) (string, bool) {
-	name := canonicalProto(word)
-	return name, slices.Contains(networkProtos, name) || slices.Contains(appProtos, name)
-}
-
-func canonicalProto(word string) string {
-	name := strings.ToLower(word)
-	if canonical, ok := protoAliases[name]; ok {
-		return canonical
-	}
-	return name
-}
-
-func unknownProto(word string, off int, names []string) *fault {
-	remedy := "use ip for every protocol"
-	if s := suggest(strings.ToLower(word), slices.Values(names)); s != "" {
-		remedy = "did you mean \"" + s + "\"?"
-	}
-	return faultf(off, "unknown protocol %q; %s", clip(word), remedy)
-}
-
 // options reads the options in their parentheses.
 //
 // As in Suricata, a semicolon ends an option unless a backslash stands before
@@ -222,14 +239,12 @@ func (p *parser) options(src *source) *fault {
 		return faultf(len(p.text), "the options are not closed; end the rule with )")
 	}
 	b := builder{rule: p.rule, end: end, seen: map[string]bool{}, vars: map[string]bool{}}
+	b.beginHeader()
 	for p.i = skipSpace(p.text, p.i); p.i < end; p.i = skipSpace(p.text, p.i) {
 		if len(p.rule.Options) == maxOptions {
 			return faultf(p.i, "the rule has more than %d options; split it", maxOptions)
 		}
-		stop := p.i
-		for stop < end && (p.text[stop] != ';' || p.text[stop-1] == '\\') {
-			stop++
-		}
+		stop := optionEnd(p.text, p.i, end)
 		text := p.text[p.i:stop]
 		if stop == end {
 			return faultf(p.i, "option %q does not end; put ; after it", clip(text))

@@ -111,10 +111,10 @@ func TestContent(t *testing.T) {
 		`content:"a"; http_uri; nocase; content:"b"; http_raw_host; content:"c"; rawbytes; uricontent:"d";`: {
 			{Pattern: bytes("a"), Buffer: "http.uri", Nocase: true}, {Pattern: bytes("b"), Buffer: "http.host.raw"},
 			{Pattern: bytes("c"), RawBytes: true}, {Pattern: bytes("d"), Buffer: "http.uri"}},
-		`tls_sni; dotprefix; to_lowercase; content:".a"; content:"b"; http.host; content:"c"; pkt_data; content:"d";`: {
+		`tls_sni; dotprefix; to_lowercase; content:".a"; content:"b"; tls.certs; content:"c"; pkt_data; content:"d";`: {
 			{Pattern: bytes(".a"), Buffer: "tls.sni", Transforms: []Option{{Name: "dotprefix"}, {Name: "to_lowercase"}}},
 			{Pattern: bytes("b"), Buffer: "tls.sni", Transforms: []Option{{Name: "dotprefix"}, {Name: "to_lowercase"}}},
-			{Pattern: bytes("c"), Buffer: "http.host"}, {Pattern: bytes("d")}},
+			{Pattern: bytes("c"), Buffer: "tls.certs"}, {Pattern: bytes("d")}},
 		`frame:tls.pdu; content:"a";`: {{Pattern: bytes("a"), Buffer: "frame:tls.pdu"}},
 	} {
 		if diff := cmp.Diff(want, args[*Content](t, options), tree); diff != "" {
@@ -159,7 +159,7 @@ func TestTCPFlags(t *testing.T) {
 func TestAppProto(t *testing.T) {
 	for value, want := range map[string]AppProto{
 		"tls": {Name: "tls"}, "!http": {Negated: true, Name: "http"}, "! ssl": {Negated: true, Name: "tls"},
-		"failed": {Name: "failed"}, "http, final": {Name: "http", Mode: "final"}, "unknown": {Name: "unknown"},
+		"failed": {Name: "failed"}, `!"dns"`: {Negated: true, Name: "dns"},
 	} {
 		if diff := cmp.Diff([]*AppProto{&want}, args[*AppProto](t, "app-layer-protocol:"+value+";")); diff != "" {
 			t.Errorf("%s:\n%s", value, diff)
@@ -175,7 +175,7 @@ func TestAccepted(t *testing.T) {
 		`flow:to_server; flow:established;`,
 		`http.host; pcre:"/a\;b/i";`,
 		`http.uri; bsize:3; content:"abc"; http.uri; content:"b";`,
-		`dns.query; dataset:isset,names;`,
+		`http.host; dataset:isset,names;`,
 		`alert;`, `noalert;`, `geoip:src,US;`, `aws_domain_category:Malware,Phishing;`,
 		`filestore;`, `content:"a"; fast_pattern;`,
 		`flowint: count , + , 1;`,
@@ -288,5 +288,24 @@ func TestSuggest(t *testing.T) {
 			want == "" && strings.Contains(err.Error(), "did you mean") {
 			t.Errorf("%s: %v, want %q suggested", typo, err, want)
 		}
+	}
+}
+
+// TestRequires: a rule whose requires does not hold is read no further.
+func TestRequires(t *testing.T) {
+	for requires, met := range map[string]bool{
+		"version >= 7": true, "version>=7.0.3": true, "version > 8": false, "version >= 7.0.3 < 8": true, "version >= 7.0.3 < 7.0.5": false,
+		"version >= 8 | >= 7.0.3": true, "version < 7 | > 8": false, "version >= 7.0.10": true, "version > 7.0.10": false, "version <= 7.0.10-dev": true,
+		"keyword content": true, "keyword nonsense": false, "feature nonsense": false, "version >= 7, keyword flow": true, "keyword flow, version < 7": false,
+	} {
+		text := "alert tcp any any -> any any (requires:" + requires + "; sid:7;)"
+		r := mustParse(t, text)
+		if (r.Unmet == "") != met || r.SID != 7 || r.String() != text {
+			t.Errorf("%s: left out because %q, want met %v: %+v", requires, r.Unmet, met, r)
+		}
+	}
+	later := mustParse(t, `alert quic9 $NEW any => any any (msg:"a"; new_keyword; requires: version >= 9 ; sid:8;)`)
+	if later.Unmet == "" || later.SID != 8 {
+		t.Errorf("%+v", later)
 	}
 }

@@ -1,6 +1,9 @@
 package rule
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // PCRE is the argument of pcre: [!]"/pattern/flags", where the quotes may be missing.
 type PCRE struct {
@@ -56,21 +59,55 @@ func (b *builder) parsePCRE(value string) (*PCRE, *fault) {
 			p.RawBytes = true
 		case !places:
 			return nil, faultf(off, "unknown flag %q of pcre; use i s m x A E G for the pattern, R for relative, and letters such as U for a buffer", flags[i:i+1])
-		case b.buffer != "":
+		case b.buffer != "" && b.buffer != buffer:
 			return nil, faultf(off, "flag %c of pcre cannot be used while %s is in force; leave it out, or put pkt_data before", c, b.buffer)
 		case p.Buffer != "" && p.Buffer != buffer:
 			return nil, faultf(off, "pcre is placed in %s and in %s; keep one flag", p.Buffer, buffer)
-		default:
+		case b.buffer == "":
 			p.Place = Place{Buffer: buffer}
 		}
+	}
+	if f := b.claimBuffer(p.Buffer); f != nil {
+		return nil, f
 	}
 	for _, c := range "AEGimsx" {
 		if given[byte(c)] {
 			p.Flags += string(c)
 		}
 	}
-	if p.RawBytes && p.Buffer != "" {
+	switch {
+	case p.RawBytes && p.Buffer != "" && b.buffer == "":
 		return nil, faultf(start+last+1, "flag B of pcre is for the raw payload, not for a buffer; drop one of them")
+	case p.Relative && b.buffer == "" && !b.hasPattern(p.Buffer):
+		return nil, faultf(start+last+1, "flag R of pcre counts from the match before, but there is no content or pcre in the same buffer before it")
 	}
 	return p, nil
+}
+
+// hasPattern says whether a content or a pcre before looks into the buffer.
+func (b *builder) hasPattern(buffer string) bool {
+	for _, c := range b.contents {
+		if c.Buffer == buffer {
+			return true
+		}
+	}
+	return slices.ContainsFunc(b.rule.Options, func(o Option) bool {
+		p, ok := o.Arg.(*PCRE)
+		return ok && p.Buffer == buffer
+	})
+}
+
+// claimBuffer notes the buffer of a flag as the keyword would that places a content in it.
+func (b *builder) claimBuffer(buffer string) *fault {
+	if b.buffer != "" || buffer == "" {
+		return nil
+	}
+	for _, kw := range httpKeywords {
+		if kw.Kind == KindBufferModifier && kw.Buffer == buffer {
+			if f := b.claim(kw, atKeyword); f != nil {
+				return f
+			}
+		}
+	}
+	return nil
 }

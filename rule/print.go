@@ -13,6 +13,9 @@ func (a Action) String() string { return actionNames[a] }
 // String prints the rule from its tree, in one line: canonical spellings, and
 // one space between parts. Parsing it gives the same tree.
 func (r *Rule) String() string {
+	if r.Unmet != "" {
+		return r.Text
+	}
 	var b strings.Builder
 	arrow := " -> "
 	if r.Both {

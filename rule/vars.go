@@ -128,7 +128,9 @@ func parseHostBits(value string) (*HostBits, *fault) {
 	if b.Op, f = bitOp("hostbits", all[0]); f != nil {
 		return nil, f
 	}
-	b.Name = all[1].text
+	if b.Name = all[1].text; strings.ContainsAny(b.Name, space) {
+		return nil, faultf(all[1].off, "%q is no name of a hostbit; use one word", clip(b.Name))
+	}
 	if len(all) == 3 {
 		switch all[2].text {
 		case "src":

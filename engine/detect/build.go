@@ -86,9 +86,6 @@ func (b *ruleBuilder) flow(f *rule.Flow) error {
 
 func (b *ruleBuilder) appProto(a *rule.AppProto) error {
 	r := &b.r
-	if a.Mode != "" {
-		return unsupported("app-layer-protocol's mode %q is not supported by this version; leave it out", a.Mode)
-	}
 	proto, ok := applayer.ProtoByName(a.Name)
 	if !ok {
 		return unsupported("application protocol %q is not known to this version", a.Name)

@@ -34,6 +34,9 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 	}
 	var all []ordered
 	for _, s := range sources {
+		if s.Rule.Unmet != "" {
+			continue
+		}
 		variants, err := c.rule(s)
 		if err != nil {
 			return nil, err
@@ -79,6 +82,9 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 // Check says whether one rule could be part of a program. Variables that
 // lookup does not know are taken as any address or port.
 func Check(r *rule.Rule, lookup Variables) error {
+	if r.Unmet != "" {
+		return nil
+	}
 	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}}
 	_, err := c.rule(Source{Rule: r, Lookup: lookup})
 	return err

@@ -10,7 +10,7 @@ import (
 // foldedKeywords are those that the parser has put where they belong: into Rule, or
 // into the content that they modify.
 var foldedKeywords = []string{
-	"msg", "sid", "rev", "gid", "reference", "metadata", "priority", "classtype", "target",
+	"msg", "sid", "rev", "gid", "reference", "metadata", "priority", "classtype", "target", "requires",
 	"nocase", "startswith", "endswith", "offset", "depth", "distance", "within", "fast_pattern", "rawbytes",
 	"pkt_data", "base64_data", "prefilter",
 }

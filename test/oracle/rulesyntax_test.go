@@ -14,9 +14,15 @@ import (
 // requiredSyntax is how much of the generated rules both must take, or both refuse, in percent.
 const requiredSyntax = 99
 
-// TestRuleSyntax writes rules with every keyword, spoils half of them, and compares
+// TestRuleSyntax writes rules with every keyword, spoils a third of them, and compares
 // which of them Suricata and Sluice take. A rule that Sluice understands and says it cannot
 // run counts as taken. It is run as TestAgreement is; SLUICE_RULES is how many rules there are.
+//
+// Sluice is stricter on purpose where Suricata passes over what it does not understand (a line
+// that begins with a space, an option without ), what follows a number, an unknown word of
+// urilen, threshold or dataset), and takes what AWS documents (the protocol ssl, capitals in
+// protocols, a negated http.method of a space) or later versions have (threshold's by_flow,
+// names of flowints of one letter). Such rules are not made but by chance.
 func TestRuleSyntax(t *testing.T) {
 	suricata := needSuricata(t)
 	seed, r := seeded(t)
@@ -57,7 +63,8 @@ func TestKeywordNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(list)) {
-		if name, _, ok := strings.Cut(line, ";"); ok && name != "name" {
+		// template2 is there for those who write keywords.
+		if name, _, ok := strings.Cut(line, ";"); ok && name != "name" && name != "template2" {
 			if _, known := rule.Known(name); !known {
 				t.Errorf("keyword %s is not known", name)
 			}
