@@ -298,7 +298,6 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	}
 	if ev.Hook == applayer.TxDone {
 		w.appRecord(f, ev)
-		w.txAnomalies(f, ev.Tx)
 	} else if rules != nil {
 		rules.Event(&w.input, ev, res)
 	}

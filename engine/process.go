@@ -20,7 +20,7 @@ func (w *worker) packet(in *pktio.Packet) {
 		w.packetTime = in.Time
 		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
 	}
-	w.flow, w.cause, w.causeOperation = nil, 0, ""
+	w.cause, w.causeOperation = 0, ""
 	w.packets, w.denied, w.keyed, w.rebuilt = 0, false, false, false
 	w.wire = len(in.Data)
 	w.frame = eve.Frame{Data: in.Data, Link: in.Link}
@@ -130,7 +130,6 @@ func (w *worker) stateful(in *pktio.Packet) {
 	wasEstablished := f != nil && established(f)
 	isTCP := p.Proto == packet.ProtoTCP
 	if isTCP && f != nil {
-		w.flow = f
 		if f, outcome = w.track(f, dir); outcome.Has(stream.Invalid) {
 			// Not counted to the flow: what anybody can send must not keep it alive.
 			w.n[cStream+int(outcome.Reason())-1] += uint64(w.packets)
@@ -147,7 +146,6 @@ func (w *worker) stateful(in *pktio.Packet) {
 			return
 		}
 	}
-	w.flow = f
 	s := &f.State
 	f.Count(dir, w.packets, w.size(), w.now)
 	s.ttl[dir].add(p.TTL)

@@ -3,6 +3,7 @@ package eve
 import (
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/dns"
+	"github.com/sluicefw/sluice/engine/applayer/dnswire"
 	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
 )
@@ -11,14 +12,27 @@ import (
 // record is about: the client, or for protocols with a record for each message its sender.
 type App struct {
 	Tuple
-	Tx applayer.Tx
+	Tx   applayer.Tx
+	Part int // which of the records of Tx this is: see Records
+}
+
+// Records returns how many records a transaction has: most have one.
+func Records(tx applayer.Tx) int {
+	if tx, ok := tx.(*dns.Tx); ok && !tx.Message().Response() {
+		return tx.Message().Count(dnswire.Questions)
+	}
+	return 1
 }
 
 // AppendApp appends a as the EVE event of its protocol, such as "tls". The protocol must have
 // records: see AppType.
 func AppendApp(dst []byte, a *App) []byte {
 	o := appendHeader(dst, &a.Tuple, AppType(a.Tx))
-	o.tx(a.Tx)
+	if tx, ok := a.Tx.(*dns.Tx); ok {
+		o.dnsRecord(tx, a.Part)
+	} else {
+		o.tx(a.Tx)
+	}
 	return o.end()
 }
 
@@ -57,20 +71,6 @@ func (o *object) http(tx *http.Tx) {
 	o.value("http_user_agent", tx, applayer.HTTPUserAgent)
 	o.value("http_method", tx, applayer.HTTPMethod)
 	o.uint("length", 0)
-	o.close()
-}
-
-// dns writes the version 2 form of Suricata 7: an array with one query.
-func (o *object) dns(tx *dns.Tx) {
-	o.open("dns")
-	o.key("query")
-	o.b = append(o.b, '[')
-	o.openElement()
-	o.str("type", "query")
-	o.value("rrname", tx, applayer.DNSQuery)
-	o.uint("tx_id", tx.ID)
-	o.close()
-	o.b = append(o.b, ']')
 	o.close()
 }
 

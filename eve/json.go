@@ -51,6 +51,25 @@ func (o *object) openElement() {
 	o.comma = false
 }
 
+// array opens an array. Each of its members begins with element.
+func (o *object) array(k string) {
+	o.key(k)
+	o.b = append(o.b, '[')
+	o.comma = false
+}
+
+func (o *object) element() {
+	if o.comma {
+		o.b = append(o.b, ',')
+	}
+	o.comma = true
+}
+
+func (o *object) closeArray() {
+	o.b = append(o.b, ']')
+	o.comma = true
+}
+
 func (o *object) close() {
 	o.b = append(o.b, '}')
 	o.comma = true
@@ -95,6 +114,12 @@ func (o *object) int(k string, v int64) {
 func (o *object) bool(k string, v bool) {
 	o.key(k)
 	o.b = strconv.AppendBool(o.b, v)
+}
+
+func (o *object) optBool(k string, v bool) {
+	if v {
+		o.bool(k, true)
+	}
 }
 
 func (o *object) addr(k string, a packet.Addr) {
@@ -161,6 +186,11 @@ func appendAddr(b []byte, a packet.Addr) []byte {
 	if ip := a.Netip(); ip.Is4() {
 		return ip.AppendTo(b)
 	}
+	return appendGroups(b, a[:])
+}
+
+// appendGroups appends bytes in groups of four digits.
+func appendGroups(b, a []byte) []byte {
 	for i, v := range a {
 		if i > 0 && i%2 == 0 {
 			b = append(b, ':')

@@ -12,7 +12,7 @@ import (
 func recogniseUDP(o opening, clientPort uint16) Proto {
 	switch o.serverPort {
 	case 53:
-		if _, ok := dnswire.Parse(o.data); ok {
+		if isDNS(o.data) {
 			return DNS
 		}
 	case 67, 68:
@@ -41,6 +41,8 @@ func recogniseUDP(o opening, clientPort uint16) Proto {
 		}
 	}
 	switch {
+	case clientPort == 53 && isDNS(o.data):
+		return DNS
 	case clientPort == 123 && isNTP(o.data):
 		return NTP
 	case detectSIP(o) == yes:
@@ -51,6 +53,12 @@ func recogniseUDP(o opening, clientPort uint16) Proto {
 		return QUIC
 	}
 	return Failed
+}
+
+// isDNS asks for a message that can be read, and has a question or an answer.
+func isDNS(b []byte) bool {
+	m, ok := dnswire.Parse(b)
+	return ok && m.Count(dnswire.Questions)+m.Count(dnswire.Answers) > 0
 }
 
 // isDHCP looks for the magic cookie (RFC 2131, 3).

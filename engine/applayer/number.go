@@ -22,6 +22,9 @@ const (
 	TLSCertNotAfter
 	TLSClientCertNotAfter
 
+	DNSRequestOpcode
+	DNSResponseOpcode
+
 	// NumNumbers is the number of numbers, for arrays.
 	NumNumbers = iota
 )
@@ -48,6 +51,9 @@ var numbers = [NumNumbers]field{
 	TLSClientCertNotBefore:    {"tls_cert_notbefore", TLS, TLSClientCertificate},
 	TLSCertNotAfter:           {"tls_cert_notafter", TLS, TLSServerCertificate},
 	TLSClientCertNotAfter:     {"tls_cert_notafter", TLS, TLSClientCertificate},
+
+	DNSRequestOpcode:  {"dns.opcode", DNS, DNSRequest},
+	DNSResponseOpcode: {"dns.opcode", DNS, DNSResponse},
 }
 
 // String returns the keyword of the number, such as "tls.cert_chain_len".

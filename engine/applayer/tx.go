@@ -119,8 +119,10 @@ type Parser interface {
 type Event struct {
 	Hook Hook
 	Dir  packet.Dir
-	Tx   Tx         // nil for ProtocolDetected and ParserFailed
-	File *file.File // of FileDone
+	Tx   Tx // nil for ProtocolDetected and ParserFailed, and for AnomalySeen about a flow
+
+	Anomaly Anomaly    // of AnomalySeen about a flow
+	File    *file.File // of FileDone
 }
 
 // maxEvents is how many events one call of a parser can raise. ProtocolDetected is one more.

@@ -55,6 +55,12 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		}
 		r.checks = append(r.checks, check)
 		return err
+	case rule.AppEvent:
+		b.plain = false
+		a, err := newAnomaly(arg)
+		r.anomalies = append(r.anomalies, a)
+		r.hook = applayer.AnomalySeen
+		return err
 	case *rule.Flow:
 		return b.flow(arg)
 	case *rule.AppProto:

@@ -121,7 +121,7 @@ func (p *RuleSet) file(i uint32) {
 		p.keepTail(r)
 	case kindApp:
 		p.keepTail(r)
-		if len(r.buffers) == 1 && len(r.numbers) == 0 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
+		if len(r.buffers) == 1 && len(r.numbers)+len(r.anomalies) == 0 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
 			b := &r.buffers[0]
 			if isHost, cased := hostBuffer(b.buffer); isHost {
 				if name, ok := hostName(b, cased); ok {

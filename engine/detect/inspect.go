@@ -191,7 +191,7 @@ func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
 	res.found = index.candidates(res.found[:0], ev.Tx, &res.seen)
 	for _, i := range res.found {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchFields(in, ev.Tx, &res.m) && r.matchPayload(in, &res.m) {
+		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchFields(in, ev, &res.m) && r.matchPayload(in, &res.m) {
 			hit(i)
 		}
 	}
@@ -220,14 +220,22 @@ func (r *Rule) matchPayload(in *Input, m *matcher) bool {
 
 // matchFields looks at the buffers and numbers of a transaction, which is nil only at hooks where no
 // buffer is. Of several values of a buffer one has to satisfy all that the rule asks of it.
-func (r *Rule) matchFields(in *Input, tx applayer.Tx, m *matcher) bool {
+func (r *Rule) matchFields(in *Input, ev applayer.Event, m *matcher) bool {
+	for _, a := range r.anomalies {
+		if !hasAnomaly(ev, a) {
+			return false
+		}
+	}
+	if len(r.buffers)+len(r.numbers) > 0 && ev.Tx == nil {
+		return false
+	}
 	for i := range r.buffers {
-		if !r.buffers[i].match(tx, m) {
+		if !r.buffers[i].match(ev.Tx, m) {
 			return false
 		}
 	}
 	for i := range r.numbers {
-		if !r.numbers[i].match(in, tx) {
+		if !r.numbers[i].match(in, ev.Tx) {
 			return false
 		}
 	}

@@ -101,7 +101,7 @@ func nameBuffer(app applayer.Proto) applayer.Buffer {
 
 // matchName reports whether the rule asks for nothing but the name, and the name is it.
 func (r *Rule) matchName(buf applayer.Buffer, name []byte, m *matcher) bool {
-	if len(r.payload)+len(r.checks)+len(r.headers)+len(r.numbers) > 0 {
+	if len(r.payload)+len(r.checks)+len(r.headers)+len(r.numbers)+len(r.anomalies) > 0 {
 		return false
 	}
 	for i := range r.buffers {

@@ -100,6 +100,8 @@ type Rule struct {
 	buffers []bufferMatch
 	numbers []numberMatch
 
+	anomalies []applayer.Anomaly // that the transaction or the flow must have
+
 	conditions []condition
 	effects    []effect
 	orders     [numOrders]uint8

@@ -186,3 +186,20 @@ func certDate(text string) (seconds int64, err error) {
 	}
 	return 0, fmt.Errorf("%q is not a date such as 2025-01-31 or 2025-01-31 23:59:59", text)
 }
+
+// newAnomaly compiles app-layer-event.
+func newAnomaly(name rule.AppEvent) (applayer.Anomaly, error) {
+	a, ok := applayer.AnomalyByName(string(name))
+	if !ok {
+		return 0, unsupported("app-layer-event %s is not known to this version of Sluice", string(name))
+	}
+	return a, nil
+}
+
+// hasAnomaly says whether an event is about an anomaly: of its transaction, or of its flow.
+func hasAnomaly(ev applayer.Event, a applayer.Anomaly) bool {
+	if ev.Tx == nil {
+		return ev.Hook == applayer.AnomalySeen && ev.Anomaly == a
+	}
+	return slices.Contains(ev.Tx.State().Anomalies, a)
+}

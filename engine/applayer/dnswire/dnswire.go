@@ -1,85 +1,253 @@
-// Package dnswire reads the header and the first question of DNS messages (RFC
-// 1035, 4).
+// Package dnswire reads DNS messages (RFC 1035, 4): it finds their parts and copies nothing
+// but names.
 package dnswire
 
 import "encoding/binary"
 
 const (
 	headerSize = 12
-	// MaxName is the longest name in bytes, as AppendName prints it.
-	MaxName  = 255
-	maxHops  = 32
-	maxLabel = 63
-	pointer  = 0xc0
+	pointer    = 0xc0
+
+	// MaxName is the longest name in bytes, as AppendName prints it: what is longer is cut. It
+	// is Suricata's figure, four times what a name may have.
+	MaxName = 1025
+
+	maxLabels = 255
+
+	// maxSteps bounds the work on one message: labels and pointers of all its names.
+	maxSteps = 100_000
 )
 
-// Message is what Parse found.
+// Record types whose data is read (RFC 1035, 3.2.2; RFC 3596; RFC 2782; RFC 4255).
+const (
+	TypeA     = 1
+	TypeNS    = 2
+	TypeCNAME = 5
+	TypeSOA   = 6
+	TypeNULL  = 10
+	TypePTR   = 12
+	TypeMX    = 15
+	TypeTXT   = 16
+	TypeAAAA  = 28
+	TypeSRV   = 33
+	TypeSSHFP = 44
+)
+
+// Section is a part of a message.
+type Section uint8
+
+const (
+	Questions Section = iota
+	Answers
+	Authorities
+	Additionals
+	numSections
+)
+
+// Message is a message whose form is right, as far as it was looked at.
 type Message struct {
-	Response bool
-	Question int // offset of the first question's name, 0 when there is none
+	ID, Flags uint16
+	Long      bool // some name is longer than MaxName
+
+	data   []byte
+	counts [numSections]int
+	starts [numSections]int
+	steps  int
 }
 
-// Parse reads the header of a message and checks that it can be DNS: a known
-// opcode, the reserved bit clear, counts that the message has room for, and a
-// first question that can be read.
-func Parse(b []byte) (m Message, ok bool) {
+// Response, Opcode, Z and Rcode read the flags (RFC 1035, 4.1.1).
+func (m *Message) Response() bool { return m.Flags&0x8000 != 0 }
+func (m *Message) Opcode() uint8  { return uint8(m.Flags >> 11 & 0xf) }
+func (m *Message) Z() bool        { return m.Flags&0x40 != 0 }
+func (m *Message) Rcode() uint8   { return uint8(m.Flags & 0xf) }
+
+// Count returns how many records a section has; those of Additionals are not looked at.
+func (m *Message) Count(s Section) int { return m.counts[s] }
+
+// Header reads the header alone and checks that the message has room for its counts.
+func Header(b []byte) (m Message, ok bool) {
 	if len(b) < headerSize {
 		return m, false
 	}
-	flags := binary.BigEndian.Uint16(b[2:])
-	m.Response = flags&0x8000 != 0
-	opcode := flags >> 11 & 0xf
-	if opcode > 6 || opcode == 3 || flags&0x40 != 0 {
-		return m, false
-	}
-	questions := int(binary.BigEndian.Uint16(b[4:]))
+	m.ID, m.Flags = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	records := 0
-	for at := 6; at < headerSize; at += 2 {
-		records += int(binary.BigEndian.Uint16(b[at:]))
+	for s := range m.counts {
+		m.counts[s] = int(binary.BigEndian.Uint16(b[4+2*s:]))
+		records += m.counts[s]
 	}
-	// The smallest question has 5 bytes, the smallest record 11.
-	if questions+records == 0 || headerSize+5*questions+11*records > len(b) {
+	return m, 2*records <= len(b)
+}
+
+// Parse reads a message: the questions, and of a response answers and authorities. It borrows b.
+func Parse(b []byte) (m Message, ok bool) {
+	m, ok = Header(b)
+	if !ok {
 		return m, false
 	}
-	if questions > 0 {
-		m.Question = headerSize
-		var name [MaxName]byte
-		if _, ok := AppendName(name[:0], b, headerSize); !ok {
+	m.data = b
+	at := headerSize
+	m.starts[Questions] = at
+	for range m.counts[Questions] {
+		if at, ok = m.skipName(at); !ok || at+4 > len(b) {
 			return m, false
+		}
+		at += 4
+	}
+	for s := Answers; s <= Authorities; s++ {
+		m.starts[s] = at
+		if !m.Response() {
+			m.counts[s] = 0
+			continue
+		}
+		for range m.counts[s] {
+			var r Record
+			if r, at, ok = m.record(at); !ok || !m.check(r) {
+				return m, false
+			}
 		}
 	}
 	return m, true
 }
 
-// AppendName appends the name at offset at of message b to dst, with dots
-// between its labels and in the case in which it was sent. At most MaxName
-// bytes are appended, and compression pointers must point back (RFC 1035,
-// 4.1.4).
-func AppendName(dst, b []byte, at int) (name []byte, ok bool) {
-	start := len(dst)
-	for hops := 0; at < len(b); {
-		switch n := int(b[at]); {
-		case n == 0:
-			return dst, true
-		case n&pointer == pointer:
-			if at+2 > len(b) || hops == maxHops {
-				return dst, false
+// Record is a resource record. Name is the offset of its name, Start that of its data.
+type Record struct {
+	Name  int
+	Type  uint16
+	TTL   uint32
+	Start int
+	Data  []byte
+}
+
+func (m *Message) record(at int) (r Record, next int, ok bool) {
+	r.Name = at
+	if at, ok = m.skipName(at); !ok || at+10 > len(m.data) {
+		return r, 0, false
+	}
+	b := m.data[at:]
+	r.Type, r.TTL = binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[4:])
+	r.Start = at + 10
+	next = r.Start + int(binary.BigEndian.Uint16(b[8:]))
+	if next > len(m.data) {
+		return r, 0, false
+	}
+	r.Data = m.data[r.Start:next]
+	return r, next, true
+}
+
+// check says whether the names in a record's data can be read.
+func (m *Message) check(r Record) bool {
+	at := r.Start
+	switch r.Type {
+	case TypeNS, TypeCNAME, TypePTR:
+	case TypeMX:
+		at += 2
+	case TypeSRV:
+		at += 6
+	case TypeSOA:
+		next, ok := m.skipName(at)
+		if !ok {
+			return false
+		}
+		next, ok = m.skipName(next)
+		return ok && next+20 <= len(m.data)
+	case TypeTXT:
+		for data := r.Data; len(data) > 0; data = data[1+int(data[0]):] {
+			if 1+int(data[0]) > len(data) {
+				return false
 			}
-			to := int(binary.BigEndian.Uint16(b[at:])) &^ (pointer << 8)
-			if to >= at || to < headerSize {
-				return dst, false
+		}
+		return true
+	case TypeSSHFP:
+		return len(r.Data) >= 3
+	default:
+		return true
+	}
+	_, ok := m.skipName(at)
+	return ok
+}
+
+// Question returns where the name of question i is, which must be there, and its type.
+func (m *Message) Question(i int) (name int, kind uint16) {
+	at := m.starts[Questions]
+	for ; ; i-- {
+		next, _ := m.skipName(at)
+		if i == 0 {
+			return at, binary.BigEndian.Uint16(m.data[next:])
+		}
+		at = next + 4
+	}
+}
+
+// Records calls f for each record of Answers or Authorities until it returns false.
+func (m *Message) Records(s Section, f func(r Record) bool) {
+	at := m.starts[s]
+	m.steps = 0
+	for range m.counts[s] {
+		r, next, ok := m.record(at)
+		if !ok || !f(r) {
+			return
+		}
+		at = next
+	}
+}
+
+// skipName returns the offset behind the name at offset at, if the name can be read.
+func (m *Message) skipName(at int) (next int, ok bool) {
+	_, next, long, ok := m.walk(nil, at)
+	m.Long = m.Long || long
+	return next, ok
+}
+
+// AppendName appends the name at offset at, with dots between its labels and in the case in
+// which it was sent, and returns the offset behind it. At most MaxName bytes are appended: then
+// cut says that there were more.
+func (m *Message) AppendName(dst []byte, at int) (name []byte, next int, cut bool) {
+	name, next, cut, _ = m.walk(dst, at)
+	return name, next, cut
+}
+
+// walk follows the labels of a name, appending them to dst unless that is nil.
+func (m *Message) walk(dst []byte, at int) (name []byte, next int, long, ok bool) {
+	size := 0
+	for n := 0; at < len(m.data); n++ {
+		if m.steps++; n > maxLabels || m.steps > maxSteps {
+			break
+		}
+		k := int(m.data[at])
+		switch {
+		case k == 0:
+			if next == 0 {
+				next = at + 1
 			}
-			at = to
-			hops++
-		case n > maxLabel || at+1+n > len(b) || len(dst)-start+1+n > MaxName:
-			return dst, false
+			return dst, next, long, true
+		case k&pointer == pointer: // RFC 1035, 4.1.4
+			if at+2 > len(m.data) {
+				return dst, 0, long, false
+			}
+			if next == 0 {
+				next = at + 2
+			}
+			at = int(binary.BigEndian.Uint16(m.data[at:])) &^ (pointer << 8)
+		case k&pointer != 0 || at+1+k > len(m.data):
+			return dst, 0, long, false
 		default:
-			if len(dst) > start {
-				dst = append(dst, '.')
+			if size > 0 {
+				dst = appendSome(dst, ".", MaxName-size)
+				size++
 			}
-			dst = append(dst, b[at+1:at+1+n]...)
-			at += 1 + n
+			dst = appendSome(dst, m.data[at+1:at+1+k], MaxName-size)
+			size += k
+			long = long || size > MaxName
+			at += 1 + k
 		}
 	}
-	return dst, false
+	return dst, 0, long, false
+}
+
+// appendSome appends at most room bytes, and none to nil.
+func appendSome[T string | []byte](dst []byte, s T, room int) []byte {
+	if dst == nil || room <= 0 {
+		return dst
+	}
+	return append(dst, s[:min(len(s), room)]...)
 }

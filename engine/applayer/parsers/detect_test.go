@@ -50,7 +50,7 @@ func TestDetection(t *testing.T) {
 	s.Reset(packet.ProtoUDP, 40000, 53)
 	s.Datagram(c2s, []byte(query))
 	got := drain(s)
-	if len(got) != 2 || got[1].ev.Hook != DNSRequest || got[1].buffers != `dns.query="eXample.com"` {
+	if len(got) != 3 || got[1].ev.Hook != DNSRequest || got[1].buffers != `dns.query="eXample.com" dns.opcode=0` {
 		t.Errorf("a DNS query gave %v", got)
 	}
 }
