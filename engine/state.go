@@ -29,7 +29,7 @@ const (
 )
 
 // state is what the engine hangs on a flow. It holds no pointers, and with it a
-// flow takes 152 bytes.
+// flow takes 160 bytes.
 type state struct {
 	tcp stream.Tracker
 

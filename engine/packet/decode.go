@@ -27,8 +27,15 @@ type Options struct {
 // A packet that a capture cut short is invalid like one that was cut on the
 // wire, as it is in Suricata.
 func (p *Packet) Decode(link LinkType, data []byte, opt Options) {
-	*p = Packet{Data: data, Link: link, opt: opt}
+	p.reset(data, link, opt)
 	p.decodeLink(data)
+}
+
+// reset forgets the packet before. It does without a literal, which the compiler
+// would fill somewhere else and copy.
+func (p *Packet) reset(data []byte, link LinkType, opt Options) {
+	*p = Packet{}
+	p.Data, p.Link, p.opt = data, link, opt
 }
 
 // note adds an event that leaves the packet valid.
@@ -78,9 +85,9 @@ const (
 
 // decodeEtherType decodes b, which starts with the header of etherType. It
 // reports whether the type is one that it knows, which does not say that the
-// header is intact.
+// header is intact, nor that there is more behind it that it knows.
 func (p *Packet) decodeEtherType(etherType uint16, b []byte) bool {
-	for {
+	for known := false; ; known = true {
 		p.EtherType, p.LinkLen = etherType, len(p.Data)-len(b)
 		switch etherType {
 		case etherIPv4:
@@ -119,7 +126,7 @@ func (p *Packet) decodeEtherType(etherType uint16, b []byte) bool {
 			if etherType < etherMin {
 				p.EtherType = 0
 			}
-			return false
+			return known
 		}
 		return true
 	}

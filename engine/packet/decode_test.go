@@ -498,7 +498,9 @@ func samples() map[packet.LinkType][][]byte {
 			packettest.ICMP("10.0.0.9", "10.0.0.1", 3, 3, 0, tcp4),
 			packettest.ICMP("2001:db8::9", "2001:db8::1", 1, 4, 0, ipv6UDP),
 			packettest.IP("10.0.0.1", "10.0.0.2", packet.ProtoSCTP, make([]byte, 16)),
-			packettest.IP("10.0.0.1", "10.0.0.2", 47, []byte("gre")),
+			packettest.IP("10.0.0.1", "10.0.0.2", 47, append([]byte{0, 0, 8, 0}, tcp4...)),
+			packettest.UDP("10.0.0.1:1", "10.0.0.2:4789", append([]byte{8, 7: 0}, packettest.Ethernet(udp6)...)),
+			packettest.UDP("10.0.0.1:1", "10.0.0.2:3544", udp6),
 		},
 		packet.LinkPPP:  {{0xff, 0x03, 0x00, 0x21, 0x45}},
 		packet.LinkNull: {append([]byte{2, 0, 0, 0}, tcp4...)},
@@ -513,29 +515,62 @@ func FuzzDecode(f *testing.F) {
 			f.Add(uint16(link), data, true)
 		}
 	}
+	for _, test := range eventTests {
+		f.Add(uint16(test.link), test.data, false)
+	}
 	f.Fuzz(func(t *testing.T, link uint16, data []byte, sums bool) {
-		var p, inner packet.Packet
-		p.Decode(packet.LinkType(link), data, packet.Options{VerifyChecksums: sums})
-		if !within(p.Net, data) || !within(p.L4, p.Net) || !within(p.Payload, p.Net) {
-			t.Error("a slice leaves its packet")
+		var packets [packet.MaxDepth + 2]packet.Packet
+		p := &packets[0]
+		p.Decode(packet.LinkType(link), data, packet.Options{VerifyChecksums: sums, Tunnels: true})
+		for depth := 0; ; depth++ {
+			checkDecoded(t, p)
+			inner := &packets[depth+1]
+			if p.Inner.Data == nil {
+				return
+			}
+			if !within(p.Inner.Data, p.Data) {
+				t.Error("an inner packet leaves its packet")
+			}
+			if !inner.DecodeInner(p) {
+				return
+			}
+			if inner.Depth != p.Depth+1 || inner.Depth > packet.MaxDepth {
+				t.Errorf("depth %d in %d", inner.Depth, p.Depth)
+			}
+			p = inner
 		}
-		if p.LinkLen > len(data) || (p.Net != nil && len(data) > p.LinkLen && &p.Net[0] != &data[p.LinkLen]) {
-			t.Errorf("LinkLen is %d", p.LinkLen)
-		}
-		if int(p.Invalid) >= packet.NumDecoderEvents || p.VLANs > packet.MaxVLANs {
-			t.Errorf("Invalid %d, VLANs %d", p.Invalid, p.VLANs)
-		}
-		if p.Invalid == packet.Valid && p.IPVersion != 0 && p.Net == nil {
-			t.Error("valid IP without Net")
-		}
-		if p.Embedded(&inner) && (!within(inner.Net, p.Payload) || !within(inner.L4, p.Payload)) {
-			t.Error("a slice leaves the quotation")
-		}
-		for _, back := range []bool{true, false} {
-			check(t, packet.AppendReset(nil, &p, back, packet.ResetFor(&p, back)))
-		}
-		check(t, packet.AppendUnreachable(nil, &p))
 	})
+}
+
+// checkDecoded checks what must hold for every packet, whatever its bytes.
+func checkDecoded(t *testing.T, p *packet.Packet) {
+	t.Helper()
+	if !within(p.Net, p.Data) || !within(p.L4, p.Net) || !within(p.Payload, p.Net) {
+		t.Error("a slice leaves its packet")
+	}
+	if p.LinkLen > len(p.Data) || (p.Net != nil && &p.Net[0] != &p.Data[p.LinkLen]) {
+		t.Errorf("LinkLen is %d", p.LinkLen)
+	}
+	if int(p.Invalid) >= packet.NumDecoderEvents || p.VLANs > packet.MaxVLANs {
+		t.Errorf("Invalid %d, VLANs %d", p.Invalid, p.VLANs)
+	}
+	if (p.IPVersion != 0) != (p.Net != nil) {
+		t.Errorf("IP version %d with %d bytes", p.IPVersion, len(p.Net))
+	}
+	if p.Tracked && p.L4 == nil {
+		t.Error("a flow without a transport header")
+	}
+	for i := range p.TCP.SACKs {
+		p.SACK(int(i))
+	}
+	var inner packet.Packet
+	if p.Embedded(&inner) && (!within(inner.Net, p.Payload) || !within(inner.L4, p.Payload)) {
+		t.Error("a slice leaves the quotation")
+	}
+	for _, back := range []bool{true, false} {
+		check(t, packet.AppendReset(nil, p, back, packet.ResetFor(p, back)))
+	}
+	check(t, packet.AppendUnreachable(nil, p))
 }
 
 // check fails unless ip is empty or a valid packet.
@@ -555,7 +590,10 @@ func TestNoAllocs(t *testing.T) {
 	for link, packets := range samples() {
 		for _, data := range packets {
 			allocs := testing.AllocsPerRun(100, func() {
-				p.Decode(link, data, verify)
+				p.Decode(link, data, packet.Options{VerifyChecksums: true, Tunnels: true})
+				if p.Inner.Data != nil {
+					inner.DecodeInner(&p)
+				}
 				p.Embedded(&inner)
 				packet.AppendReset(buf, &p, true, packet.ResetFor(&p, true))
 				packet.AppendUnreachable(buf, &p)
@@ -578,7 +616,7 @@ func BenchmarkDecode(b *testing.B) {
 			packettest.TCPOptions(1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2)))},
 		{"IPv6UDP", packet.LinkEthernet, packettest.Ethernet(packettest.UDP("[2001:db8::1]:1", "[2001:db8::2]:2", payload))},
 	} {
-		for _, opt := range []packet.Options{{}, {VerifyChecksums: true}} {
+		for _, opt := range []packet.Options{{Tunnels: true}, {VerifyChecksums: true, Tunnels: true}} {
 			name := bench.name
 			if opt.VerifyChecksums {
 				name += "/verify"

@@ -10,9 +10,8 @@ const (
 	greSequence    = 0x1000
 	greStrictRoute = 0x0800
 	greRecursion   = 0x0700
-	greReserved    = 0x00f8 // flags of version 0
-	greAck         = 0x0080 // of version 1, whose other flags are
-	greReserved1   = 0x0078
+	greReserved    = 0x0078
+	greAck         = 0x0080 // of version 1
 	greVersion     = 0x0007
 )
 
@@ -132,7 +131,7 @@ func (p *Packet) greSize1(b []byte, flags, proto uint16) int {
 		wrong = EventGREVersion1SSR
 	case flags&greRecursion != 0:
 		wrong = EventGREVersion1Recur
-	case flags&greReserved1 != 0:
+	case flags&greReserved != 0:
 		wrong = EventGREVersion1Flags
 	case proto != grePPP:
 		wrong = EventGREVersion1WrongProtocol

@@ -93,8 +93,14 @@ func (p *Packet) checkICMP4() {
 		if p.ICMP.Code <= maxCode && (len(p.Payload) > 0 || p.ICMP.Type == icmp4SourceQuench) {
 			p.checkQuote(20, 4, EventICMPv4IPv4TruncatedPacket, EventICMPv4IPv4UnknownVersion)
 		}
-	case (p.ICMP.Type == icmp4Timestamp || p.ICMP.Type == icmp4TimestampReply) && len(p.Payload) < 12:
+	case p.ICMP.Type == icmp4RouterAdvert && int(p.L4[4])*int(p.L4[5])*4 > len(p.Payload): // addresses, of so many words
 		p.note(EventICMPv4IPv4TruncatedPacket) // as in Suricata
+	case p.ICMP.Type == icmp4Timestamp || p.ICMP.Type == icmp4TimestampReply:
+		if len(p.Payload) < 12 { // three times
+			p.note(EventICMPv4IPv4TruncatedPacket) // as in Suricata
+		} else {
+			p.Payload = p.Payload[12:]
+		}
 	}
 }
 
@@ -109,6 +115,7 @@ var icmp6Codes = [32]uint8{
 // checkICMP6 notes what is odd about an ICMPv6 message.
 func (p *Packet) checkICMP6() {
 	t, code := p.ICMP.Type, p.ICMP.Code
+	whole := false // the header of 8 bytes is known
 	switch {
 	case t == 0 || t == 127:
 		p.note(EventICMPv6UnknownType)
@@ -118,6 +125,7 @@ func (p *Packet) checkICMP6() {
 		if code > [icmp6ParameterError + 1]uint8{1: 6, 2: 0, 3: 1, 4: 2}[t] {
 			p.note(EventICMPv6UnknownCode)
 		} else {
+			whole = true
 			p.checkQuote(40, 6, EventICMPv6IPv6TruncatedPacket, EventICMPv6IPv6UnknownVersion)
 		}
 	case t < icmp6EchoRequest || int(t-icmp6EchoRequest) >= len(icmp6Codes):
@@ -125,9 +133,18 @@ func (p *Packet) checkICMP6() {
 	default:
 		if code > icmp6Codes[t-icmp6EchoRequest] && !(t == 138 && code == 255) {
 			p.note(EventICMPv6UnknownCode)
+		} else {
+			whole = t == icmp6EchoRequest || t == icmp6EchoReply
 		}
 		if t >= icmp6MLDQuery && t <= icmp6MLDDone && p.TTL != 1 {
 			p.note(EventICMPv6MLDMessageWithInvalidHL)
+		}
+	}
+	if !whole {
+		// For Suricata the header of all other messages ends with the checksum, and the
+		// message 8 bytes early.
+		if p.Payload = nil; len(p.L4) > 12 {
+			p.Payload = p.L4[4 : len(p.L4)-8]
 		}
 	}
 }

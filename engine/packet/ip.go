@@ -93,7 +93,7 @@ func (p *Packet) decodeIPv6(b []byte) bool {
 		return false
 	}
 	if len(b) < 40 {
-		return p.bad(EventIPv6PacketTooSmall)
+		return p.fault(EventIPv6PacketTooSmall) // Suricata has the event, and never sets it
 	}
 	if b[0]>>4 != 6 {
 		return p.bad(EventIPv6WrongIPVersion)
@@ -108,6 +108,9 @@ func (p *Packet) decodeIPv6(b []byte) bool {
 	p.setIPv6(b)
 	next, rest := b[6], b[40:]
 	switch next {
+	case ProtoTCP, ProtoUDP, ProtoICMPv6:
+		p.Proto = next
+		p.decodeTransport(rest)
 	case protoIPIP:
 		p.Proto, p.L4 = next, rest
 		p.decodeInIPv6(rest, 4, innerIPv4)
@@ -141,7 +144,7 @@ func (p *Packet) decodeInIPv6(b []byte, version uint8, kind innerKind) {
 	case len(b) < header:
 		p.bad(small)
 	case b[0]>>4 != version:
-		p.bad(wrong)
+		p.note(wrong)
 	default:
 		p.carry(b, kind, FromIPv6)
 	}

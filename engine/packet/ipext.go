@@ -16,6 +16,15 @@ const (
 	extShim6       = 140
 )
 
+// isExtHeader says whether more headers can follow one of this kind.
+func isExtHeader(kind uint8) bool {
+	switch kind {
+	case extHopByHop, extRouting, extFragment, extAuth, extDestination, extMobility, extHIP, extShim6:
+		return true
+	}
+	return false
+}
+
 // decodeNextHeaders walks the extension headers in b, the first of which is of
 // kind next, and decodes what follows them. All but two kinds share the first two
 // bytes (RFC 8200, 4.2):
@@ -24,19 +33,20 @@ const (
 //	fragment          | next header | reserved | offset 13 | 0 0 M | identification 32     |
 //	authentication    | next header | length-2 in 4s | reserved 16 | ...        (RFC 4302) |
 //
-// ESP hides what follows it and ends the chain as a protocol of its own.
+// ESP hides what follows it and ends the chain as a protocol of its own. Where a chain
+// ends without a protocol, Proto is that of the last header that Suricata takes for one.
 func (p *Packet) decodeNextHeaders(next uint8, b []byte) {
 	var seen uint64   // kinds, as bits
 	destinations := 0 // of which two may be there: one is for the routers on the way
 	for first := true; ; first = false {
-		p.Proto = next
-		if len(b) < 2 && next != extNone && (!first || next == ProtoESP) {
+		if len(b) < 2 && next != extNone && (!first || isExtHeader(next) || next == ProtoESP) {
 			p.bad(EventIPv6TruncatedExtHeader)
 			return
 		}
 		size := 8
 		switch next {
 		case ProtoTCP, ProtoUDP, ProtoICMPv6, ProtoSCTP, ProtoESP:
+			p.Proto = next
 			p.decodeTransport(b)
 			return
 		case ProtoICMP:
@@ -48,20 +58,23 @@ func (p *Packet) decodeNextHeaders(next uint8, b []byte) {
 			}
 			return
 		case protoIPIP:
-			p.L4 = b
+			p.Proto, p.L4 = next, b
 			p.decodeInIPv6(b, 4, innerIPv4)
 			return
-		case extHopByHop, extDestination, extRouting, extMobility, extHIP, extShim6:
-			if len(b) >= 2 {
-				size = 8 + int(b[1])*8
-			}
+		case extMobility, extHIP, extShim6:
+			size = 8 + int(b[1])*8
+		case extHopByHop, extDestination, extRouting:
+			p.Proto = next
+			size = 8 + int(b[1])*8
 		case extAuth:
-			if size = 12; len(b) >= 2 && b[1] > 0 {
+			p.Proto = next
+			if size = 12; b[1] > 0 {
 				size = 8 + int(b[1])*4
 			}
 		case extFragment:
+			p.Proto = next
 		default:
-			p.L4 = b
+			p.Proto, p.L4 = next, b
 			p.note(EventIPv6UnknownNextHeader)
 			return
 		}
@@ -172,19 +185,19 @@ func (p *Packet) decodeIPv6Options(b []byte, unknown, onlyPadding Event) {
 				p.note(EventIPv6ZeroLenPadN)
 			}
 		case ip6RouterAlert:
-			least, others = 2, true
+			least = 2
 		case ip6Jumbo:
 			least = 4
 		case ip6HomeAddress:
-			least, others = 16, true
+			least = 16
 		default:
 			p.note(unknown)
-			others = true
 		}
 		if size < least {
 			p.bad(EventIPv6ExtHeaderInvalidOptlen)
 			break
 		}
+		others = others || kind != ip6PadN && kind != ip6Jumbo
 		b = b[min(2+size, len(b)):]
 	}
 	if padding && !others {

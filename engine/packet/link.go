@@ -17,18 +17,21 @@ func (p *Packet) decodeLink(data []byte) {
 	case LinkRaw, LinkRaw12, LinkRaw14, LinkIPv4, LinkIPv6:
 		p.decodeRaw(data)
 	case LinkSLL:
+		p.layer()
 		if len(data) < 16 {
 			p.bad(EventSLLPacketTooSmall)
 			return
 		}
 		p.decodeEtherType(binary.BigEndian.Uint16(data[14:]), data[16:])
 	case LinkSLL2:
+		p.layer()
 		if len(data) < 20 {
 			p.bad(EventSLLPacketTooSmall)
 			return
 		}
 		p.decodeEtherType(binary.BigEndian.Uint16(data), data[20:])
 	case LinkCHDLC:
+		p.layer()
 		if len(data) < 4 {
 			p.bad(EventCHDLCPacketTooSmall)
 			return

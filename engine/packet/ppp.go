@@ -32,63 +32,65 @@ func (p *Packet) decodePPP(b []byte) bool {
 		}
 		b = b[2:]
 	}
-	proto, rest, ok := p.pppProto(b)
-	if !ok {
-		return false
+	proto, rest := pppProto(b)
+	if rest == nil {
+		return p.bad(EventPPPPacketTooSmall)
 	}
-	if !p.pppNext(proto, rest, len(b)-len(rest)) {
-		// Beyond PPPoE there are links of all kinds: every compressed protocol, and some
-		// more, are known to exist.
-		if len(b)-len(rest) == 1 || pppKnown(proto) || proto == 0x00fd || proto == 0x80fd || proto == 0xc029 {
-			p.note(EventPPPUnsupportedProtocol)
-			return true
-		}
-		return p.bad(EventPPPWrongType)
+	compressed := len(b)-len(rest) == 1
+	small := EventPPPIPv4PacketTooSmall
+	if compressed {
+		small = EventPPPVJUPacketTooSmall // as in Suricata
+	}
+	known, ok := p.pppNext(proto, rest, small)
+	switch {
+	case known:
+		return ok
+	case compressed || pppKnown(proto) || proto == 0x00fd || proto == 0x80fd || proto == 0xc029:
+		// Here, not in PPPoE, every compressed protocol and some more are known to exist.
+		p.note(EventPPPUnsupportedProtocol)
+	default:
+		p.bad(EventPPPWrongType)
 	}
 	return true
 }
 
 // pppProto takes off the protocol number. One whose first byte is odd is compressed
-// to that byte.
-func (p *Packet) pppProto(b []byte) (proto uint16, rest []byte, ok bool) {
+// to that byte. rest is nil if it is not all there.
+func pppProto(b []byte) (proto uint16, rest []byte) {
 	switch {
 	case len(b) > 0 && b[0]&1 != 0:
-		return uint16(b[0]), b[1:], true
+		return uint16(b[0]), b[1:]
 	case len(b) >= 2:
-		return binary.BigEndian.Uint16(b), b[2:], true
+		return binary.BigEndian.Uint16(b), b[2:]
 	}
-	return 0, nil, p.bad(EventPPPPacketTooSmall)
+	return 0, nil
 }
 
-// pppNext decodes what PPP carries. It reports whether it knows the protocol.
-func (p *Packet) pppNext(proto uint16, b []byte, protoSize int) bool {
+// pppNext decodes what PPP carries; small is the event of IPv4 that is not all there.
+// It reports whether it knows the protocol, and then whether its header is intact.
+func (p *Packet) pppNext(proto uint16, b []byte, small Event) (known, ok bool) {
 	p.LinkLen = len(p.Data) - len(b)
 	switch proto {
 	case pppVJ:
-		if len(b) < 20 {
-			p.bad(EventPPPVJUPacketTooSmall)
-		} else if b[0]>>4 == 4 {
-			p.decodeEtherType(etherIPv4, b)
-		}
-	case pppIPv4:
 		switch {
-		case len(b) >= 20:
-			p.decodeEtherType(etherIPv4, b)
-		case protoSize == 1:
-			p.bad(EventPPPVJUPacketTooSmall) // as in Suricata
-		default:
-			p.bad(EventPPPIPv4PacketTooSmall)
+		case len(b) < 20:
+			return true, p.bad(EventPPPVJUPacketTooSmall)
+		case b[0]>>4 != 4:
+			return true, false
 		}
+		return true, p.decodeIPv4(b)
+	case pppIPv4:
+		if len(b) < 20 {
+			return true, p.bad(small)
+		}
+		return true, p.decodeIPv4(b)
 	case pppIPv6:
 		if len(b) < 40 {
-			p.bad(EventPPPIPv6PacketTooSmall)
-		} else {
-			p.decodeEtherType(etherIPv6, b)
+			return true, p.bad(EventPPPIPv6PacketTooSmall)
 		}
-	default:
-		return false
+		return true, p.decodeIPv6(b)
 	}
-	return true
+	return false, false
 }
 
 // decodePPPoESession decodes a frame of a session (RFC 2516, 4), whose payload is
@@ -97,27 +99,26 @@ func (p *Packet) pppNext(proto uint16, b []byte, protoSize int) bool {
 //	0 | version 4 | type 4 | code 8 | session id 16 |
 //	4 | length 16                   |
 func (p *Packet) decodePPPoESession(b []byte) bool {
-	if !p.layer() {
-		return false
-	}
-	if len(b) < 8 {
+	if len(b) < 7 {
 		return p.bad(EventPPPoEPacketTooSmall)
 	}
 	if binary.BigEndian.Uint16(b[4:]) == 0 {
 		return true
 	}
 	b = b[6:]
-	proto, rest, ok := p.pppProto(b)
-	if !ok {
-		return false
+	proto, rest := pppProto(b)
+	if rest == nil {
+		return p.bad(EventPPPoEPacketTooSmall)
 	}
-	if !p.pppNext(proto, rest, len(b)-len(rest)) {
-		if !pppKnown(proto) {
-			return p.bad(EventPPPWrongType)
-		}
+	known, ok := p.pppNext(proto, rest, EventPPPIPv4PacketTooSmall)
+	switch {
+	case known:
+		return ok
+	case pppKnown(proto):
 		p.note(EventPPPUnsupportedProtocol)
+		return true
 	}
-	return true
+	return p.bad(EventPPPWrongType)
 }
 
 // Codes of PPPoE discovery (RFC 2516, 5).

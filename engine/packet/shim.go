@@ -43,13 +43,14 @@ func (p *Packet) decodeVNTag(b []byte) bool {
 	return p.decodeEtherType(binary.BigEndian.Uint16(b[4:]), b[6:]) || p.bad(EventVNTagUnknownType)
 }
 
-// MPLS labels with a meaning of their own (RFC 3032, 2.1); those below 16 are reserved.
+// MPLS labels with a meaning of their own (RFC 3032, 2.1). Those below 16 are reserved;
+// the last of them is the extension label of RFC 7274.
 const (
 	labelIPv4Null     = 0
 	labelRouterAlert  = 1
 	labelIPv6Null     = 2
 	labelImplicitNull = 3
-	labelsReserved    = 16
+	labelExtension    = 15
 )
 
 // decodeMPLS takes off a stack of labels (RFC 3032, 2.1). Nothing says what
@@ -77,7 +78,7 @@ func (p *Packet) decodeMPLS(b []byte) bool {
 		return p.bad(EventMPLSBadLabelRouterAlert)
 	case label == labelImplicitNull:
 		return p.bad(EventMPLSBadLabelImplicitNull)
-	case label < labelsReserved:
+	case label < labelExtension:
 		return p.bad(EventMPLSBadLabelReserved)
 	}
 	if len(b) < 4 {
@@ -94,14 +95,16 @@ func (p *Packet) decodeMPLS(b []byte) bool {
 	return p.bad(EventMPLSUnknownPayloadType)
 }
 
-// What follows a network service header (RFC 8300, 2.2).
+// Network service headers: kinds of metadata (RFC 8300, 2.2) and what can follow.
 const (
-	nshIPv4        = 1
-	nshIPv6        = 2
-	nshEthernet    = 3
-	nshMPLS        = 5
-	nshExperiment1 = 0xfe
-	nshExperiment2 = 0xff
+	nshFixed    = 1 // 16 bytes
+	nshVariable = 2
+	nshReserved = 15
+
+	nshIPv4     = 1
+	nshIPv6     = 2
+	nshEthernet = 3
+	nshMPLS     = 5
 )
 
 // decodeNSH takes off a network service header (RFC 8300, 2.2). The length
@@ -122,11 +125,20 @@ func (p *Packet) decodeNSH(b []byte) bool {
 		return true
 	}
 	size := int(b[1]&0x3f) * 4
-	if size < 8 || size >= len(b) {
+	if size >= len(b) {
 		return p.bad(EventNSHBadHeaderLength)
 	}
-	if kind := b[2] & 0x0f; kind == 0 || kind == 0x0f {
+	switch b[2] {
+	case 0, nshReserved:
 		p.note(EventNSHReservedType)
+		return true
+	case nshFixed:
+		if size != 24 {
+			return p.bad(EventNSHBadHeaderLength)
+		}
+	case nshVariable: // no length is too short for Suricata
+	default:
+		p.note(EventNSHUnsupportedType)
 		return true
 	}
 	next := b[3]
@@ -140,10 +152,7 @@ func (p *Packet) decodeNSH(b []byte) bool {
 		return p.decodeEthernet(b)
 	case nshMPLS:
 		return p.decodeMPLS(b)
-	case nshExperiment1, nshExperiment2:
-		p.note(EventNSHUnsupportedType)
-	default:
-		p.note(EventNSHUnknownPayload)
 	}
+	p.note(EventNSHUnknownPayload)
 	return true
 }

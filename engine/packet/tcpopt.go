@@ -25,6 +25,11 @@ const (
 // option of the wrong length, or the second of its kind, is passed over.
 func (p *Packet) decodeTCPOptions(b []byte) {
 	t := &p.TCP
+	if len(b) == 12 && binary.BigEndian.Uint32(b) == tcpOptNop<<24|tcpOptNop<<16|tcpOptTimestamps<<8|10 {
+		// All that hosts send after the handshake (RFC 7323, appendix A).
+		t.TSVal, t.TSEcr, t.HasTS = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), true
+		return
+	}
 	var seen uint64 // kinds below 64, as bits
 	end := 20 + len(b)
 	for len(b) > 0 {
@@ -39,7 +44,7 @@ func (p *Packet) decodeTCPOptions(b []byte) {
 			return
 		}
 		if b[1] < 2 || int(b[1]) > len(b) {
-			p.note(EventTCPOptionInvalidLen)
+			p.bad(EventTCPOptionInvalidLen)
 			return
 		}
 		kind, value := b[0], b[2:b[1]]
@@ -58,7 +63,7 @@ func (p *Packet) decodeTCPOptions(b []byte) {
 		case tcpOptSACK:
 			ok = len(value)%8 == 0 && len(value) <= 32
 		case tcpOptFastOpen:
-			ok = len(value) == 0 || len(value) >= 4 && len(value) <= 16 && len(value)%2 == 0
+			ok = len(value) <= 16 && len(value)%2 == 0
 		case tcpOptExperiment1, tcpOptExperiment2:
 			bit = 1 << tcpOptFastOpen
 			if ok = len(value) == 2 || len(value) == 10; ok && binary.BigEndian.Uint16(value) != fastOpenMagic {
@@ -74,6 +79,9 @@ func (p *Packet) decodeTCPOptions(b []byte) {
 		switch {
 		case !ok:
 			p.note(EventTCPOptionInvalidLen)
+			if bit == 0 { // the segment is not authentic
+				p.fault(EventTCPOptionInvalidLen)
+			}
 			continue
 		case seen&bit != 0:
 			p.note(EventTCPOptionDuplicate)

@@ -67,14 +67,12 @@ func (p *Packet) decodeTCP(b []byte) {
 	}
 	p.SrcPort = binary.BigEndian.Uint16(b)
 	p.DstPort = binary.BigEndian.Uint16(b[2:])
-	p.TCP = TCP{
-		Seq:      binary.BigEndian.Uint32(b[4:]),
-		Ack:      binary.BigEndian.Uint32(b[8:]),
-		Reserved: b[12] & 0x0f,
-		Flags:    b[13],
-		Window:   binary.BigEndian.Uint16(b[14:]),
-		Urgent:   binary.BigEndian.Uint16(b[18:]),
-	}
+	t := &p.TCP
+	t.Seq = binary.BigEndian.Uint32(b[4:])
+	t.Ack = binary.BigEndian.Uint32(b[8:])
+	t.Reserved, t.Flags = b[12]&0x0f, b[13]
+	t.Window = binary.BigEndian.Uint16(b[14:])
+	t.Urgent = binary.BigEndian.Uint16(b[18:])
 	p.L4, p.Payload, p.Tracked = b, b[header:], true
 	if header > 20 {
 		p.decodeTCPOptions(b[20:header])
@@ -140,6 +138,9 @@ func (p *Packet) decodeSCTP(b []byte) {
 //	0 | security parameters index |
 //	4 | sequence number           |
 func (p *Packet) decodeESP(b []byte) {
+	if !p.layer() {
+		return
+	}
 	if len(b) < 8 {
 		p.bad(EventESPPacketTooSmall)
 		return

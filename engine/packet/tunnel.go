@@ -22,6 +22,10 @@ var fromNames = [...]string{"wire/pcap", "gre tunnel", "ipv4 tunnel", "ipv6 tunn
 // String returns Suricata's word for it.
 func (f From) String() string { return fromNames[f] }
 
+// MaxDepth bounds Packet.Depth: an inner packet has two layers at least, itself and
+// its IP header.
+const MaxDepth = maxLayers/2 - 1
+
 // Inner is a packet that another one carries, not decoded.
 type Inner struct {
 	Data []byte // borrowed like the outer packet's; nil: there is none
@@ -60,7 +64,8 @@ func (p *Packet) carry(b []byte, kind innerKind, from From) {
 // a tunnel.
 func (p *Packet) DecodeInner(outer *Packet) bool {
 	in := &outer.Inner
-	*p = Packet{Data: in.Data, Link: LinkRaw12, opt: outer.opt, layers: outer.layers + 1, Depth: outer.Depth + 1, From: in.From}
+	p.reset(in.Data, LinkRaw12, outer.opt)
+	p.layers, p.Depth, p.From = outer.layers+1, outer.Depth+1, in.From
 	switch in.kind {
 	case innerIPv4:
 		return p.decodeIPv4(in.Data)
@@ -88,15 +93,23 @@ const (
 // decodeUDPTunnel looks for a packet in the datagram p. Not everything that goes
 // to one of the ports is a tunnel: what does not look like one is left alone.
 func (p *Packet) decodeUDPTunnel() {
+	if !tunnelPort(p.SrcPort) && !tunnelPort(p.DstPort) {
+		return
+	}
+	uses := func(port uint16) bool { return p.SrcPort == port || p.DstPort == port }
 	switch {
-	case (p.SrcPort == portTeredo || p.DstPort == portTeredo) && p.decodeTeredo(p.Payload):
-	case (p.SrcPort == portGENEVE || p.DstPort == portGENEVE) && p.decodeGENEVE(p.Payload):
-	case (p.SrcPort == portVXLAN || p.DstPort == portVXLAN) && p.decodeVXLAN(p.Payload):
+	case uses(portTeredo) && p.decodeTeredo(p.Payload):
+	case uses(portGENEVE) && p.decodeGENEVE(p.Payload):
+	case uses(portVXLAN) && p.decodeVXLAN(p.Payload):
 	}
 }
 
+func tunnelPort(port uint16) bool {
+	return port == portTeredo || port == portVXLAN || port == portGENEVE
+}
+
 // decodeTeredo finds IPv6 in UDP (RFC 4380, 5.1.1), which nothing but its own
-// header makes known. An origin indication may be in front of it:
+// header makes known, and a hop limit. An origin indication may be in front of it:
 //
 //	0 | 0 | 0 | obscured port | obscured address |
 func (p *Packet) decodeTeredo(b []byte) bool {
@@ -109,7 +122,7 @@ func (p *Packet) decodeTeredo(b []byte) bool {
 		}
 		b = b[8:]
 	}
-	if b[0]>>4 != 6 || len(b) != 40+int(binary.BigEndian.Uint16(b[4:])) {
+	if b[0]>>4 != 6 || b[7] == 0 || len(b) != 40+int(binary.BigEndian.Uint16(b[4:])) {
 		return false
 	}
 	p.carry(b, innerTeredo, FromTeredo)
@@ -117,7 +130,7 @@ func (p *Packet) decodeTeredo(b []byte) bool {
 }
 
 // decodeVXLAN takes off a VXLAN header (RFC 7348, 5) and the Ethernet header
-// behind it, of which only IP is taken:
+// behind it. Of other frames than those with IP and tags nothing is taken:
 //
 //	0 | R R R R I R R R | reserved 24 |
 //	4 | network identifier 24         | reserved 8 |
@@ -125,7 +138,7 @@ func (p *Packet) decodeVXLAN(b []byte) bool {
 	if len(b) < 8+ethernetSize {
 		return false
 	}
-	if b[0]&0x08 == 0 || b[7] != 0 {
+	if b[0]&0x08 == 0 || b[7] != 0 || !p.layer() {
 		return false
 	}
 	etherType, frame := binary.BigEndian.Uint16(b[8+12:]), b[8+ethernetSize:]
@@ -134,6 +147,8 @@ func (p *Packet) decodeVXLAN(b []byte) bool {
 		p.carry(frame, innerIPv4, FromVXLAN)
 	case etherIPv6:
 		p.carry(frame, innerIPv6, FromVXLAN)
+	case etherVLAN, etherQinQ, etherQinQ91:
+		p.carry(frame, innerVLAN, FromVXLAN)
 	case etherARP:
 	default:
 		p.bad(EventVXLANUnknownPayloadType)
@@ -151,7 +166,7 @@ func (p *Packet) decodeGENEVE(b []byte) bool {
 		return false
 	}
 	size := 8 + int(b[0]&0x3f)*4
-	if b[0]>>6 != 0 || size > len(b) || !geneveOptions(b[8:size]) {
+	if b[0]>>6 != 0 || b[1]&0x3f != 0 || b[7] != 0 || size > len(b) || !geneveOptions(b[8:size]) || !p.layer() {
 		return false
 	}
 	etherType, rest := binary.BigEndian.Uint16(b[2:]), b[size:]
