@@ -123,9 +123,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	p := &w.pkt
 	switch f.Key.Proto {
 	case packet.ProtoUDP:
-		if len(p.Payload) > 0 {
-			w.datagram(f, dir, rules, res)
-		}
+		w.datagram(f, dir, rules, res)
 		return
 	case packet.ProtoTCP:
 		if f.State.has(untracked) {
@@ -171,28 +169,37 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 // udpSessionMemory is enough for a session that reads datagrams.
 const udpSessionMemory = 1 << 20
 
-// maxDatagrams is how many datagrams one side of a flow can send without being
-// recognised, while the other is silent, until detection fails.
-const maxDatagrams = 8
-
 // datagram gives a UDP payload to the parsers. Messages stand alone, so one
 // session reads those of all flows, and a flood of datagrams takes none of the
 // memory that connections need.
+//
+// As in Suricata the first datagram of each side is looked at to recognise the protocol. It is
+// "failed" from the first that is of none, until the other side's is.
 func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
 	s, session := &f.State, w.udp
+	known := s.app != applayer.Unknown && s.app != applayer.Failed
+	if !known && s.sides[dir] != applayer.Unknown {
+		return
+	}
 	session.Reset(packet.ProtoUDP, f.Key.SrcPort, f.Key.DstPort)
 	session.Datagram(dir, w.pkt.Payload)
 	number := f.Packets(packet.ToServer) + f.Packets(packet.ToClient) - 1
 	proto := session.Proto()
 	switch {
-	case s.app == applayer.Unknown && session.ProtoFinal():
-	case s.app == applayer.Unknown && (f.Packets(dir.Reverse()) > 0 || f.Packets(dir) > maxDatagrams):
-		proto = applayer.Failed
-		w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, proto, rules, res)
-	case s.app != proto || proto == applayer.Unknown:
+	case known && s.app != proto:
 		return
+	case known:
+	case !session.ProtoFinal():
+		s.sides[dir] = applayer.Failed
+		if s.app == applayer.Unknown {
+			w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, applayer.Failed, rules, res)
+		} else {
+			s.flags |= noInspection
+		}
+		return
+	default:
+		s.sides[dir] = proto
 	}
-	known := s.app != applayer.Unknown
 	var ev applayer.Event
 	for session.Next(&ev) {
 		if known && ev.Hook == applayer.ProtocolDetected {

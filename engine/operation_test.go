@@ -74,7 +74,7 @@ func TestOperation(t *testing.T) {
 			for _, c := range s.chunks {
 				stored += len(c)
 				for _, rec := range c {
-					if rec.Key.Src != addr("10.0.0.1") || rec.Packets != [2]uint64{1, 0} || rec.App != applayer.Unknown || rec.State != FlowNew || rec.Generation != 1 {
+					if rec.Key.Src != addr("10.0.0.1") || rec.Packets != [2]uint64{1, 0} || rec.App != applayer.Failed || rec.State != FlowNew || rec.Generation != 1 {
 						t.Errorf("%+v", rec)
 					}
 				}

@@ -48,6 +48,7 @@ type FlowRecord struct {
 	Rule        *detect.Rule // of Stale operations: by which the newest program would not admit the flow; of other pages: that decided it
 	Generation  uint32
 	App         applayer.Proto
+	sides       [2]applayer.Proto
 	State       FlowState
 	TCPState    stream.State  // StateNone for what is not TCP, or not followed
 	Action      detect.Action // Pass or Drop once a rule has decided the flow, else None
@@ -63,7 +64,7 @@ func (w *worker) record(r *FlowRecord, f *flowEntry) {
 	*r = FlowRecord{
 		Key: f.Key, ID: f.ID(), First: f.First, Last: f.Last,
 		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: f.Bytes,
-		State: flowState(f), App: f.State.app, Name: w.nameOf(f),
+		State: flowState(f), App: f.State.app, sides: f.State.sides, Name: w.nameOf(f),
 		Generation: w.programs[f.State.slot].program.Generation,
 		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
 		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl, icmpCode: f.State.icmpCode,
@@ -87,14 +88,15 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 		},
 		Start: r.First, End: r.Last, State: r.State.String(), Reason: eveReason(reason), OperationID: operation,
 		Alerted: r.Alerted, Midstream: r.Midstream,
-		ToServer: eve.HalfFlow{Packets: r.Packets[0], Bytes: r.Bytes[0], MinTTL: r.ttl[0].min, MaxTTL: r.ttl[0].max, TCPFlags: r.tcpFlags[0]},
-		ToClient: eve.HalfFlow{Packets: r.Packets[1], Bytes: r.Bytes[1], MinTTL: r.ttl[1].min, MaxTTL: r.ttl[1].max, TCPFlags: r.tcpFlags[1]},
+		ToServer: eve.HalfFlow{Packets: r.Packets[0], Bytes: r.Bytes[0], MinTTL: r.ttl[0].min, MaxTTL: r.ttl[0].max},
+		ToClient: eve.HalfFlow{Packets: r.Packets[1], Bytes: r.Bytes[1], MinTTL: r.ttl[1].min, MaxTTL: r.ttl[1].max},
 	}
 	if r.Action != detect.None {
 		e.Action = r.Action.String()
 	}
 	if r.TCPState != stream.StateNone {
 		e.TCPState = r.TCPState.String()
+		e.ToServer.TCPFlags, e.ToClient.TCPFlags = r.tcpFlags[0], r.tcpFlags[1] // else nothing is known, as in Suricata
 	}
 	for i, id := range r.Key.VLAN {
 		if e.VLAN[i] = id; id != 0 {
@@ -110,7 +112,7 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 	default:
 		e.SrcPort, e.DstPort = r.Key.SrcPort, r.Key.DstPort
 	}
-	e.App = appProtos(r.App)
+	e.App = appProtos(r.App, r.sides)
 	e.Emergency = reason == flow.Evicted
 }
 
@@ -224,7 +226,7 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 
 // alertFlow adds what an alert says about the flow.
 func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
-	a.App = appProtos(f.State.app)
+	a.App = appProtos(f.State.app, f.State.sides)
 	if s := w.session(f); s != nil && a.Tx == nil {
 		a.Tx = s.Last()
 	}
@@ -235,11 +237,14 @@ func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
 	a.Flow = &w.counters
 }
 
-func appProtos(p applayer.Proto) (a eve.AppProtos) {
-	if p != applayer.Unknown {
-		a.Proto = p.String()
+func appProtos(p applayer.Proto, sides [2]applayer.Proto) eve.AppProtos {
+	name := func(p applayer.Proto) string {
+		if p == applayer.Unknown {
+			return ""
+		}
+		return p.String()
 	}
-	return a
+	return eve.AppProtos{Proto: name(p), ToServer: name(sides[packet.ToServer]), ToClient: name(sides[packet.ToClient])}
 }
 
 // rejectTargets says in Suricata's words who hears of a reject.

@@ -44,6 +44,7 @@ type state struct {
 
 	decision decision
 	app      applayer.Proto
+	sides    [2]applayer.Proto // as each side was recognised, as far as that is known, by direction
 	flags    uint8
 	quiet    uint8    // header rules have nothing to say, by stage: see stageBit
 	tcpFlags [2]uint8 // of all packets, by direction

@@ -34,7 +34,6 @@ type HalfFlow struct {
 	TCPFlags       uint8 // of all packets together
 	ICMPType       uint8 // of the reply; the request's are in Tuple
 	ICMPCode       uint8
-	Regions        uint32 // most pieces, with gaps between them, that its stream was kept in at once; 0: never tracked
 }
 
 // Flow is a flow that has ended. Time in Tuple is when the record is written;
@@ -95,10 +94,10 @@ func AppendFlow(dst []byte, f *Flow) []byte {
 		o.hexByte("tcp_flags_ts", f.ToServer.TCPFlags)
 		o.hexByte("tcp_flags_tc", f.ToClient.TCPFlags)
 		o.tcpFlags(all)
-		o.optStr("state", f.TCPState)
-		if f.ToServer.Regions > 0 {
-			o.uint("ts_max_regions", uint64(f.ToServer.Regions))
-			o.uint("tc_max_regions", uint64(f.ToClient.Regions))
+		if f.TCPState != "" {
+			o.str("state", f.TCPState)
+			o.uint("ts_max_regions", 1) // of memory that a stream was kept in at once: Sluice has one for each
+			o.uint("tc_max_regions", 1)
 		}
 		o.close()
 	}
