@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -105,34 +107,9 @@ var lives = []mode{pass, refuse, cut, pass}
 
 func TestNothingIsLost(t *testing.T) {
 	isolate(t)
-	endpoint := startMoto(t)
-	cfg := aws.Config{
-		Region: "eu-central-1", BaseEndpoint: &endpoint,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, nil
-		}),
-	}
-	peer := &motoPeer{t: t,
-		s3:   s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }),
-		logs: cloudwatchlogs.NewFromConfig(cfg), firehose: firehose.NewFromConfig(cfg),
-	}
-	for _, c := range []struct {
-		kind   string
-		target map[string]string
-		make   func()
-		read   func() []string
-		twice  bool // lines may be there more than once
-	}{
-		{S3, map[string]string{"bucketName": "logs", "prefix": "fw"},
-			func() { peer.makeBucket("logs") },
-			func() []string { return peer.lines("logs", objectKey) }, false},
-		{CloudWatchLogs, map[string]string{"logGroup": "/fw/alert"},
-			func() { peer.makeGroup("/fw/alert") },
-			func() []string { return peer.events("/fw/alert") }, true},
-		{KinesisDataFirehose, map[string]string{"deliveryStream": "fw"},
-			func() { peer.makeBucket("stream"); peer.makeStream("fw", "stream") },
-			func() []string { return peer.lines("stream", nil) }, true},
-	} {
+	endpoint, _ := startMoto(t)
+	peer := newPeer(t, endpoint)
+	for _, c := range peer.kinds() {
 		t.Run(c.kind, func(t *testing.T) {
 			peer.t = t
 			network := newProxy(t, endpoint)
@@ -189,6 +166,125 @@ func TestNothingIsLost(t *testing.T) {
 			}
 			if total == 0 || network.cut.Load() == 0 || network.refused.Load() == 0 {
 				t.Error("no records, or the network was never bad: this shows nothing")
+			}
+		})
+	}
+}
+
+// newPeer returns the clients of a moto.
+func newPeer(t *testing.T, endpoint string) *motoPeer {
+	cfg := aws.Config{
+		Region: "eu-central-1", BaseEndpoint: &endpoint,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, nil
+		}),
+	}
+	return &motoPeer{t: t,
+		s3:   s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }),
+		logs: cloudwatchlogs.NewFromConfig(cfg), firehose: firehose.NewFromConfig(cfg),
+	}
+}
+
+// destination is one that a moto has.
+type destination struct {
+	kind   string
+	target map[string]string
+	make   func()
+	read   func() []string
+	twice  bool // lines may be there more than once
+}
+
+func (m *motoPeer) kinds() []destination {
+	return []destination{
+		{S3, map[string]string{"bucketName": "logs", "prefix": "fw"},
+			func() { m.makeBucket("logs") },
+			func() []string { return m.lines("logs", objectKey) }, false},
+		{CloudWatchLogs, map[string]string{"logGroup": "/fw/alert"},
+			func() { m.makeGroup("/fw/alert") },
+			func() []string { return m.events("/fw/alert") }, true},
+		{KinesisDataFirehose, map[string]string{"deliveryStream": "fw"},
+			func() { m.makeBucket("stream"); m.makeStream("fw", "stream") },
+			func() []string { return m.lines("stream", nil) }, true},
+	}
+}
+
+// TestServiceIsKilled kills the service itself while records come in, and starts
+// it again some time later, as new as it was: what it had taken is what it had
+// when it was killed, and all the rest must be in its successor.
+func TestServiceIsKilled(t *testing.T) {
+	isolate(t)
+	const records = 16_000 // twice what the spool has room for
+	for i, kind := range []string{S3, CloudWatchLogs, KinesisDataFirehose} {
+		t.Run(kind, func(t *testing.T) {
+			endpoint, kill := startMoto(t)
+			peer := newPeer(t, endpoint)
+			first := peer.kinds()[i]
+			first.make()
+			network := newProxy(t, endpoint)
+			o := lifeOptions{Type: kind, Target: first.target, SpoolDir: t.TempDir(), Endpoint: network.url}
+			d := newTest(t, o.options())
+
+			written := make(chan struct{})
+			go func() {
+				defer close(written)
+				for n := range records {
+					for !d.Log(childLine(0, n)) { // the spool is full
+						select {
+						case <-t.Context().Done():
+							return
+						case <-time.After(time.Millisecond):
+						}
+					}
+				}
+			}()
+			deadline := time.After(time.Minute)
+			seen := map[string]int{}
+			for len(seen) == 0 {
+				select {
+				case <-network.requests:
+				case <-deadline:
+					t.Fatal("nothing arrives")
+				}
+				network.atWork.Lock() // no request is under way
+				for _, line := range first.read() {
+					seen[line]++
+				}
+				if len(seen) > 0 {
+					kill()
+				}
+				network.atWork.Unlock()
+			}
+			before := len(seen)
+			for failures := d.Stats().Failures; d.Stats().Failures == failures; { // it is missed
+				select {
+				case <-deadline:
+					t.Fatal("nobody misses the service")
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+			endpoint, _ = startMoto(t)
+			peer = newPeer(t, endpoint)
+			second := peer.kinds()[i]
+			second.make()
+			network.target.Store(&endpoint)
+
+			<-written
+			if err := d.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			stats := balanced(t, d)
+			for _, line := range second.read() {
+				seen[line]++
+			}
+			missing := 0
+			for n := range records {
+				if seen[string(childLine(0, n))] == 0 {
+					missing++
+				}
+			}
+			t.Logf("%d of %d records were there when the service was killed; %d attempts failed", before, records, stats.Failures)
+			if missing > 0 || stats.Waiting > 0 || before == records {
+				t.Errorf("%d of %d records are lost; %+v", missing, records, stats)
 			}
 		})
 	}
@@ -255,18 +351,29 @@ type proxy struct {
 	url          string
 	mode         atomic.Int32
 	refused, cut atomic.Int64
-	requests     chan struct{} // one for each request that was treated as mode says; some may lack
+	target       atomic.Pointer[string] // URL of the service
+	atWork       sync.RWMutex           // held by requests that are under way
+	requests     chan struct{}          // one for each request that was treated as mode says; some may lack
 }
 
 func newProxy(t *testing.T, to string) *proxy {
-	target, err := url.Parse(to)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &proxy{requests: make(chan struct{}, 100)}
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }}
+	p.target.Store(&to)
+	forward := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			target, err := url.Parse(*p.target.Load())
+			if err != nil {
+				panic(err)
+			}
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
 	var n atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.atWork.RLock()
+		defer p.atWork.RUnlock()
 		defer func() {
 			select {
 			case p.requests <- struct{}{}:
@@ -291,8 +398,9 @@ func newProxy(t *testing.T, to string) *proxy {
 	return p
 }
 
-// startMoto runs a moto server until the test ends and returns its URL.
-func startMoto(t *testing.T) string {
+// startMoto runs a moto server until the test ends, or kill is called, and
+// returns its URL.
+func startMoto(t *testing.T) (url string, kill func()) {
 	t.Helper()
 	python, err := motoPython()
 	if err != nil {
@@ -316,13 +424,14 @@ func startMoto(t *testing.T) string {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
+	kill = sync.OnceFunc(func() { cmd.Process.Kill(); <-ended }) // SIGKILL
+	t.Cleanup(kill)
 	endpoint := "http://" + addr.String()
 	deadline := time.After(time.Minute)
 	for {
 		if r, err := http.Get(endpoint + "/moto-api/"); err == nil {
 			r.Body.Close()
-			return endpoint
+			return endpoint, kill
 		}
 		select {
 		case err := <-ended:
