@@ -47,6 +47,10 @@ type Keyword struct {
 // Protocols returns the application protocols that the keyword is about, by their names.
 func (k Keyword) Protocols() []string { return k.apps.names() }
 
+// OfPacket says whether the keyword is about a packet itself, so that it goes with no keyword
+// about streams or about what parsers find.
+func (k Keyword) OfPacket() bool { return k.packet }
+
 // sender is who sends what a keyword looks at.
 type sender uint8
 

@@ -12,51 +12,42 @@ type ruleBuilder struct {
 	r          Rule
 	steps      stepCompiler
 	onlyStream bool // never single packets
-	plain      bool // nothing but the header and app-layer-protocol
-	events     int  // of decode-event
+	onlyPkt    bool // never the stream
+	weight     weight
 }
 
 func (b *ruleBuilder) option(o *rule.Option) error {
 	r := &b.r
+	b.weight.weigh(o)
 	if s, at, err := b.steps.step(o.Arg); err != nil {
 		return err
 	} else if s != nil {
-		b.plain = false
 		return b.addStep(s, at)
 	}
 	if check, ok := newCheck(o); ok {
-		b.plain = false
 		r.checks = append(r.checks, check)
 		return nil
 	}
 	if m, ok, err := newNumber(o); ok {
-		b.plain = false
 		r.numbers = append(r.numbers, m)
 		return err
 	}
 	if _, ok := tlsText[o.Name]; ok {
-		b.plain = false
 		s, at, err := b.steps.step(textContent(o))
 		if err != nil {
 			return err
 		}
 		return b.addStep(s, at)
 	}
-	if ipOnly, ok := r.addState(o); ok {
-		b.plain = b.plain && ipOnly
+	if r.addState(o) {
 		return nil
 	}
 	switch arg := o.Arg.(type) {
 	case rule.Event:
-		b.plain = false
 		check, err := newEventCheck(arg)
-		if o.Name == "decode-event" {
-			b.events++
-		}
 		r.checks = append(r.checks, check)
 		return err
 	case rule.AppEvent:
-		b.plain = false
 		a, err := newAnomaly(arg)
 		r.anomalies = append(r.anomalies, a)
 		r.hook = applayer.AnomalySeen
@@ -67,6 +58,10 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		return b.appProto(arg)
 	}
 	switch o.Name {
+	case "ip_proto":
+		r.restrictProto(o.Arg.(rule.Numbers))
+	case "l3_proto":
+		r.restrictVersion(uint8(o.Arg.(rule.L3Proto)))
 	case "noalert":
 		r.Log = false
 	case "alert":
@@ -79,13 +74,28 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 	return nil
 }
 
+// restrictProto leaves only the protocols in want.
+func (r *Rule) restrictProto(want rule.Numbers) {
+	for p := range uint64(256) {
+		if !want.Has(p) {
+			r.protos[p>>6] &^= 1 << (p & 63)
+		}
+	}
+}
+
+// restrictVersion leaves only one version of IP.
+func (r *Rule) restrictVersion(v uint8) {
+	if r.ipVersion != 0 && r.ipVersion != v {
+		r.protos = [4]uint64{} // nothing is both
+	}
+	r.ipVersion = v
+}
+
 func (b *ruleBuilder) flow(f *rule.Flow) error {
-	b.plain = false
 	b.r.flow = *f
 	if f.NoFrag || f.OnlyFrag {
 		return unsupported("flow:no_frag and flow:only_frag need reassembled fragments, which this version does not have; remove them")
 	}
-	b.r.onlyPkt = b.r.onlyPkt || f.NoStream
 	b.onlyStream = b.onlyStream || f.OnlyStream
 	return nil
 }

@@ -15,13 +15,10 @@ type check func(in *Input) bool
 // numberChecks are the keywords that compare a number, with where it is found;
 // ok is false for packets that have none.
 var numberChecks = map[string]func(in *Input) (n uint64, ok bool){
-	"dsize": func(in *Input) (uint64, bool) { return uint64(len(in.Packet.Payload)), true },
-	"ttl":   func(in *Input) (uint64, bool) { return uint64(in.Packet.TTL), in.Packet.IPVersion != 0 },
-	"tos":   func(in *Input) (uint64, bool) { return uint64(in.Packet.TOS), in.Packet.IPVersion == 4 },
-	"id":    func(in *Input) (uint64, bool) { return uint64(in.Packet.IPID), in.Packet.IPVersion == 4 },
-	"ip_proto": func(in *Input) (uint64, bool) {
-		return uint64(in.Packet.Proto), in.Packet.IPVersion != 0
-	},
+	"dsize":      func(in *Input) (uint64, bool) { return uint64(len(in.Packet.Payload)), true },
+	"ttl":        func(in *Input) (uint64, bool) { return uint64(in.Packet.TTL), in.Packet.IPVersion != 0 },
+	"tos":        func(in *Input) (uint64, bool) { return uint64(in.Packet.TOS), in.Packet.IPVersion == 4 },
+	"id":         func(in *Input) (uint64, bool) { return uint64(in.Packet.IPID), in.Packet.IPVersion == 4 },
 	"fragoffset": func(in *Input) (uint64, bool) { return uint64(in.Packet.FragOffset / 8), in.Packet.IPVersion != 0 },
 	"tcp.seq":    func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Seq), isTCP(in.Packet) },
 	"tcp.ack":    func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Ack), isTCP(in.Packet) },

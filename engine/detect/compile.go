@@ -105,21 +105,21 @@ func actionOrder(a Action) int {
 // file puts rule i on the lists that will find it.
 func (p *RuleSet) file(i uint32) {
 	r := &p.rules[i]
-	switch r.kind {
-	case kindIPOnly, kindHeader:
+	switch r.list {
+	case listHeader:
 		for class := range classes(r) {
 			p.headerIndex[class].add(i, r)
 		}
-	case kindPacket:
+	case listPacket:
 		p.perClass(&p.packet, r, i)
-		if r.undecoded {
+		if r.Kind == KindEventOnly && r.ipVersion == 0 {
 			p.undecoded = append(p.undecoded, i)
 		}
-	case kindStream:
+	case listStream:
 		p.perClass(&p.packet, r, i)
 		p.stream = append(p.stream, i)
 		p.keepTail(r)
-	case kindApp:
+	case listHook:
 		p.keepTail(r)
 		if len(r.buffers) == 1 && len(r.numbers)+len(r.anomalies) == 0 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
 			b := &r.buffers[0]
@@ -179,7 +179,7 @@ func hostBuffer(b applayer.Buffer) (is, cased bool) {
 // rule compiles one rule, to one for each of its variants.
 func (c *compiler) rule(s Source) ([]Rule, error) {
 	in := s.Rule
-	b := ruleBuilder{onlyStream: in.Proto == "tcp-stream", plain: true, r: Rule{
+	b := ruleBuilder{onlyStream: in.Proto == "tcp-stream", onlyPkt: in.Proto == "tcp-pkt", r: Rule{
 		Meta: Meta{
 			GID: in.GID, SID: in.SID, Rev: in.Rev, Msg: in.Msg,
 			Severity: 3, ResourceARN: s.ResourceARN,
@@ -213,9 +213,8 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 	if r.threshold != nil {
 		r.counter = hashOf("rule", fmt.Sprintf("%d:%d", in.GID, in.SID))
 	}
-	r.classify(b.plain && !negated, b.onlyStream)
-	r.undecoded = r.kind == kindPacket && b.events > 0 && b.events == len(r.checks) && len(r.payload)+len(r.conditions) == 0 && r.ipVersion == 0
-	r.whole = (r.kind == kindIPOnly || r.kind == kindHeader) && (b.plain || headerApp)
+	r.Kind = b.kind(headerApp, negated)
+	r.list = r.listOf()
 	if len(r.buffers)+len(r.numbers) == 0 {
 		return []Rule{*r}, nil
 	}
@@ -224,33 +223,6 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		return nil, newError(in, nil, err)
 	}
 	return variants, nil
-}
-
-// classify decides when the rule is looked at.
-func (r *Rule) classify(ipOnly, onlyStream bool) {
-	switch {
-	case len(r.buffers)+len(r.numbers) > 0 || r.hook != 0:
-		r.kind = kindApp
-	case len(r.payload) > 0:
-		r.kind = kindStream
-		if r.onlyPkt || r.protos[0]&(1<<packet.ProtoTCP) == 0 || len(r.checks) > 0 || len(r.headers) > 0 {
-			r.kind = kindPacket // as in Suricata, also where a keyword is about the packet itself
-		}
-		// A place that counts from the start may be meant in the packet as well
-		// as in the stream, so both are looked at, as Suricata does.
-		r.alsoPkt = !onlyStream && slices.ContainsFunc(r.payload, func(s step) bool {
-			c, ok := s.(*content)
-			return ok && c.placed
-		})
-	case len(r.checks) > 0 || len(r.headers) > 0:
-		r.kind = kindPacket
-	case ipOnly && !r.appGiven && !r.appNot:
-		r.kind = kindIPOnly
-	case len(r.conditions) > 0 || len(r.effects) > 0 || r.threshold != nil:
-		r.kind = kindPacket // depends on more than the flow's state
-	default:
-		r.kind = kindHeader
-	}
 }
 
 func actionOf(a rule.Action) Action {
@@ -335,11 +307,8 @@ func (r *Rule) setProto(name string) error {
 		r.protos, r.ipVersion = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, 4
 	case "ip6", "ipv6":
 		r.protos, r.ipVersion = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, 6
-	case "tcp", "tcp-stream":
+	case "tcp", "tcp-stream", "tcp-pkt":
 		one(packet.ProtoTCP)
-	case "tcp-pkt":
-		one(packet.ProtoTCP)
-		r.onlyPkt = true
 	case "udp":
 		one(packet.ProtoUDP)
 	case "icmp":
@@ -356,7 +325,13 @@ func (r *Rule) setProto(name string) error {
 			return unsupported("protocol %q is not supported by this version of Sluice; use one of the transport protocols, or an application protocol it recognises", name)
 		}
 		r.app, r.appGiven = app, true
-		one(packet.ProtoTCP, packet.ProtoUDP)
+		tcp, udp := rule.Transports(name)
+		if tcp {
+			one(packet.ProtoTCP)
+		}
+		if udp {
+			one(packet.ProtoUDP)
+		}
 	}
 	return nil
 }

@@ -92,8 +92,8 @@ func (r *Result) GaveUp() uint64 { return r.m.gaveUp }
 func (p *RuleSet) Header(in *Input, res *Result) bool {
 	before := len(res.hits)
 	p.headerIndex[classOf(in.Packet.Proto)].visit(in.Packet, func(i uint32) {
-		if r := &p.rules[i]; (r.kind != kindIPOnly || in.First) && r.header(in) && r.appMatches(in) {
-			res.hits = append(res.hits, Hit{Rule: i, Whole: r.whole})
+		if r := &p.rules[i]; (r.Kind != KindIPOnly || in.First) && r.header(in) && r.appMatches(in) {
+			res.hits = append(res.hits, Hit{Rule: i, Whole: r.Kind.decidesFlow()})
 		}
 	})
 	return len(res.hits) > before
@@ -109,7 +109,7 @@ func (p *RuleSet) Packet(in *Input, res *Result) {
 	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.packetPayload(in, &res.m) {
-			res.hits = append(res.hits, Hit{Rule: i})
+			res.hits = append(res.hits, Hit{Rule: i, Whole: r.Kind.decidesFlow()})
 		}
 	}
 }
@@ -156,7 +156,7 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 	res.found = p.streamIndex.candidates(res.found[:0], in.Stream, &res.seen)
 	for _, i := range res.found {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && r.matchStream(in, &res.m) {
+		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchStream(in, &res.m) {
 			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true})
 		}
 	}

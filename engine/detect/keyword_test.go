@@ -81,7 +81,7 @@ func TestPayloadKeywords(t *testing.T) {
 	} {
 		set := compile(t, Options{}, `alert udp any any -> any any (`+test.options+` sid:1;)`)
 		p := decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", []byte(test.payload)))
-		if got := len(run(set, &Input{Packet: p}).Alerts) > 0; got != test.want {
+		if got := len(run(set, &Input{Packet: p, First: true}).Alerts) > 0; got != test.want {
 			t.Errorf("%s on %q: got %v, want %v", test.options, test.payload, got, test.want)
 		}
 	}
@@ -137,7 +137,7 @@ func TestHeaderKeywords(t *testing.T) {
 		if p.Invalid != packet.Valid {
 			t.Fatalf("%s: the test's packet is invalid: %v", test.options, p.Invalid)
 		}
-		if got := len(run(set, &Input{Packet: p}).Alerts) > 0; got != test.want {
+		if got := len(run(set, &Input{Packet: p, First: true}).Alerts) > 0; got != test.want {
 			t.Errorf("%s on % x: got %v, want %v", test.options, test.ip, got, test.want)
 		}
 	}

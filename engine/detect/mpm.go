@@ -381,7 +381,7 @@ func (h *hookIndex) candidates(dst []uint32, tx applayer.Tx, seen *sightings) []
 func (p *RuleSet) index() {
 	for class := range p.packet {
 		for _, i := range p.packet[class] {
-			if r := &p.rules[i]; r.kind == kindStream && !r.alsoPkt {
+			if r := &p.rules[i]; r.list == listStream && r.Kind == KindStream {
 				p.strayIndex[class].add(i, r.payload)
 			} else {
 				p.packetIndex[class].add(i, r.payload)

@@ -59,23 +59,13 @@ func (a Action) String() string {
 // Drops says whether the packet goes no further.
 func (a Action) Drops() bool { return a >= Drop }
 
-// kind says when a rule is looked at, as Suricata sorts signatures.
-type kind uint8
-
-const (
-	kindIPOnly kind = iota // first packet of each direction, the match decides the flow
-	kindHeader             // every packet, but depends on the flow only
-	kindPacket             // payload or header of a packet
-	kindStream             // reassembled stream; the payload of packets that do not get there
-	kindApp                // at a hook
-)
-
 // Rule is one compiled rule.
 type Rule struct {
 	Meta   Meta
 	Action Action
 	Log    bool // writes an alert record when it matches
-	kind   kind
+	Kind   Kind
+	list   list
 
 	protos    [4]uint64 // IP protocols, as a bit set
 	ipVersion uint8     // 4, 6 or 0 for both
@@ -86,10 +76,6 @@ type Rule struct {
 	srcPort   portSet  // nil matches every port, also where there is none
 	dstPort   portSet
 	flow      rule.Flow
-	whole     bool // of kindIPOnly and kindHeader: a match decides the flow
-	onlyPkt   bool // tcp-pkt: never the stream
-	alsoPkt   bool // of kindStream: looks at packets whose payload is in the stream, too
-	undecoded bool // of kindPacket: looks at packets that have no IP header, too
 
 	checks  []check
 	headers []headerMatch

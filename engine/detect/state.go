@@ -15,19 +15,17 @@ type (
 )
 
 // addState compiles flowbits, flowint, xbits, hostbits, threshold and
-// detection_filter; ok is false for other keywords. ipOnly says whether the
-// keyword leaves a rule of addresses alone one.
-func (r *Rule) addState(o *rule.Option) (ipOnly, ok bool) {
+// detection_filter; it reports whether the keyword is one of them.
+func (r *Rule) addState(o *rule.Option) bool {
 	switch arg := o.Arg.(type) {
 	case *rule.FlowBits:
-		return r.addFlowBits(arg), true
+		r.addFlowBits(arg)
 	case *rule.FlowInt:
 		r.addFlowInt(arg)
-		return false, true
 	case *rule.HostBits:
 		if arg.Op == rule.BitNoAlert {
 			r.Log = false
-			return true, true
+			return true
 		}
 		name := hashOf("host", arg.Name)
 		do := func(in *Input) bool { return in.Hosts.bit(in, arg, name) }
@@ -37,18 +35,18 @@ func (r *Rule) addState(o *rule.Option) (ipOnly, ok bool) {
 			r.effects = append(r.effects, func(in *Input) { do(in) })
 		}
 		r.order(orderHostBits, arg.Op.Reads())
-		return true, true
 	case *rule.Threshold:
 		r.threshold = arg
-		return true, true
+	default:
+		return false
 	}
-	return false, false
+	return true
 }
 
-func (r *Rule) addFlowBits(b *rule.FlowBits) (ipOnly bool) {
+func (r *Rule) addFlowBits(b *rule.FlowBits) {
 	if b.Op == rule.BitNoAlert {
 		r.Log = false
-		return true
+		return
 	}
 	var names []uint64
 	for _, n := range b.Names {
@@ -63,7 +61,7 @@ func (r *Rule) addFlowBits(b *rule.FlowBits) (ipOnly bool) {
 				return set == want
 			})
 		})
-		return false
+		return
 	}
 	name, op := names[0], b.Op
 	r.effects = append(r.effects, func(in *Input) {
@@ -74,7 +72,6 @@ func (r *Rule) addFlowBits(b *rule.FlowBits) (ipOnly bool) {
 			in.Vars.set(in.FlowID, name, 1)
 		}
 	})
-	return true
 }
 
 // addFlowInt follows Suricata: a variable that is not set satisfies notset only, and
@@ -158,10 +155,10 @@ func (r *Rule) order(what int, reads bool) {
 // phase is when Suricata looks at a rule within a packet, and so what another
 // rule's flowbits can already be seen by it.
 func (r *Rule) phase() int {
-	switch r.kind {
-	case kindIPOnly:
+	switch r.Kind {
+	case KindIPOnly:
 		return 0
-	case kindApp:
+	case KindAppTx:
 		return 2
 	}
 	return 1

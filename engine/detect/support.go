@@ -35,7 +35,7 @@ var stepKeywords = []string{
 // itself or its flow.
 var (
 	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter"}
-	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "flow", "app-layer-protocol", "app-layer-event", "noalert", "alert"}
+	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "ip_proto", "l3_proto", "flow", "app-layer-protocol", "app-layer-event", "noalert", "alert"}
 )
 
 // Supports says whether rules may use a keyword, given by its canonical name.
