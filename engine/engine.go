@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/pktio"
@@ -32,6 +33,7 @@ type Options struct {
 	Zone     string
 
 	Fragments defrag.Options // how each worker puts fragments together
+	Streams   stream.Options // how each worker puts TCP segments together
 
 	FlowLimit    int   // flows per worker; 0 is 1,000,000
 	StreamMemory int64 // bytes per worker for reassembly; 0 is 256 MiB

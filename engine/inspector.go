@@ -28,6 +28,14 @@ func (w *worker) session(f *flowEntry) *applayer.Session {
 	return w.inspectors[f.State.ext-1].session
 }
 
+// inspectorOf returns the flow's inspector, if it has one.
+func (w *worker) inspectorOf(f *flowEntry) *inspector {
+	if f.State.ext == 0 || f.State.has(named) {
+		return nil
+	}
+	return w.inspectors[f.State.ext-1]
+}
+
 // nameOf returns the flow's SNI or Host, if it is known.
 func (w *worker) nameOf(f *flowEntry) string {
 	if f.State.has(named) {
@@ -121,14 +129,9 @@ func (w *worker) follow(f *flowEntry, dir packet.Dir) {
 // reassembly come up with to rules, which may be nil.
 func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
 	p := &w.pkt
-	switch f.Key.Proto {
-	case packet.ProtoUDP:
+	if f.Key.Proto == packet.ProtoUDP {
 		w.datagram(f, dir, rules, res)
 		return
-	case packet.ProtoTCP:
-		if f.State.has(untracked) {
-			return
-		}
 	}
 	if len(p.Payload) == 0 && f.State.ext == 0 {
 		return
@@ -154,7 +157,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 			return
 		}
 		i.asm[dir] = asm
-		asm.Reset(streamStart(f, p, dir), stream.Config{Acked: !w.opt.Inline})
+		asm.Reset(f.State.tcp.Start(dir), stream.Config{Acked: !w.opt.Inline})
 	}
 	// What cannot be held now must not get to the receiver either, or rules
 	// would never see it: its sender will repeat it.
@@ -227,15 +230,6 @@ func firstByte(p *packet.Packet) uint32 {
 		return p.TCP.Seq + 1
 	}
 	return p.TCP.Seq
-}
-
-// streamStart is where a direction begins whose first payload is at hand. That
-// need not be p's: segments may come out of order.
-func streamStart(f *flowEntry, p *packet.Packet, dir packet.Dir) uint32 {
-	if f.State.tcp.Midstream() {
-		return firstByte(p)
-	}
-	return f.State.tcp.Unacked(dir)
 }
 
 // feed passes on the bytes of a direction that are in order.

@@ -100,6 +100,9 @@ func packetsOf(in *pktio.Packet, p *packet.Packet) uint32 {
 // deny drops a packet for reason, or where the engine only looks on counts that
 // it would have been.
 func (w *worker) deny(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Reason, r *detect.Rule) {
+	if w.denied {
+		return // one reason is enough
+	}
 	w.denied = true
 	w.n[cDropped+int(reason)-1] += uint64(w.packets)
 	if !w.opt.Inline {
@@ -126,38 +129,35 @@ func (w *worker) stateful(in *pktio.Packet) {
 		return
 	}
 	f, dir := w.table.Find(&w.key, w.now)
-	var outcome stream.Outcome
-	wasEstablished := f != nil && established(f)
 	isTCP := p.Proto == packet.ProtoTCP
-	if isTCP && f != nil {
-		if f, outcome = w.track(f, dir); outcome.Has(stream.Invalid) {
-			// Not counted to the flow: what anybody can send must not keep it alive.
-			w.n[cStream+int(outcome.Reason())-1] += uint64(w.packets)
-			w.deny(in, f, dir, ReasonStream, nil)
-			return
-		}
-		// Data in the packet that completes the handshake is the connection's
-		// first; without data that packet is the handshake's last.
-		wasEstablished = f != nil && (wasEstablished || len(p.Payload) > 0 && established(f))
+	if isTCP && f != nil && f.State.tcp.Reuses(p, dir, &w.env) {
+		w.table.End(f, flow.Reused)
+		f = nil
 	}
+	est := f != nil && established(f)
 	if f == nil {
-		wasEstablished = false
 		if f, dir = w.open(in, isTCP); f == nil {
 			return
 		}
 	}
-	s := &f.State
+	s, last := &f.State, f.Last
 	f.Count(dir, w.packets, w.size(), w.now)
 	s.ttl[dir].add(p.TTL)
-	if isTCP {
-		s.tcpFlags[dir] |= p.TCP.Flags
-	} else {
-		if dir == packet.ToClient {
-			s.flags |= answered
+	switch {
+	case isTCP:
+		if !w.track(in, f, dir) {
+			f.Last = last // what anybody can send must not keep the flow alive
 		}
-		wasEstablished = established(f)
+		// Data in the packet that completes the handshake is the connection's
+		// first; without data that packet is the handshake's last.
+		est = est || len(p.Payload) > 0 && established(f)
+	case dir == packet.ToClient:
+		s.flags |= answered
+		fallthrough
+	default:
+		est = established(f)
 	}
-	w.decide(in, f, dir, wasEstablished)
+	w.decide(in, f, dir, est)
 }
 
 // decide finds the verdict of a packet that is counted to its flow.
@@ -172,22 +172,32 @@ func (w *worker) decide(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool
 	}
 }
 
-// track follows a TCP packet of a known flow. It returns nil for the flow when
-// the packet opens a new connection on the same ports.
-func (w *worker) track(f *flowEntry, dir packet.Dir) (*flowEntry, stream.Outcome) {
-	if f.State.has(untracked) {
-		if opening(&w.pkt) {
-			w.table.End(f, flow.Reused)
-			return nil, 0
+// track follows a TCP packet of a flow. What does not fit its connection is dropped, if
+// the engine can, and rules see it as a packet only; track then returns false.
+func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
+	s := &f.State
+	if s.decision == dropped && w.opt.Inline {
+		return true // the other side never sees it
+	}
+	before := s.tcp.Tracked()
+	var asm *stream.Reassembly
+	if i := w.inspectorOf(f); i != nil {
+		asm = i.asm[dir]
+	}
+	out := s.tcp.Update(&w.pkt, dir, &w.env, asm)
+	w.segment = out.Has(stream.Segment)
+	if s.tcp.Tracked() {
+		s.tcpFlags[dir] |= w.pkt.TCP.Flags
+		if !before && s.has(untracked) {
+			s.flags &^= untracked | noInspection | appKnown
 		}
-		return f, 0
 	}
-	out := f.State.tcp.Update(&w.pkt, dir)
-	if out.Has(stream.Reuse) {
-		w.table.End(f, flow.Reused)
-		return nil, 0
+	if !out.Has(stream.Invalid) {
+		return true
 	}
-	return f, out
+	w.n[cStream+int(out.Reason())-1] += uint64(w.packets)
+	w.deny(in, f, dir, ReasonStream, nil)
+	return !w.opt.Inline
 }
 
 // opening says whether a TCP packet asks for a new connection.
@@ -219,15 +229,10 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	f.State.slot = w.current
 	w.programs[w.current].flows++
 	switch {
-	case p.Proto == packet.ProtoUDP:
+	case p.Proto == packet.ProtoUDP, isTCP && opening(p):
 	case !isTCP:
 		f.State.flags |= noInspection | appKnown
 		f.State.icmpCode = p.ICMP.Code
-	case opening(p):
-		f.State.tcp.Open(p, packet.ToServer)
-	case w.program.Exception == detect.ExceptionPickUp:
-		f.State.tcp.OpenMidstream(p, dir)
-		f.State.flags |= midstream
 	default:
 		f.State.flags |= midstream | untracked | noInspection | appKnown
 	}
@@ -278,8 +283,8 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
 	w.unread = false
-	if !s.has(noInspection) && w.pkt.Proto == f.Key.Proto { // else it is an ICMP error about the flow
-		w.input.InStream = f.Key.Proto == packet.ProtoTCP && !s.has(untracked) && rules.WantsStream(f.Key.Proto)
+	if !s.has(noInspection) && w.pkt.Proto == f.Key.Proto && (f.Key.Proto != packet.ProtoTCP || w.segment) { // else it is an ICMP error about the flow
+		w.input.InStream = f.Key.Proto == packet.ProtoTCP && rules.WantsStream(f.Key.Proto)
 		w.inspectStream(f, dir, rules, res)
 	}
 	if bit := stageBit(dir, est, s.app); s.quiet&bit == 0 || w.input.First {
@@ -321,7 +326,9 @@ func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		return
 	}
 	if res.Action == detect.None {
-		w.defaults(in, f, dir, est)
+		if !w.denied {
+			w.defaults(in, f, dir, est)
+		}
 		return
 	}
 	if res.Whole {

@@ -207,7 +207,7 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 	if r.Action > detect.Drop || r.Action == detect.Drop && w.opt.Inline {
 		a.Action = "blocked"
 	}
-	if w.opt.Inline && outcome.Drops() {
+	if w.opt.Inline && (w.denied || outcome.Drops()) {
 		a.Verdict = "drop"
 	}
 	if a.Detail.Metadata {

@@ -60,6 +60,7 @@ type worker struct {
 	sessions  *applayer.Pool
 	names     names
 	fragments *defrag.Table
+	env       stream.Env // of all connections
 	vars      *detect.FlowVars
 	records   Records
 	block     *metrics.Block
@@ -99,6 +100,7 @@ type worker struct {
 	wire           int    // bytes of pkt with its link-layer header
 	ending         bool   // pkt stands for the bytes of a flow that ends
 	unread         bool   // its bytes could not be taken for inspection
+	segment        bool   // of TCP: its bytes and its ACK are the connection's
 	cookie         uint64
 	input          detect.Input
 	result         detect.Result
@@ -134,6 +136,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		pool:      stream.NewPool(opt.StreamMemory),
 		sessions:  applayer.NewPool(opt.StreamMemory/2, parsers.New),
 		fragments: defrag.New(opt.Fragments),
+		env:       stream.Env{Inline: opt.Inline, Policies: &opt.Streams.Policies, Handshakes: stream.NewHandshakes()},
 		block:     opt.Counters.NewBlock(opt.Account, opt.Firewall, opt.Zone),
 		latency:   opt.Latency.NewRecorder(),
 		batch:     make([]pktio.Packet, batchSize),
@@ -248,6 +251,7 @@ func (w *worker) setProgram(p *detect.Program) {
 		w.current = w.freeSlot()
 	}
 	w.program = p
+	w.env.Midstream = p.Exception == detect.ExceptionPickUp
 	w.custom = w.custom[:0]
 	for _, name := range p.Custom {
 		w.custom = append(w.custom, w.opt.Custom.counter(name))
@@ -326,6 +330,7 @@ func (w *worker) Closed(f *flowEntry) bool {
 func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[state]) {
 	w.n[cEnded+int(reason)]++
 	w.endInspection(f)
+	f.State.tcp.Release(&w.env)
 	if (op == nil || !w.kept) && w.opt.Wants.Wants(Flows) {
 		id := ""
 		if op != nil {

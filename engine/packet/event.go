@@ -224,13 +224,13 @@ const (
 	NumEvents int = iota
 )
 
-const (
-	firstFault       = FaultLinkType
-	firstStreamEvent = Stream3WHSACKDataInject
-)
+const firstFault = FaultLinkType
+
+// FirstStreamEvent is where the events of connection tracking begin.
+const FirstStreamEvent = Stream3WHSACKDataInject
 
 // NumDecoderEvents is how many values Packet.Invalid can have: they are below it.
-const NumDecoderEvents = int(firstStreamEvent)
+const NumDecoderEvents = int(FirstStreamEvent)
 
 // eventNames are the names that rules use, without "decoder." and "stream." before them.
 var eventNames = [NumEvents]string{
@@ -465,10 +465,10 @@ func (e Event) Name() string {
 }
 
 // Stream says whether the event is one of connection tracking.
-func (e Event) Stream() bool { return e >= firstStreamEvent }
+func (e Event) Stream() bool { return e >= FirstStreamEvent }
 
 // Checksum says whether the event is a wrong checksum.
-func (e Event) Checksum() bool { return e >= FaultIPv4Checksum && e < firstStreamEvent }
+func (e Event) Checksum() bool { return e >= FaultIPv4Checksum && e < FirstStreamEvent }
 
 // DecoderEvent returns the event that decode-event calls name.
 func DecoderEvent(name string) (e Event, ok bool) { return eventByName(name, false) }

@@ -1,19 +1,18 @@
 package stream
 
+import "github.com/sluicefw/sluice/engine/packet"
+
 // Outcome is what Tracker.Update found out about one packet: a set of the bits
-// below and, when Invalid is set, a Reason. The zero Outcome is Accept.
+// below and, when Invalid is set, a Reason.
 type Outcome uint32
 
 const (
-	Accept          Outcome = 0
-	Invalid         Outcome = 1 << iota // not a packet of this connection; the state was left as it was
+	Segment         Outcome = 1 << iota // its bytes belong to the stream, and its ACK counts
+	Invalid                             // not a packet of this connection
 	StateChanged                        // State returns something new
 	JustEstablished                     // the handshake was completed by this packet
 	JustClosed                          // this packet closed the connection, by FINs or by a reset
-	Retransmission                      // carries nothing that was not sent before
-	KeepAlive                           // sent to provoke an ACK (RFC 9293, 3.8.4)
-	WindowProbe                         // sent into a closed window (RFC 9293, 3.8.6.1)
-	Reuse                               // opens a new connection on the same ports: start a fresh flow and Open it with this packet
+	Unknown                             // belongs to no connection, and opens none
 )
 
 const reasonShift = 16
@@ -24,42 +23,37 @@ func (o Outcome) Has(b Outcome) bool { return o&b == b }
 // Reason says why the packet is invalid; it is Valid unless Invalid is set.
 func (o Outcome) Reason() Reason { return Reason(o >> reasonShift) }
 
-func invalid(r Reason) Outcome { return Invalid | Outcome(r)<<reasonShift }
-
-// Reason says why a packet does not belong to its connection. Its String is a
+// Reason says why a packet does not belong to its connection: the event that it
+// met, or that it is a reset which its receiver would not take. Its String is a
 // metric label.
 type Reason uint8
 
 const (
-	Valid            Reason = iota
-	OutOfWindow             // sequence number outside of what the peer can take
-	BadAck                  // acknowledges what was never sent, or far too little
-	BadRST                  // reset outside of the window, or one that does not answer the SYN
-	BadSYN                  // SYN or SYN-ACK that contradicts the handshake under way
-	SYNOnEstablished        // SYN within a connection (RFC 9293, 3.10.7.4)
-	BadFlags                // a combination that no stack sends: SYN with RST or FIN, or none of SYN, RST and ACK
-	NoHandshake             // data or ACK before the SYN was answered
-	AfterFIN                // bytes beyond the sender's FIN
+	Valid     Reason = iota
+	BadReset         // no event says so
+	someEvent        // the first stream event, and so on
 
 	// Reasons is the number of reasons, for arrays of counters.
-	Reasons = iota
+	Reasons = int(someEvent) + packet.NumEvents - int(packet.FirstStreamEvent)
 )
 
-var reasonNames = [Reasons]string{
-	"valid", "out_of_window", "bad_ack", "bad_rst", "bad_syn",
-	"syn_on_established", "bad_flags", "no_handshake", "after_fin",
-}
+func reasonOf(e packet.Event) Reason { return someEvent + Reason(e-packet.FirstStreamEvent) }
 
-// String returns the label of r, such as "out_of_window".
+// String returns the label of r, such as "est_packet_out_of_window".
 func (r Reason) String() string {
-	if int(r) < len(reasonNames) {
-		return reasonNames[r]
+	switch {
+	case r == Valid:
+		return "valid"
+	case r == BadReset:
+		return "reset"
+	case int(r) < Reasons:
+		return (packet.FirstStreamEvent + packet.Event(r-someEvent)).String()[len("stream."):]
 	}
 	return "unknown"
 }
 
 // State is the state of a connection, in the words of RFC 9293, 3.3.2, as the
-// server sees it. That is also how Suricata reports it (EVE tcp.state).
+// server sees it: that is how Suricata reports it (EVE tcp.state).
 type State uint8
 
 const (
@@ -67,18 +61,20 @@ const (
 	StateSynSent
 	StateSynRecv
 	StateEstablished
-	StateFinWait1  // the server sent its FIN
-	StateFinWait2  // and it was acknowledged
+	StateFinWait1 // the server sent its FIN
+	StateFinWait2 // and it was acknowledged
+	StateTimeWait // both sent a FIN, the server first
+
+	// A SYN with another number takes the ports over from here on.
+	StateLastAck   // both sent a FIN, the client first
 	StateCloseWait // the client sent its FIN
-	StateClosing   // both sent a FIN, the server first; the server's is not acknowledged
-	StateLastAck   // both sent a FIN, the client first; the server's is not acknowledged
-	StateTimeWait  // both sent a FIN, the server first; the server's is acknowledged
+	StateClosing   // the server repeated its FIN before it was acknowledged
 	StateClosed
 )
 
 var stateNames = [...]string{
 	"none", "syn_sent", "syn_recv", "established", "fin_wait1", "fin_wait2",
-	"close_wait", "closing", "last_ack", "time_wait", "closed",
+	"time_wait", "last_ack", "close_wait", "closing", "closed",
 }
 
 // String returns Suricata's name of the state, such as "fin_wait1".

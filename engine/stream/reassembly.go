@@ -19,14 +19,6 @@ const (
 	maxHoles = 64
 )
 
-// Policy says whose bytes count where segments overlap.
-type Policy uint8
-
-const (
-	First Policy = iota // what came first stays
-	Last                // what comes later replaces it, until it is in order
-)
-
 // Config sets up one direction. The zero value watches inline with the
 // defaults.
 type Config struct {

@@ -29,6 +29,7 @@ type header struct {
 	ttl, tos uint8
 	id       uint16 // IPv4 only
 	window   uint16
+	urgent   uint16
 	tcpOpts  []byte
 	ipOpts   []byte
 }
@@ -47,6 +48,9 @@ func ID(n uint16) Option { return func(h *header) { h.id = n } }
 
 // Window sets the TCP window; the default is 65535.
 func Window(n uint16) Option { return func(h *header) { h.window = n } }
+
+// Urgent sets the urgent pointer; the default is 0.
+func Urgent(n uint16) Option { return func(h *header) { h.urgent = n } }
 
 // TCPOptions sets the bytes between TCP header and payload, padded here to a
 // multiple of 4 with end-of-options.
@@ -80,6 +84,7 @@ func TCP(src, dst string, flags uint8, seq, ack uint32, payload []byte, opts ...
 	l4[12] = byte(20+len(h.tcpOpts)) / 4 << 4
 	l4[13] = flags
 	binary.BigEndian.PutUint16(l4[14:], h.window)
+	binary.BigEndian.PutUint16(l4[18:], h.urgent)
 	l4 = append(append(l4, h.tcpOpts...), payload...)
 	binary.BigEndian.PutUint16(l4[16:], transportSum(s.Addr(), d.Addr(), protoTCP, l4))
 	return ip(s.Addr(), d.Addr(), protoTCP, l4, h)
