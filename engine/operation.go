@@ -279,7 +279,7 @@ func (s *share) add(w *worker, f *flowEntry) {
 		return
 	}
 	s.flows++
-	s.bytes += f.Bytes[0] + f.Bytes[1]
+	s.bytes += f.Bytes(0) + f.Bytes(1)
 	if s.page != nil {
 		s.page.add(w, f, s.stale)
 		return

@@ -18,7 +18,8 @@ func TestTCPConnection(t *testing.T) {
 	r.open(c)
 	r.accepts("data", c.c2s(data, "hello"))
 	r.accepts("answer", c.s2c(data, "world"))
-	r.drops("a segment far out of the window", packettest.TCP(c.server, c.client, data, c.serverSeq+1<<30, c.clientSeq, []byte("x")))
+	r.accepts("a segment far out of the window, which nobody uses", packettest.TCP(c.server, c.client, data, c.serverSeq+1<<30, c.clientSeq, []byte("x")))
+	r.drops("a SYN in the middle", packettest.TCP(c.client, c.server, syn, c.clientSeq+1<<20, 0, nil))
 	r.dropped(ReasonStream, 1)
 	r.accepts("FIN", c.c2s(fin, ""))
 	r.accepts("FIN", c.s2c(fin, ""))
@@ -33,7 +34,7 @@ func TestTCPConnection(t *testing.T) {
 	}
 	f := r.rec.flows[0]
 	if f.Reason != eve.ReasonTimeout || f.State != "closed" || f.TCPState != "closed" ||
-		f.ToServer.Packets != 5 || f.ToClient.Packets != 3 || f.ToServer.TCPFlags != syn|fin|data {
+		f.ToServer.Packets != 6 || f.ToClient.Packets != 4 || f.ToServer.TCPFlags != syn|fin|data {
 		t.Errorf("record %+v", f)
 	}
 	r.counter(cEnded+int(flow.Closed), 1)

@@ -192,7 +192,8 @@ func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 			s.flags &^= untracked | noInspection | appKnown
 		}
 	}
-	if !out.Has(stream.Invalid) {
+	// Without its connection's context a packet goes on, if the policy says so.
+	if !out.Has(stream.Invalid) || out.Has(stream.Unknown) && !w.program.Suricata {
 		return true
 	}
 	w.n[cStream+int(out.Reason())-1] += uint64(w.packets)
@@ -310,7 +311,7 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 	if rules.NeedsFlow() {
 		w.input.FlowID, w.input.FlowStart, w.input.Now = f.ID(), f.First, w.now
 		w.input.Packets = [2]uint64{f.Packets(packet.ToServer), f.Packets(packet.ToClient)}
-		w.input.Bytes = f.Bytes
+		w.input.Bytes = [2]uint64{f.Bytes(packet.ToServer), f.Bytes(packet.ToClient)}
 		w.input.Vars, w.input.Hosts = w.vars, w.opt.hosts
 	}
 }

@@ -63,7 +63,7 @@ type FlowRecord struct {
 func (w *worker) record(r *FlowRecord, f *flowEntry) {
 	*r = FlowRecord{
 		Key: f.Key, ID: f.ID(), First: f.First, Last: f.Last,
-		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: f.Bytes,
+		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: [2]uint64{f.Bytes(0), f.Bytes(1)},
 		State: flowState(f), App: f.State.app, sides: f.State.sides, Name: w.nameOf(f),
 		Generation: w.programs[f.State.slot].program.Generation,
 		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
@@ -232,7 +232,7 @@ func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
 	}
 	w.counters = eve.FlowCounters{
 		PktsToServer: f.Packets(0), PktsToClient: f.Packets(1),
-		BytesToServer: f.Bytes[0], BytesToClient: f.Bytes[1], Start: f.First,
+		BytesToServer: f.Bytes(0), BytesToClient: f.Bytes(1), Start: f.First,
 	}
 	a.Flow = &w.counters
 }

@@ -43,15 +43,16 @@ func (r Reason) String() string { return reasonNames[r] }
 type Flow[S any] struct {
 	Key Key
 
-	packetsHi [2]uint8  // packets are 40-bit counters, to keep the entry small
+	packetsHi [2]uint8  // packets are 40-bit counters, and bytes
+	bytesHi   [2]uint16 // are 48-bit ones, to keep the entry small
 	next      uint32    // slot+1 of the next entry in the bucket
 	epoch     uint32    // the newest flush that this flow has met; 0 marks a free slot
+	bytesLo   [2]uint32
 	packetsLo [2]uint32 // of a vacant slot, the first is slot+1 of the next one
 
 	State S // the owner's
 
-	First, Last int64     // first and last packet, nanoseconds since 1970
-	Bytes       [2]uint64 // of IP packets, by direction
+	First, Last int64 // first and last packet, nanoseconds since 1970
 }
 
 // Count adds a packet of n bytes that was seen at now.
@@ -61,7 +62,11 @@ func (f *Flow[S]) Count(dir packet.Dir, packets uint32, n int, now int64) {
 		f.packetsHi[dir]++
 	}
 	f.packetsLo[dir] = lo
-	f.Bytes[dir] += uint64(n)
+	bytes := f.bytesLo[dir] + uint32(n)
+	if bytes < uint32(n) {
+		f.bytesHi[dir]++
+	}
+	f.bytesLo[dir] = bytes
 	f.Last = now
 }
 
@@ -74,4 +79,9 @@ func (f *Flow[S]) ID() uint64 {
 // Packets returns how many packets went in that direction.
 func (f *Flow[S]) Packets(dir packet.Dir) uint64 {
 	return uint64(f.packetsHi[dir])<<32 | uint64(f.packetsLo[dir])
+}
+
+// Bytes returns how many bytes went in that direction.
+func (f *Flow[S]) Bytes(dir packet.Dir) uint64 {
+	return uint64(f.bytesHi[dir])<<32 | uint64(f.bytesLo[dir])
 }

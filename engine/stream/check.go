@@ -9,7 +9,7 @@ func (a *arrival) opensOrEnds() bool {
 
 // offered is the window in the packet, for what the receiver sends.
 func (a *arrival) offered() uint32 {
-	return uint32(a.p.TCP.Window) << a.scale(a.dir.Reverse())
+	return uint32(a.p.TCP.Window) << a.scale(a.peer())
 }
 
 // idle finds the packets that say nothing new: keep-alives, their answers, and
@@ -20,7 +20,7 @@ func (a *arrival) idle() (o Outcome, done bool) {
 		a.put(keep, true)
 		return 0, true
 	}
-	answers := a.n == 0 && !a.opensOrEnds() && a.p.TCP.Window != 0 && a.offered() == a.you.window &&
+	answers := a.n == 0 && !a.opensOrEnds() && a.p.TCP.Window != 0 && a.offered() == a.window(a.peer()) &&
 		a.has(sideKeep<<a.dir.Reverse()) && a.ack == a.you.acked && a.seq == a.me.next
 	a.put(keep, false)
 	if answers {
@@ -66,16 +66,16 @@ func (a *arrival) acksFIN() bool {
 // updatesWindow finds an ACK that changes nothing but the window.
 func (a *arrival) updatesWindow() bool {
 	return a.State() >= StateEstablished && a.n == 0 && !a.opensOrEnds() && a.p.TCP.Window != 0 &&
-		a.offered() != a.you.window && a.ack == a.you.acked && a.seq == a.me.next
+		a.offered() != a.window(a.peer()) && a.ack == a.you.acked && a.seq == a.me.next
 }
 
 // badUpdate finds a packet that takes back more of the window than it has bytes,
 // while both of its numbers are ahead of what was seen: some middleboxes send them.
 func (a *arrival) badUpdate() bool {
-	if a.State() < StateEstablished || a.State() == StateClosed || a.opensOrEnds() || a.offered() >= a.you.window {
+	if a.State() < StateEstablished || a.State() == StateClosed || a.opensOrEnds() || a.offered() >= a.window(a.peer()) {
 		return false
 	}
-	if a.you.window-a.offered() <= uint32(a.n) || !a.you.next.Less(a.ack) || !a.me.next.Less(a.seq) {
+	if a.window(a.peer())-a.offered() <= uint32(a.n) || !a.you.next.Less(a.ack) || !a.me.next.Less(a.seq) {
 		return false
 	}
 	a.event(packet.StreamPacketBadWindowUpdate)
@@ -97,7 +97,7 @@ func (a *arrival) goodAck() bool {
 	case y.acked.Less(a.ack) && a.ack.LessEq(y.edge):
 		return true
 	case a.ack.Less(y.acked):
-		if y.window == 0 || !a.ack.Less(y.acked.Add(-int(y.window))) {
+		if w := a.window(a.peer()); w == 0 || !a.ack.Less(y.acked.Add(-int(w))) {
 			return true
 		}
 	case a.has(oneSided):
@@ -132,7 +132,7 @@ func (a *arrival) goodReset() bool {
 	case HPUX11:
 		return a.me.next.LessEq(a.seq)
 	case OldLinux, Linux, Solaris:
-		return a.me.acked.LessEq(a.end) && a.seq.Less(a.me.next.Add(int(a.me.window)))
+		return a.me.acked.LessEq(a.end) && a.seq.Less(a.me.next.Add(int(a.window(a.dir))))
 	}
 	return a.seq == a.me.next
 }

@@ -8,7 +8,7 @@ const synAck = packet.SYN | packet.ACK
 func (a *arrival) none() Outcome {
 	switch {
 	case a.isSet(packet.RST):
-		return a.refuse(packet.StreamRSTButNoSession)
+		return a.refuse(packet.StreamRSTButNoSession) | Unknown
 	case a.isSet(packet.FIN):
 		if !a.env.Midstream || a.n == 0 {
 			return a.refuse(packet.StreamFINButNoSession) | Unknown
@@ -40,7 +40,7 @@ func (a *arrival) open() Outcome {
 	h := &a.p.TCP
 	a.enter(StateSynSent)
 	a.me.isn, a.me.next = a.seq, a.seq+1
-	a.you.window = uint32(h.Window) // never scaled in a SYN (RFC 7323, 2.2)
+	a.grant()
 	a.offerStamp()
 	if h.HasWScale {
 		a.put(scaling, true)
@@ -75,8 +75,8 @@ func (a *arrival) pickUp() {
 	a.setScale(packet.ToServer, maxScale)
 	a.setScale(packet.ToClient, maxScale)
 	a.me.isn, a.me.acked, a.me.next = a.seq-1, a.seq, a.end
-	a.me.window = uint32(h.Window) << maxScale
-	a.me.edge = a.me.acked.Add(int(a.me.window))
+	a.allow(a.dir, h.Window, true)
+	a.limit(a.dir)
 	a.you.isn, a.you.acked, a.you.next = a.ack-1, a.ack, a.ack
 	a.you.edge = a.ack
 	if h.HasTS {
@@ -97,9 +97,10 @@ func (a *arrival) pickUpAnswer() {
 	a.put(oneSided, a.env.AsyncOneSide)
 	a.me.isn, a.me.next = a.seq, a.seq+1
 	a.you.isn, a.you.next, a.you.acked = a.ack-1, a.ack, a.ack
-	a.me.window, a.you.window = uint32(h.Window), uint32(h.Window)
+	a.allow(a.dir, h.Window, false)
+	a.grant()
 	a.me.acked = a.seq
-	a.me.edge = a.me.acked.Add(int(a.me.window))
+	a.limit(a.dir)
 	if h.HasWScale {
 		a.setScale(a.dir.Reverse(), h.WScale)
 		a.setScale(a.dir, maxScale)
@@ -135,7 +136,7 @@ func (a *arrival) synSent() Outcome {
 // take counts, but should another answer come, it was injected.
 func (a *arrival) refused() Outcome {
 	if !a.goodReset() {
-		return Invalid | Outcome(BadReset)<<reasonShift
+		return invalid(BadReset)
 	}
 	if a.toServer() && (a.seq != a.me.isn || a.p.TCP.Window != 0 || a.ack != a.me.isn+1) {
 		return 0
@@ -216,7 +217,7 @@ func (t *Tracker) takeAnswer(f answerFields) {
 	client, server := &t.sides[packet.ToServer], &t.sides[packet.ToClient]
 	t.enter(StateSynRecv)
 	server.isn, server.next = f.seq, f.seq+1
-	client.window = uint32(f.window)
+	t.allow(packet.ToServer, f.window, false)
 	t.put(stamped, f.stamped && t.has(stampOffer))
 	if t.has(stamped) {
 		server.stamp = f.stamp
@@ -232,8 +233,8 @@ func (t *Tracker) takeAnswer(f answerFields) {
 		scale = f.scale
 	}
 	t.setScale(packet.ToServer, scale)
-	client.edge = client.acked.Add(int(client.window))
-	server.edge = server.acked.Add(int(server.window))
+	t.limit(packet.ToServer)
+	t.limit(packet.ToClient)
 	t.put(fourWay, false)
 }
 
@@ -252,7 +253,7 @@ func (a *arrival) splitAnswer() Outcome {
 	h := &a.p.TCP
 	a.enter(StateSynRecv)
 	a.me.isn, a.me.next = a.seq, a.seq+1
-	a.you.window = uint32(h.Window)
+	a.grant()
 	a.put(stamped, h.HasTS && a.has(stampOffer))
 	if a.has(stamped) {
 		a.me.stamp = h.TSVal
@@ -268,8 +269,8 @@ func (a *arrival) splitAnswer() Outcome {
 		scale = h.WScale
 	}
 	a.setScale(a.dir.Reverse(), scale)
-	a.me.edge = a.me.acked.Add(int(a.me.window))
-	a.you.edge = a.you.acked.Add(int(a.you.window))
+	a.limit(a.dir)
+	a.limit(a.peer())
 	return 0
 }
 
@@ -286,7 +287,7 @@ func (a *arrival) anotherSYN() Outcome {
 	a.put(fourWay, true)
 	a.me.isn, a.me.next = a.seq, a.seq+1
 	a.offerStamp()
-	a.me.window = uint32(h.Window)
+	a.allow(a.dir, h.Window, false)
 	a.put(scaling, h.HasWScale)
 	scale := uint8(0)
 	if h.HasWScale {
@@ -304,11 +305,11 @@ func (a *arrival) oneSidedACK() Outcome {
 	}
 	a.put(oneSided, true)
 	a.enter(StateEstablished)
-	a.me.window = uint32(h.Window)
+	a.allow(a.dir, h.Window, true)
 	a.me.acked = a.seq
 	a.you.isn, a.you.next, a.you.acked = a.ack-1, a.ack, a.ack
-	a.me.edge = a.me.acked.Add(int(a.me.window))
-	a.you.edge = a.you.acked.Add(int(a.you.window))
+	a.limit(a.dir)
+	a.limit(a.peer())
 	a.put(stamped, h.HasTS && a.has(stampOffer))
 	if a.has(stamped) {
 		a.put(sideZero<<a.dir, h.TSVal == 0)
@@ -329,7 +330,7 @@ func (a *arrival) synReceived() Outcome {
 		return a.resetHandshake()
 	case a.isSet(packet.FIN):
 		if !a.goodStamp() {
-			return Invalid | Outcome(reasonOf(packet.StreamPacketInvalidTimestamp))<<reasonShift
+			return invalid(reasonOf(packet.StreamPacketInvalidTimestamp))
 		}
 		return a.fin()
 	case a.flags&synAck == synAck:
@@ -352,7 +353,7 @@ func (a *arrival) synReceived() Outcome {
 // wrong ACK some systems stay in this state, as that ACK was not theirs.
 func (a *arrival) resetHandshake() Outcome {
 	if !a.goodReset() {
-		return Invalid | Outcome(BadReset)<<reasonShift
+		return invalid(BadReset)
 	}
 	if a.has(evasion) {
 		switch a.receiver() {
@@ -387,7 +388,7 @@ func (a *arrival) lastStep() Outcome {
 		}
 	}
 	if !a.goodStamp() {
-		return Invalid | Outcome(reasonOf(packet.StreamPacketInvalidTimestamp))<<reasonShift
+		return invalid(reasonOf(packet.StreamPacketInvalidTimestamp))
 	}
 	if a.has(fourWay) && !a.toServer() {
 		return a.splitLastStep()
@@ -418,8 +419,7 @@ func (a *arrival) lastStep() Outcome {
 		return a.missedACK()
 	case (missed || !a.toServer() && a.has(midstreamSA)) && client.acked.Less(a.ack) && client.next.Less(a.seq):
 		o := a.missedACK()
-		a.you.window = uint32(a.p.TCP.Window) << a.scale(a.dir)
-		a.you.edge = a.you.acked.Add(int(a.you.window))
+		a.limit(a.peer())
 		return o
 	}
 	return a.refuse(packet.Stream3WHSWrongSeqWrongACK)
@@ -434,11 +434,11 @@ func (a *arrival) splitLastStep() Outcome {
 		return a.refuse(packet.Stream4WHSInvalidACK)
 	}
 	a.takeStamp()
-	a.you.window = a.offered()
+	a.grant()
 	a.you.acked = packet.MaxSeq(a.you.acked, a.ack)
 	a.me.next = a.me.next.Add(a.n)
-	a.me.edge = a.me.acked.Add(int(a.me.window))
-	a.you.edge = packet.MaxSeq(a.you.edge, a.you.acked.Add(int(a.you.window)))
+	a.limit(a.dir)
+	a.widen()
 	a.enter(StateEstablished)
 	return Segment
 }
@@ -446,14 +446,14 @@ func (a *arrival) splitLastStep() Outcome {
 // establish completes the handshake with the client's packet.
 func (a *arrival) establish(first packet.Seq) Outcome {
 	a.takeStamp()
-	a.you.window = a.offered()
+	a.grant()
 	a.me.next = first.Add(a.n)
 	if a.has(midstream) {
-		a.me.window = uint32(a.p.TCP.Window)
-		a.me.edge = a.me.acked.Add(int(a.me.window))
+		a.allow(a.dir, a.p.TCP.Window, false)
+		a.limit(a.dir)
 	}
 	a.you.acked = packet.MaxSeq(a.you.acked, a.ack)
-	a.you.edge = a.you.acked.Add(int(a.you.window))
+	a.limit(a.peer())
 	a.enter(StateEstablished)
 	return Segment
 }
@@ -461,7 +461,7 @@ func (a *arrival) establish(first packet.Seq) Outcome {
 // missedACK completes the handshake with the server's packet: the client's was
 // not seen.
 func (a *arrival) missedACK() Outcome {
-	a.you.window = a.offered()
+	a.grant()
 	a.me.next = a.end
 	a.you.acked = packet.MaxSeq(a.you.acked, a.ack)
 	a.widen()
@@ -474,10 +474,10 @@ func (a *arrival) oneSidedAnswer() Outcome {
 	server, client := &a.sides[packet.ToClient], &a.sides[packet.ToServer]
 	a.put(oneSided, true)
 	server.next = server.next.Add(a.n)
-	client.window = a.offered()
+	a.allow(packet.ToServer, a.p.TCP.Window, true)
 	client.acked = a.ack
 	if a.has(midstreamSA) {
-		server.window = client.window
+		a.allow(packet.ToClient, a.p.TCP.Window, true)
 		client.next = packet.MaxSeq(client.next, a.ack)
 	}
 	a.enter(StateEstablished)

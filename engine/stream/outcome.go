@@ -23,6 +23,8 @@ func (o Outcome) Has(b Outcome) bool { return o&b == b }
 // Reason says why the packet is invalid; it is Valid unless Invalid is set.
 func (o Outcome) Reason() Reason { return Reason(o >> reasonShift) }
 
+func invalid(r Reason) Outcome { return Invalid | Outcome(r)<<reasonShift }
+
 // Reason says why a packet does not belong to its connection: the event that it
 // met, or that it is a reset which its receiver would not take. Its String is a
 // metric label.

@@ -30,19 +30,19 @@ type Env struct {
 //	 |---------|--------------|----------------|-----> sequence space
 //	 SYN  .. acknowledged  in flight    may be sent
 type side struct {
-	isn    packet.Seq // number of its SYN
-	acked  packet.Seq // the highest ACK of the peer
-	next   packet.Seq // follows the last byte that came in order; a FIN does not count
-	edge   packet.Seq // the furthest that the peer has ever let it send
-	window uint32     // what the peer lets it send now, in bytes
-	stamp  uint32     // of its last timestamp option
+	isn   packet.Seq // number of its SYN
+	acked packet.Seq // the highest ACK of the peer
+	next  packet.Seq // follows the last byte that was seen; only a first FIN of the server counts
+	edge  packet.Seq // the furthest that the peer has let it send
+	stamp uint32     // of its last timestamp option
 }
 
 // Tracker is the state of one TCP connection. It holds no pointers, and its zero
 // value waits for the first packet.
 type Tracker struct {
-	sides [2]side // by the packet.Dir of what the side sends
-	flags flags   // and State and window shifts
+	sides   [2]side   // by the packet.Dir of what the side sends
+	windows [2]uint16 // that the peers let them send now, as in the packets
+	flags   flags     // and State and window shifts
 }
 
 // flags of a Tracker. Those of a side are shifted left by its packet.Dir.
@@ -62,6 +62,7 @@ const (
 	midstreamSA flags = 1 << 22 // picked up with the SYN-ACK
 	oneSided    flags = 1 << 23 // only one side is seen
 	fastOpen    flags = 1 << 24 // RFC 7413
+	sideScaled  flags = 1 << 30 // the window that limits it is to be shifted
 
 	// Of the handshake.
 	scaling    flags = 1 << 25 // the side that speaks first offered to scale windows
@@ -109,6 +110,27 @@ func (t *Tracker) scale(dir packet.Dir) uint8 {
 func (t *Tracker) setScale(dir packet.Dir, n uint8) {
 	at := scaleShift + 4*dir
 	t.flags = t.flags&^(scaleMask<<at) | flags(min(n, maxScale))<<at
+}
+
+// window returns how many bytes the other side lets dir send now.
+func (t *Tracker) window(dir packet.Dir) uint32 {
+	n := uint32(t.windows[dir])
+	if t.has(sideScaled << dir) {
+		n <<= t.scale(dir)
+	}
+	return n
+}
+
+// allow notes the window that the other side offers dir.
+func (t *Tracker) allow(dir packet.Dir, window uint16, scaled bool) {
+	t.windows[dir] = window
+	t.put(sideScaled<<dir, scaled)
+}
+
+// limit puts the edge of dir at the end of its window.
+func (t *Tracker) limit(dir packet.Dir) {
+	s := &t.sides[dir]
+	s.edge = s.acked.Add(int(t.window(dir)))
 }
 
 // Established reports whether the handshake was completed, or the connection was
@@ -233,7 +255,7 @@ func (a *arrival) event(e packet.Event) { a.p.Events.Add(e) }
 // refuse is the outcome of a packet that met e and does not belong here.
 func (a *arrival) refuse(e packet.Event) Outcome {
 	a.event(e)
-	return Invalid | Outcome(reasonOf(e))<<reasonShift
+	return invalid(reasonOf(e))
 }
 
 // overlook is the outcome of a packet that met e and changes nothing.
@@ -243,6 +265,11 @@ func (a *arrival) overlook(e packet.Event) Outcome {
 }
 
 func (a *arrival) isSet(f uint8) bool { return a.flags&f != 0 }
+
+func (a *arrival) peer() packet.Dir { return a.dir.Reverse() }
+
+// grant takes the packet's window, which is never scaled in a SYN (RFC 7323, 2.2).
+func (a *arrival) grant() { a.allow(a.peer(), a.p.TCP.Window, !a.isSet(packet.SYN)) }
 
 func (a *arrival) toServer() bool { return a.dir == packet.ToServer }
 

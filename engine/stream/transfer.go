@@ -22,7 +22,7 @@ func (a *arrival) dispatch(s State) Outcome {
 	case !a.isSet(packet.ACK):
 		return 0
 	case !a.goodStamp():
-		return Invalid | Outcome(reasonOf(packet.StreamPacketInvalidTimestamp))<<reasonShift
+		return invalid(reasonOf(packet.StreamPacketInvalidTimestamp))
 	}
 	switch s {
 	case StateEstablished:
@@ -57,12 +57,12 @@ func (a *arrival) closed() Outcome {
 // reset judges a RST on an established connection.
 func (a *arrival) reset() Outcome {
 	if !a.goodReset() {
-		return Invalid | Outcome(BadReset)<<reasonShift
+		return invalid(BadReset)
 	}
 	a.enter(StateClosed)
 	a.you.next = a.ack
 	a.me.next = a.end
-	a.me.window = uint32(a.p.TCP.Window) << a.scale(a.dir)
+	a.allow(a.dir, a.p.TCP.Window, true)
 	if a.isSet(packet.ACK) && a.goodAck() {
 		a.acknowledge()
 	}
@@ -78,9 +78,9 @@ func (a *arrival) acknowledge() {
 	}
 }
 
-// widen takes the packet's window.
+// widen moves the edge on with the window, but never back.
 func (a *arrival) widen() {
-	a.you.edge = packet.MaxSeq(a.you.edge, a.you.acked.Add(int(a.you.window)))
+	a.you.edge = packet.MaxSeq(a.you.edge, a.you.acked.Add(int(a.window(a.peer()))))
 }
 
 // synIn judges a SYN or SYN-ACK on a connection that has been established.
@@ -117,8 +117,8 @@ func (a *arrival) established() Outcome {
 		return a.overlook(packet.StreamEstInvalidACK)
 	}
 	if a.has(unanswered) && !a.toServer() {
-		me.window = uint32(a.p.TCP.Window) << a.scale(a.dir)
-		me.edge = me.acked.Add(int(me.window))
+		a.allow(a.dir, a.p.TCP.Window, true)
+		a.limit(a.dir)
 		a.put(unanswered, false)
 	}
 	if (a.n > 1 || a.seq != me.next-1) && a.end.Less(me.acked) {
@@ -130,17 +130,19 @@ func (a *arrival) established() Outcome {
 			return a.overlook(packet.StreamEstPacketBeforeLastACK)
 		}
 	}
-	probe := a.n == 1 && a.seq == me.next && me.window == 0
+	probe := a.n == 1 && a.seq == me.next && a.window(a.dir) == 0
 	switch {
 	case probe:
 		a.put(sideProbed<<a.dir, true)
+	case a.env.Inline && !a.inWindow():
+		// It may be forged. Suricata counts it as sent, and so drops the FIN later.
 	case me.next.Less(a.end), me.next.Less(me.acked):
 		me.next = a.end
 	}
-	if !probe && me.edge.Less(a.end) && !a.has(midstream|oneSided) {
+	if !probe && !a.inWindow() {
 		return a.overlook(packet.StreamEstPacketOutOfWindow)
 	}
-	you.window = a.offered()
+	a.grant()
 	a.acknowledge()
 	a.takeStamp()
 	a.widen()
@@ -154,12 +156,12 @@ func (a *arrival) inWindow() bool {
 
 // beyond says whether a FIN is not the next in order or beyond the window.
 func (a *arrival) misplaced() bool {
-	return a.seq.Less(a.me.next) || a.me.acked.Add(int(a.me.window)).Less(a.end)
+	return a.seq.Less(a.me.next) || a.me.acked.Add(int(a.window(a.dir))).Less(a.end)
 }
 
 // take records a packet of a connection that is closing.
 func (a *arrival) take() Outcome {
-	a.you.window = a.offered()
+	a.grant()
 	a.acknowledge()
 	a.takeStamp()
 	a.you.next = packet.MaxSeq(a.you.next, a.ack)
@@ -175,7 +177,7 @@ func (a *arrival) finIn(s State) Outcome {
 		return 0
 	}
 	if !a.goodStamp() {
-		return Invalid | Outcome(reasonOf(packet.StreamPacketInvalidTimestamp))<<reasonShift
+		return invalid(reasonOf(packet.StreamPacketInvalidTimestamp))
 	}
 	resent := false
 	switch s {
@@ -246,7 +248,7 @@ func (a *arrival) fin() Outcome {
 	if a.me.next = a.end; !a.toServer() {
 		a.me.next++ // the server's counts
 	}
-	a.you.window = a.offered()
+	a.grant()
 	a.acknowledge()
 	a.takeStamp()
 	a.you.next = packet.MaxSeq(a.you.next, a.ack)
@@ -298,7 +300,7 @@ func (a *arrival) closeWait() Outcome {
 	if a.n > 0 && a.end.LessEq(a.me.acked) {
 		return a.refuse(packet.StreamClosewaitPacketBeforeLastACK)
 	}
-	if a.me.acked.Add(int(a.me.window)).Less(a.seq) {
+	if a.me.acked.Add(int(a.window(a.dir))).Less(a.seq) {
 		return a.refuse(packet.StreamClosewaitACKOutOfWindow)
 	}
 	if !a.goodAck() {
