@@ -19,7 +19,7 @@ func (w *worker) related() bool {
 	flow.KeyOf(&k, &quoted)
 	k.VLAN = p.VLAN
 	f, _ := w.table.Find(&k, w.now)
-	return f != nil && f.State.decision == passed
+	return f != nil && f.State.decision() == passed
 }
 
 // untrackedPacket is a packet of a protocol that has no flows, or an ICMP error, where flows are

@@ -334,7 +334,7 @@ func (w *worker) endInspection(f *flowEntry) {
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
 		w.pretend(f, dir)
 		var rules *detect.RuleSet
-		if f.State.decision == undecided {
+		if f.State.decision() == undecided {
 			rules = w.programs[f.State.slot].program.Rules
 			w.begin(f, dir, established(f), rules)
 		}

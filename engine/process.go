@@ -162,7 +162,7 @@ func (w *worker) stateful(in *pktio.Packet) {
 
 // decide finds the verdict of a packet that is counted to its flow.
 func (w *worker) decide(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool) {
-	switch f.State.decision {
+	switch f.State.decision() {
 	case dropped:
 		w.deny(in, f, dir, ReasonFlow, nil)
 	case passed:
@@ -176,7 +176,7 @@ func (w *worker) decide(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool
 // the engine can, and rules see it as a packet only; track then returns false.
 func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 	s := &f.State
-	if s.decision == dropped && w.opt.Inline {
+	if s.decision() == dropped && w.opt.Inline {
 		return true // the other side never sees it
 	}
 	before := s.tcp.Tracked()
@@ -233,7 +233,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	case p.Proto == packet.ProtoUDP, isTCP && opening(p):
 	case !isTCP:
 		f.State.flags |= noInspection | appKnown
-		f.State.icmpCode = p.ICMP.Code
+		f.State.tcpFlags[0] = p.ICMP.Code
 	default:
 		f.State.flags |= midstream | untracked | noInspection | appKnown
 	}
@@ -249,7 +249,7 @@ func (w *worker) openDropped() {
 	w.n[cFlows]++
 	w.programs[w.current].flows++
 	f.State.slot = w.current
-	f.State.decision = dropped
+	f.State.decide(dropped)
 	f.State.flags |= midstream | untracked | noInspection | appKnown
 	f.Count(packet.ToServer, w.packets, w.size(), w.now)
 	f.State.ttl[packet.ToServer].add(w.pkt.TTL)
@@ -333,9 +333,9 @@ func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		return
 	}
 	if res.Whole {
-		s.decision = passed
+		s.decide(passed)
 		if res.Action.Drops() {
-			s.decision = dropped
+			s.decide(dropped)
 		}
 		s.setRule(res.Index)
 	}
@@ -374,7 +374,7 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 			// A connection that lost a packet to established is lost, as on AWS; the
 			// application families leave the other direction alone.
 			if family == detect.Established || family == detect.Strict {
-				f.State.decision = dropped
+				f.State.decide(dropped)
 			}
 			w.deny(in, f, dir, ReasonDefault, &d.Rules[family])
 			return

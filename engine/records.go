@@ -57,7 +57,6 @@ type FlowRecord struct {
 
 	tcpFlags [2]uint8
 	ttl      [2]ttlRange
-	icmpCode uint8
 }
 
 func (w *worker) record(r *FlowRecord, f *flowEntry) {
@@ -67,9 +66,9 @@ func (w *worker) record(r *FlowRecord, f *flowEntry) {
 		State: flowState(f), App: f.State.app, sides: f.State.sides, Name: w.nameOf(f),
 		Generation: w.programs[f.State.slot].program.Generation,
 		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
-		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl, icmpCode: f.State.icmpCode,
+		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl,
 	}
-	switch f.State.decision {
+	switch f.State.decision() {
 	case passed:
 		r.Action = detect.Pass
 	case dropped:
@@ -105,7 +104,7 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 	}
 	switch r.Key.Proto {
 	case packet.ProtoICMP, packet.ProtoICMPv6:
-		e.ICMPType, e.ICMPCode = uint8(r.Key.SrcPort), r.icmpCode
+		e.ICMPType, e.ICMPCode = uint8(r.Key.SrcPort), r.tcpFlags[0]
 		e.ToClient.ICMPType = uint8(r.Key.DstPort)
 	case packet.ProtoESP:
 		e.SPI = r.Key.SPI()

@@ -37,20 +37,19 @@ type state struct {
 	// its name: a flow has a name only when its inspector is done.
 	ext uint32
 
-	// rule is 1 + the index, in the rule set of the flow's generation, of the
-	// rule that decided; slot is that generation's place in worker.programs.
-	rule [3]uint8
-	slot uint8
+	// verdict is what was decided, in its upper two bits, and below 1 + the index of the
+	// rule that did, in the rule set of the flow's generation; slot is that generation's
+	// place in worker.programs.
+	verdict [3]uint8
+	slot    uint8
 
-	decision decision
 	app      applayer.Proto
 	sides    [2]applayer.Proto // as each side was recognised, as far as that is known, by direction
 	flags    uint8
 	quiet    uint8    // header rules have nothing to say, by stage: see stageBit
-	tcpFlags [2]uint8 // of all packets, by direction
+	tcpFlags [2]uint8 // of all packets, by direction; of ICMP first the code of the packet that opened the flow
 	ttl      [2]ttlRange
 
-	icmpCode      uint8 // of the packet that opened the flow
 	defaultAlerts uint8 // default action families whose alert is written, as bits
 }
 
@@ -63,15 +62,30 @@ func (r *ttlRange) add(ttl uint8) {
 	r.min, r.max = min(r.min, ttl), max(r.max, ttl)
 }
 
+const (
+	ruleBits = 22
+	noRule   = ^uint32(0)
+)
+
+func (s *state) decision() decision { return decision(s.verdict[2] >> (ruleBits - 16)) }
+
+// decide settles d for the flow.
+func (s *state) decide(d decision) {
+	s.verdict[2] = s.verdict[2]&(1<<(ruleBits-16)-1) | uint8(d)<<(ruleBits-16)
+}
+
+// setRule notes the rule that decides; of more rules than fit the last ones are not told.
 func (s *state) setRule(i uint32) {
-	i++
-	s.rule = [3]uint8{uint8(i), uint8(i >> 8), uint8(i >> 16)}
+	if i++; i >= 1<<ruleBits {
+		i = 0
+	}
+	s.verdict = [3]uint8{uint8(i), uint8(i >> 8), uint8(i>>16) | s.verdict[2]&^(1<<(ruleBits-16)-1)}
 }
 
 // decidedBy returns the rule that decided the flow, or nil.
 func (w *worker) decidedBy(f *flowEntry) *detect.Rule {
 	s := &f.State
-	i := uint32(s.rule[0]) | uint32(s.rule[1])<<8 | uint32(s.rule[2])<<16
+	i := (uint32(s.verdict[0]) | uint32(s.verdict[1])<<8 | uint32(s.verdict[2])<<16) & (1<<ruleBits - 1)
 	if i == 0 {
 		return nil
 	}

@@ -278,7 +278,7 @@ func (w *worker) freeSlot() uint8 {
 		if int(f.State.slot) == oldest {
 			f.State.slot = uint8(next)
 			f.State.quiet = 0
-			f.State.rule = [3]uint8{}
+			f.State.setRule(noRule)
 			w.n[cRepinned]++
 		}
 	}
