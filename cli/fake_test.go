@@ -82,6 +82,20 @@ func fakeFlow(src string, sport int, dst string, dport int, proto string, age in
 	return f
 }
 
+// placeIn is the one place that a request names.
+func placeIn(zone, endpoint, association *string) string {
+	place, n := "", 0
+	for _, p := range []*string{zone, endpoint, association} {
+		if p != nil {
+			place, n = *p, n+1
+		}
+	}
+	if n != 1 || (endpoint != nil) != strings.HasPrefix(place, "vpce-") || (association != nil) != strings.HasPrefix(place, "arn:") {
+		return "?"
+	}
+	return place
+}
+
 func (f *fakeAPI) enter(operation, zone string) error {
 	if f.hook != nil {
 		f.hook(operation)
@@ -129,7 +143,7 @@ func (f *fakeAPI) DescribeFirewall(_ context.Context, in *wire.DescribeFirewallR
 }
 
 func (f *fakeAPI) start(kind string, in *wire.StartFlowFlushRequest) (*string, error) {
-	zone := *in.AvailabilityZone
+	zone := placeIn(in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn)
 	if err := f.enter("Start", zone); err != nil {
 		return nil, err
 	}
@@ -163,13 +177,13 @@ func (f *fakeAPI) StartFlowFlush(_ context.Context, in *wire.StartFlowFlushReque
 }
 
 func (f *fakeAPI) DescribeFlowOperation(_ context.Context, in *wire.DescribeFlowOperationRequest) (*wire.DescribeFlowOperationResponse, error) {
-	if err := f.enter("DescribeFlowOperation", wire.Val(in.AvailabilityZone)); err != nil {
+	if err := f.enter("DescribeFlowOperation", placeIn(in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn)); err != nil {
 		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	op := f.ops[*in.FlowOperationId]
-	if op == nil || op.zone != *in.AvailabilityZone {
+	if op == nil || op.zone != placeIn(in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn) {
 		return nil, wire.ResourceNotFoundException("flow operation %s does not exist", *in.FlowOperationId)
 	}
 	status := "IN_PROGRESS"
@@ -196,7 +210,7 @@ func (f *fakeAPI) final(zone string) string {
 }
 
 func (f *fakeAPI) ListFlowOperationResults(_ context.Context, in *wire.ListFlowOperationResultsRequest) (*wire.ListFlowOperationResultsResponse, error) {
-	if err := f.enter("ListFlowOperationResults", wire.Val(in.AvailabilityZone)); err != nil {
+	if err := f.enter("ListFlowOperationResults", placeIn(in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn)); err != nil {
 		return nil, err
 	}
 	flows := f.flows[f.ops[*in.FlowOperationId].zone]
@@ -235,7 +249,7 @@ func (f *fakeAPI) live(operation, zone string) ([]wire.LiveFlow, error) {
 
 func (f *fakeAPI) ListFlows(_ context.Context, in *wire.ListFlowsRequest) (*wire.ListFlowsResponse, error) {
 	f.lastList = in
-	all, err := f.live("ListFlows", *in.AvailabilityZone)
+	all, err := f.live("ListFlows", placeIn(in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn))
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +263,7 @@ func (f *fakeAPI) ListFlows(_ context.Context, in *wire.ListFlowsRequest) (*wire
 }
 
 func (f *fakeAPI) GetStaleFlows(_ context.Context, in *wire.GetStaleFlowsRequest) (*wire.GetStaleFlowsResponse, error) {
-	all, err := f.live("GetStaleFlows", *in.AvailabilityZone)
+	all, err := f.live("GetStaleFlows", placeIn(in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn))
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +278,7 @@ func (f *fakeAPI) GetStaleFlows(_ context.Context, in *wire.GetStaleFlowsRequest
 }
 
 func (f *fakeAPI) PreviewFlowFlush(_ context.Context, in *wire.PreviewFlowFlushRequest) (*wire.PreviewFlowFlushResponse, error) {
-	all, err := f.live("PreviewFlowFlush", *in.AvailabilityZone)
+	all, err := f.live("PreviewFlowFlush", placeIn(in.AvailabilityZone, in.VpcEndpointId, in.VpcEndpointAssociationArn))
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +291,7 @@ func (f *fakeAPI) FlushFlows(_ context.Context, in *wire.FlushFlowsRequest) (*wi
 		return nil, wire.UnknownOperationException("")
 	}
 	f.lastOwn = in
-	id, err := f.start("FLOW_OWN_FLUSH", &wire.StartFlowFlushRequest{AvailabilityZone: in.AvailabilityZone, FlowFilters: in.FlowFilters})
+	id, err := f.start("FLOW_OWN_FLUSH", &wire.StartFlowFlushRequest{AvailabilityZone: in.AvailabilityZone, VpcEndpointId: in.VpcEndpointId, VpcEndpointAssociationArn: in.VpcEndpointAssociationArn, FlowFilters: in.FlowFilters})
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +303,7 @@ func (f *fakeAPI) FlushStaleFlows(_ context.Context, in *wire.FlushStaleFlowsReq
 		return nil, wire.UnknownOperationException("")
 	}
 	f.lastStale = in
-	id, err := f.start("FLOW_STALE_FLUSH", &wire.StartFlowFlushRequest{AvailabilityZone: in.AvailabilityZone})
+	id, err := f.start("FLOW_STALE_FLUSH", &wire.StartFlowFlushRequest{AvailabilityZone: in.AvailabilityZone, VpcEndpointId: in.VpcEndpointId, VpcEndpointAssociationArn: in.VpcEndpointAssociationArn})
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ type flowsCommand struct {
 	connect  ConnectOptions
 	firewall string
 	zones    []string
+	at       []string // endpoints
 	filter   filterFlags
 	format   string
 	wait     time.Duration
@@ -65,6 +66,7 @@ func (f *flowsCommand) firewallFlags(c *cobra.Command) {
 	fl.SortFlags = false
 	fl.StringVar(&f.firewall, "firewall", "", "name or ARN of the firewall (default: the only one there is)")
 	fl.StringArrayVar(&f.zones, "zone", nil, "Availability Zone (default: all of the firewall); repeatable")
+	fl.StringArrayVar(&f.at, "endpoint", nil, "instead of zones: an endpoint (vpce-...) or the ARN of an endpoint association; repeatable")
 }
 
 func (f *flowsCommand) chooseFlags(c *cobra.Command) {
@@ -96,6 +98,9 @@ func (f *flowsCommand) begin(ctx context.Context) (*runner, *target, *selection,
 	if err := validFormat(f.format); err != nil {
 		return nil, nil, nil, err
 	}
+	if err := checkPlaces(f.zones, f.at); err != nil {
+		return nil, nil, nil, err
+	}
 	s, err := f.filter.parse()
 	if err != nil {
 		return nil, nil, nil, err
@@ -105,7 +110,7 @@ func (f *flowsCommand) begin(ctx context.Context) (*runner, *target, *selection,
 		return nil, nil, nil, err
 	}
 	r := &runner{env: f.env, api: api, wait: f.wait, timeout: f.timeout, progress: newProgress(f.env)}
-	t, err := r.findFirewall(ctx, f.firewall, f.zones)
+	t, err := r.findFirewall(ctx, f.firewall, append(f.zones, f.at...))
 	r.progress.clear()
 	return r, t, s, err
 }
@@ -137,7 +142,7 @@ func newList(env Env) *cobra.Command {
 			var ops []*operation
 			if operationID != "" {
 				if len(t.zones) > 1 {
-					return usagef("say with --zone where operation %s ran (%s)", operationID, strings.Join(t.zones, ", "))
+					return usagef("say with --zone or --endpoint where operation %s ran (%s)", operationID, strings.Join(t.zones, ", "))
 				}
 				op := &operation{zone: t.zones[0], id: operationID}
 				op.err = r.follow(c.Context(), t, op)
@@ -332,11 +337,11 @@ func (f *flowsCommand) where(t *target, s *selection) string {
 	if s.own != nil && s.own.spared != "" {
 		matching += " except " + s.own.spared
 	}
-	zones := "zone "
+	places := in(strings.Join(t.zones, ", "))
 	if len(t.zones) > 1 {
-		zones = "zones "
+		places = strings.NewReplacer("in zone ", "in zones ", "at endpoint ", "at endpoints ").Replace(places)
 	}
-	return printable(fmt.Sprintf("%s of firewall %s in %s%s", matching, t.name, zones, strings.Join(t.zones, ", ")))
+	return printable(fmt.Sprintf("%s of firewall %s %s", matching, t.name, places))
 }
 
 // ask counts the flows and asks whether to flush them. It says so when there
@@ -391,7 +396,7 @@ func (f *flowsCommand) flush(ctx context.Context, r *runner, t *target, s *selec
 	}
 	for i, op := range ops {
 		if op.done() {
-			fmt.Fprintf(out, "Flushed %s in zone %s (operation %s)\n", count(len(op.flows), ops[i:i+1]), printable(op.zone), printable(op.id))
+			fmt.Fprintf(out, "Flushed %s %s (operation %s)\n", count(len(op.flows), ops[i:i+1]), printable(in(op.zone)), printable(op.id))
 		}
 	}
 	return f.finish(ctx, t, ops)
@@ -419,9 +424,9 @@ func (f *flowsCommand) finish(ctx context.Context, t *target, ops []*operation) 
 		case op.err != nil:
 			f.complain(ctx, t, op)
 		case op.done():
-			f.notice("zone %s: operation %s completed with errors%s: flows may be missing", op.zone, op.id, because(op.message))
+			f.notice("%s: operation %s completed with errors%s: flows may be missing", where(op.zone), op.id, because(op.message))
 		default:
-			f.notice("zone %s: operation %s failed%s", op.zone, op.id, because(op.message))
+			f.notice("%s: operation %s failed%s", where(op.zone), op.id, because(op.message))
 		}
 	}
 	switch {
@@ -444,10 +449,10 @@ func (f *flowsCommand) complain(ctx context.Context, t *target, op *operation) {
 	}
 	switch {
 	case op.id == "" && interrupted && flush:
-		f.notice("zone %s: interrupted; a request that was under way may still have started a flush", op.zone)
-		f.notice("  look with: aws network-firewall list-flow-operations --firewall-arn %s --availability-zone %s%s", t.arn, op.zone, f.connectFlags())
+		f.notice("%s: interrupted; a request that was under way may still have started a flush", where(op.zone))
+		f.notice("  look with: aws network-firewall list-flow-operations --firewall-arn %s %s%s", t.arn, awsFlag(op.zone), f.connectFlags())
 	case op.id == "":
-		f.notice("zone %s: not started: %s", op.zone, reason)
+		f.notice("%s: not started: %s", where(op.zone), reason)
 	default:
 		switch {
 		case flush && op.done():
@@ -455,11 +460,11 @@ func (f *flowsCommand) complain(ctx context.Context, t *target, op *operation) {
 		case flush:
 			reason += "; a flush cannot be cancelled, it goes on"
 		}
-		f.notice("zone %s: operation %s: %s", op.zone, op.id, reason)
+		f.notice("%s: operation %s: %s", where(op.zone), op.id, reason)
 		if op.status == "" {
 			return // it was never seen, and asking again would not show it
 		}
-		f.notice("  look with: sluice flows list --operation %s --zone %s --firewall %s%s", op.id, op.zone, t.name, f.connectFlags())
+		f.notice("  look with: sluice flows list --operation %s %s --firewall %s%s", op.id, placeFlag(op.zone), t.name, f.connectFlags())
 	}
 }
 

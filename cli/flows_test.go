@@ -17,6 +17,14 @@ import (
 // TestGolden holds whole conversations.
 func TestGolden(t *testing.T) {
 	const us1a, us1b = "us-east-1a", "us-east-1b"
+	const endpoint, association = "vpce-0a1b2c3d", "arn:aws:network-firewall:us-east-1:111122223333:vpc-endpoint-association/0af3c3a8"
+	at := func(places ...string) func(*session) {
+		return func(s *session) {
+			for _, p := range places {
+				s.api.flows[p] = s.api.flows[us1b]
+			}
+		}
+	}
 	for _, c := range []struct {
 		name  string
 		args  string
@@ -27,6 +35,19 @@ func TestGolden(t *testing.T) {
 		{"version", "version", nil},
 		{"list", "flows list", nil},
 		{"list-one-zone", "flows list --zone us-east-1a --sort src --limit 2", nil},
+		{"list-endpoint", "flows list --endpoint " + endpoint, at(endpoint)},
+		{"list-endpoints", "flows list --endpoint " + endpoint + " --endpoint " + association + " -o csv", at(endpoint, association)},
+		{"list-endpoint-busy", "flows list --endpoint " + endpoint, func(s *session) { at(endpoint)(s); s.api.throttled[endpoint] = 1000 }},
+		{"flush-endpoint-prompt", "flows flush --all --endpoint " + association, func(s *session) { at(association)(s); s.terminal("y\n") }},
+		{"flush-endpoint-own", "flows flush --all --yes --exception reject --endpoint " + endpoint, at(endpoint)},
+		{"flush-endpoint-failed", "flows flush --all --yes --endpoint " + endpoint + " --endpoint " + association, func(s *session) {
+			at(endpoint, association)(s)
+			s.api.fail["DescribeFlowOperation"] = wire.InternalServerError("try later")
+		}},
+		{"stale-endpoint", "flows stale --endpoint " + endpoint + " -o ndjson", func(s *session) { s.api.flows[endpoint] = s.api.flows[us1a] }},
+		{"top-endpoint", "flows top --endpoint " + association, at(association)},
+		{"endpoint-and-zone", "flows list --endpoint " + endpoint + " --zone us-east-1a", nil},
+		{"endpoint-that-is-none", "flows list --endpoint us-east-1a", nil},
 		{"list-narrow", "flows list", func(s *session) { s.terminal(""); s.env.Width = 60 }},
 		{"list-very-narrow", "flows list", func(s *session) { s.terminal(""); s.env.Width = 40; s.vars["NO_COLOR"] = "1" }},
 		{"list-json", "flows list -o json --sort bytes", nil},

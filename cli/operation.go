@@ -12,15 +12,15 @@ import (
 	"github.com/sluicefw/sluice/awsapi/wire"
 )
 
-// target is the firewall, and its zones, that a command acts on.
+// target is the firewall, and its zones or endpoints, that a command acts on.
 type target struct {
 	name, arn string
-	zones     []string
+	zones     []string // places
 }
 
-// operation is a capture or flush in one zone, as far as it got.
+// operation is a capture or flush in one place, as far as it got.
 type operation struct {
-	zone      string
+	zone      string // its place
 	id        string // empty: it did not start
 	kind      string // wire.FlowOperationTypeFlowCapture, ...Flush
 	status    string
@@ -147,11 +147,12 @@ func (r *runner) run(ctx context.Context, kind string, t *target, s *selection) 
 }
 
 func (r *runner) start(ctx context.Context, t *target, s *selection, op *operation) error {
-	return r.retry(ctx, "zone "+op.zone, func() error {
+	inZone, endpoint, association := scope(op.zone)
+	return r.retry(ctx, where(op.zone), func() error {
 		switch {
 		case op.kind == wire.FlowOperationTypeFlowFlush && s.own != nil && s.own.stale:
 			resp, err := r.api.FlushStaleFlows(ctx, &wire.FlushStaleFlowsRequest{
-				FirewallArn: &t.arn, AvailabilityZone: &op.zone, StreamExceptionPolicy: s.own.exception,
+				FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, StreamExceptionPolicy: s.own.exception,
 			})
 			if err == nil {
 				op.id, op.status = wire.Val(resp.FlowOperationId), wire.Val(resp.FlowOperationStatus)
@@ -159,7 +160,7 @@ func (r *runner) start(ctx context.Context, t *target, s *selection, op *operati
 			return onlySluice(err)
 		case op.kind == wire.FlowOperationTypeFlowFlush && s.own != nil:
 			resp, err := r.api.FlushFlows(ctx, &wire.FlushFlowsRequest{
-				FirewallArn: &t.arn, AvailabilityZone: &op.zone, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
+				FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
 				ProtectedFlowFilters: s.own.protect, MatchEitherDirection: &s.own.either, StreamExceptionPolicy: s.own.exception,
 			})
 			if err == nil {
@@ -168,7 +169,7 @@ func (r *runner) start(ctx context.Context, t *target, s *selection, op *operati
 			return onlySluice(err)
 		case op.kind == wire.FlowOperationTypeFlowFlush:
 			resp, err := r.api.StartFlowFlush(ctx, &wire.StartFlowFlushRequest{
-				FirewallArn: &t.arn, AvailabilityZone: &op.zone, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
+				FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
 			})
 			if err == nil {
 				op.id, op.status = wire.Val(resp.FlowOperationId), wire.Val(resp.FlowOperationStatus)
@@ -176,7 +177,7 @@ func (r *runner) start(ctx context.Context, t *target, s *selection, op *operati
 			return err
 		}
 		resp, err := r.api.StartFlowCapture(ctx, &wire.StartFlowCaptureRequest{
-			FirewallArn: &t.arn, AvailabilityZone: &op.zone, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
+			FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
 		})
 		if err == nil {
 			op.id, op.status = wire.Val(resp.FlowOperationId), wire.Val(resp.FlowOperationStatus)
@@ -195,11 +196,12 @@ const (
 // follow waits until op is complete and reads its flows.
 func (r *runner) follow(ctx context.Context, t *target, op *operation) error {
 	began, pause := r.env.Now(), firstPoll
+	inZone, endpoint, association := scope(op.zone)
 	for {
 		var resp *wire.DescribeFlowOperationResponse
-		err := r.retry(ctx, "zone "+op.zone, func() (err error) {
+		err := r.retry(ctx, where(op.zone), func() (err error) {
 			resp, err = r.api.DescribeFlowOperation(ctx, &wire.DescribeFlowOperationRequest{
-				FirewallArn: &t.arn, AvailabilityZone: &op.zone, FlowOperationId: &op.id,
+				FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowOperationId: &op.id,
 			})
 			return err
 		})
@@ -217,7 +219,7 @@ func (r *runner) follow(ctx context.Context, t *target, op *operation) error {
 		if r.env.Now().Sub(began) >= r.timeout {
 			return fmt.Errorf("still in progress after %s: raise --timeout, or look again later", r.timeout)
 		}
-		r.progress.show("%s in zone %s", strings.ToLower(strings.TrimPrefix(op.kind, "FLOW_")), op.zone)
+		r.progress.show("%s %s", strings.ToLower(strings.TrimPrefix(op.kind, "FLOW_")), in(op.zone))
 		if err := r.env.Sleep(ctx, pause); err != nil {
 			return err
 		}
@@ -231,12 +233,13 @@ func (r *runner) follow(ctx context.Context, t *target, op *operation) error {
 
 // results reads all pages of op's flows.
 func (r *runner) results(ctx context.Context, t *target, op *operation) error {
+	inZone, endpoint, association := scope(op.zone)
 	req := &wire.ListFlowOperationResultsRequest{
-		FirewallArn: &t.arn, AvailabilityZone: &op.zone, FlowOperationId: &op.id, MaxResults: wire.Ptr[int32](100),
+		FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowOperationId: &op.id, MaxResults: wire.Ptr[int32](100),
 	}
 	for {
 		var resp *wire.ListFlowOperationResultsResponse
-		err := r.retry(ctx, "zone "+op.zone, func() (err error) {
+		err := r.retry(ctx, where(op.zone), func() (err error) {
 			resp, err = r.api.ListFlowOperationResults(ctx, req)
 			return err
 		})
@@ -251,7 +254,7 @@ func (r *runner) results(ctx context.Context, t *target, op *operation) error {
 			return errors.New("list results: the server answers the same page again and again")
 		}
 		req.NextToken = resp.NextToken
-		r.progress.show("%d flows of zone %s read", len(op.flows), op.zone)
+		r.progress.show("%d flows of %s read", len(op.flows), where(op.zone))
 	}
 }
 

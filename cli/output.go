@@ -27,8 +27,9 @@ const outputHelp = `Output (-o): the members and columns below are stable; new o
   flow       zone, operation_id, protocol, source_address, source_port,
              destination_address, destination_port, age_seconds, packets, bytes
   operation  zone, operation_id, type, status, message, requested_at, flows, error
-protocol is the name that --proto takes, or a number. requested_at is RFC 3339, or
-"" when unknown. flows of an operation is a count.`
+zone is what --endpoint names, if it does. protocol is the name that --proto takes,
+or a number. requested_at is RFC 3339, or "" when unknown. flows of an operation is
+a count.`
 
 // flowRow is a flow as scripts get it.
 type flowRow struct {

@@ -60,16 +60,17 @@ func parseException(s string) (*string, error) {
 // preview counts the flows that Sluice's own flush would take now.
 func (r *runner) preview(ctx context.Context, t *target, s *selection) (total int, err error) {
 	for _, zone := range t.zones {
-		err := r.retry(ctx, "zone "+zone, func() error {
+		inZone, endpoint, association := scope(zone)
+		err := r.retry(ctx, where(zone), func() error {
 			if s.own.stale {
-				out, err := r.api.GetStaleFlows(ctx, &wire.GetStaleFlowsRequest{FirewallArn: &t.arn, AvailabilityZone: &zone, MaxResults: wire.Ptr[int32](1)})
+				out, err := r.api.GetStaleFlows(ctx, &wire.GetStaleFlowsRequest{FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, MaxResults: wire.Ptr[int32](1)})
 				if err == nil {
 					total += int(wire.Val(out.FlowCount))
 				}
 				return onlySluice(err)
 			}
 			out, err := r.api.PreviewFlowFlush(ctx, &wire.PreviewFlowFlushRequest{
-				FirewallArn: &t.arn, AvailabilityZone: &zone, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
+				FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
 				ProtectedFlowFilters: s.own.protect, MatchEitherDirection: &s.own.either,
 			})
 			if err == nil {
@@ -91,13 +92,14 @@ func (r *runner) liveOperations(ctx context.Context, t *target, s *selection) []
 	for i, zone := range t.zones {
 		op := &operation{zone: zone, kind: wire.FlowOperationTypeFlowCapture, status: wire.FlowOperationStatusCompleted}
 		ops[i] = op
+		inZone, endpoint, association := scope(zone)
 		in := &wire.ListFlowsRequest{
-			FirewallArn: &t.arn, AvailabilityZone: &zone, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
+			FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowFilters: s.filters, MinimumFlowAgeInSeconds: s.minAge,
 			ProtectedFlowFilters: s.own.protect, MatchEitherDirection: &s.own.either, MaxResults: wire.Ptr[int32](pageSize),
 		}
 		for more := true; more && op.err == nil; more = in.NextToken != nil {
 			var out *wire.ListFlowsResponse
-			op.err = r.retry(ctx, "zone "+zone, func() (err error) {
+			op.err = r.retry(ctx, where(zone), func() (err error) {
 				out, err = r.api.ListFlows(ctx, in)
 				return onlySluice(err)
 			})
@@ -109,7 +111,7 @@ func (r *runner) liveOperations(ctx context.Context, t *target, s *selection) []
 				op.flows = append(op.flows, plainFlow(&out.Flows[j]))
 			}
 			in.NextToken = out.NextToken
-			r.progress.show("%d flows of zone %s read", len(op.flows), zone)
+			r.progress.show("%d flows of %s read", len(op.flows), where(zone))
 		}
 	}
 	r.progress.clear()

@@ -100,10 +100,11 @@ func (r *runner) staleFlows(ctx context.Context, t *target) ([]liveRow, error) {
 	defer r.progress.clear()
 	rows := []liveRow{}
 	for _, zone := range t.zones {
-		in := &wire.GetStaleFlowsRequest{FirewallArn: &t.arn, AvailabilityZone: &zone, MaxResults: wire.Ptr[int32](pageSize)}
+		inZone, endpoint, association := scope(zone)
+		in := &wire.GetStaleFlowsRequest{FirewallArn: &t.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, MaxResults: wire.Ptr[int32](pageSize)}
 		for more := true; more; more = in.NextToken != nil {
 			var out *wire.GetStaleFlowsResponse
-			err := r.retry(ctx, "zone "+zone, func() (err error) {
+			err := r.retry(ctx, where(zone), func() (err error) {
 				out, err = r.api.GetStaleFlows(ctx, in)
 				return onlySluice(err)
 			})

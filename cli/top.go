@@ -100,8 +100,9 @@ func (t *top) read(ctx context.Context, limit int) (rows []liveRow, total int64,
 	order := topOrders[t.sort]
 	rows = []liveRow{}
 	for _, zone := range t.target.zones {
+		inZone, endpoint, association := scope(zone)
 		out, err := t.runner.api.ListFlows(ctx, &wire.ListFlowsRequest{
-			FirewallArn: &t.target.arn, AvailabilityZone: &zone, FlowFilters: t.filters.filters, MinimumFlowAgeInSeconds: t.filters.minAge,
+			FirewallArn: &t.target.arn, AvailabilityZone: inZone, VpcEndpointId: endpoint, VpcEndpointAssociationArn: association, FlowFilters: t.filters.filters, MinimumFlowAgeInSeconds: t.filters.minAge,
 			SortBy: &order.key, SortOrder: wire.Ptr(wire.SortOrderDescending), MaxResults: wire.Ptr(int32(limit)),
 		})
 		if err != nil {
