@@ -35,7 +35,7 @@ const (
 	Other, OtherKeyID, OtherSecret = "210987654321", "AKIDOTHER", "K7MDENGbPxRfi"
 
 	// Within bounds every test; nothing waits that long unless it fails.
-	Within = 30 * time.Second
+	Within = 60 * time.Second
 )
 
 // Rig is a box with one firewall, "edge", between the two networks of Net.
