@@ -313,6 +313,9 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 	}
 	i := w.inspectors[s.ext-1]
 	i.session.Release()
+	if i.over {
+		w.endInspection(f, w.cookie, w.packetTime)
+	}
 	if i.over || i.session.Done() && (rules == nil || !rules.WantsStream(f.Key.Proto)) {
 		w.dropInspector(f)
 	}
@@ -320,7 +323,9 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 
 // endInspection tells the parsers that nothing more will come of an ended flow. Where the engine
 // only looks on, rules first see its bytes that were never acknowledged.
-func (w *worker) endInspection(f *flowEntry) {
+//
+// It writes records as of the packet of that number and time.
+func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 	if f.State.ext == 0 || f.State.has(named) {
 		return
 	}
@@ -333,6 +338,7 @@ func (w *worker) endInspection(f *flowEntry) {
 	}()
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
 		w.pretend(f, dir)
+		w.cookie, w.packetTime = number, at
 		var rules *detect.RuleSet
 		if f.State.decision() == undecided {
 			rules = w.programs[f.State.slot].program.Rules
@@ -365,7 +371,6 @@ func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
 	if !k.Src.Netip().Is4() {
 		w.pkt.IPVersion = 6
 	}
-	w.cookie, w.packetTime = 0, f.Last
 }
 
 // events gives what the session came upon to the rules, and to the log.

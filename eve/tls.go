@@ -24,12 +24,25 @@ func (o *object) tls(tx *tls.Tx) {
 	o.optBytes("sni", tx.SNI())
 	o.str("version", tx.Version())
 	if cert != nil {
-		o.certTime("notbefore", cert.NotBefore*int64(time.Second))
-		o.certTime("notafter", cert.NotAfter*int64(time.Second))
+		o.validity(cert)
 	}
 	o.fingerprint("ja3", tx.JA3())
 	o.fingerprint("ja3s", tx.JA3S())
+	if cert, fingerprint := tx.ClientCertificate(); cert != nil {
+		o.open("client")
+		o.bytes("subject", cert.Subject)
+		o.bytes("issuerdn", cert.Issuer)
+		o.bytes("fingerprint", fingerprint)
+		o.bytes("serial", cert.Serial)
+		o.validity(cert)
+		o.close()
+	}
 	o.close()
+}
+
+func (o *object) validity(c *tls.Certificate) {
+	o.certTime("notbefore", c.NotBefore*int64(time.Second))
+	o.certTime("notafter", c.NotAfter*int64(time.Second))
 }
 
 // fingerprint is there even when empty, as on AWS.

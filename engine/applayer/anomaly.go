@@ -1,5 +1,10 @@
 package applayer
 
+import (
+	"math"
+	"slices"
+)
+
 // Anomaly is something that an application protocol does not allow, or that a parser could not
 // follow. Rules name them with app-layer-event, records with their "event". The names are Suricata 7's.
 type Anomaly uint16
@@ -437,8 +442,20 @@ func (a Anomaly) String() string {
 	return "unknown"
 }
 
+// AnomalyNever is one that nothing raises: rules may name what earlier versions had.
+const AnomalyNever = Anomaly(math.MaxUint16)
+
+// outdated are the names that Suricata 7 still takes in rules, and never raises.
+var outdated = []string{
+	"tls.certificate_missing_element", "tls.certificate_unknown_element", "tls.certificate_invalid_string",
+	"dns.not_a_request", "dns.not_a_response", "dns.unsolicited_response", "dns.flooded", "dns.state_memcap_reached",
+}
+
 // AnomalyByName returns the anomaly that app-layer-event calls name.
 func AnomalyByName(name string) (a Anomaly, ok bool) {
+	if slices.Contains(outdated, name) {
+		return AnomalyNever, true
+	}
 	for a, n := range anomalyNames {
 		if n == name {
 			return Anomaly(a), true

@@ -138,15 +138,11 @@ func isOneOf(s string) func(byte) bool {
 	return func(x byte) bool { return strings.IndexByte(s, x) >= 0 }
 }
 
-// detectTLS: a record with a hello, an alert instead of a ServerHello, or an
-// SSL 2 compatible ClientHello (RFC 5246, E.2).
+// detectTLS: a handshake record, an alert instead of a ServerHello, or an SSL 2 compatible
+// ClientHello (RFC 5246, E.2).
 func detectTLS(o opening) match {
-	hello := byte(1)
-	if o.dir == packet.ToClient {
-		hello = 2
-	}
 	version := allOf(o.byteIs(1, one(3)), o.byteIs(2, atMost(4)))
-	record := allOf(o.byteIs(0, one(22)), version, o.byteIs(5, one(hello)))
+	record := allOf(o.byteIs(0, one(22)), version)
 	alert := o.toClient(allOf(o.byteIs(0, one(21)), version, o.byteIs(3, one(0)), o.byteIs(4, one(2))))
 	ssl2 := o.toServer(allOf(
 		o.byteIs(0, func(b byte) bool { return b&0x80 != 0 }), o.byteIs(2, one(1)),

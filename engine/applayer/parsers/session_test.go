@@ -237,7 +237,7 @@ func TestTLSHellos(t *testing.T) {
 			}
 			want := []Hook{ProtocolDetected, TLSClientHello, TLSServerHello, TxDone}
 			if tt.version == tls.VersionTLS12 {
-				want = []Hook{ProtocolDetected, TLSClientHello, TLSServerHello, TLSServerCertificate, TxDone, TLSServerKeyExchange, TLSClientKeyExchange}
+				want = []Hook{ProtocolDetected, TLSClientHello, TLSServerHello, TLSServerCertificate, TLSServerKeyExchange, TxDone, TLSClientKeyExchange}
 			}
 			if !reflect.DeepEqual(hooks(got), want) {
 				t.Fatalf("events %v, want %v", got, want)
@@ -297,8 +297,9 @@ func TestTLSOddities(t *testing.T) {
 	hello := handshake(t, &tls.Config{ServerName: "example.com"}, testServer)[0].data
 	message := hello[5:]
 	ok := []Hook{ProtocolDetected, TLSClientHello}
-	broken := []Hook{ProtocolDetected, AnomalySeen, TxDone, ParserFailed}
-	odd := []Hook{ProtocolDetected, AnomalySeen, AnomalySeen, TxDone, ParserFailed}
+	broken := []Hook{ProtocolDetected, TxDone, ParserFailed}
+	told := []Hook{ProtocolDetected, AnomalySeen, TxDone, ParserFailed}
+	odd := []Hook{ProtocolDetected, AnomalySeen, TLSClientHello} // read as far as it goes
 	at := bytes.Index(message, []byte("example.com"))
 	patch := func(i int, b ...byte) []byte {
 		m := bytes.Clone(message)
@@ -315,11 +316,11 @@ func TestTLSOddities(t *testing.T) {
 		"SSL 2 hello":          {append([]byte{0x80, 43, 1, 3, 1, 0, 18, 0, 0, 0, 16}, make([]byte, 34)...), ok, ""},
 		"name too long":        {patch(at-2, 0xff, 0xff), odd, ""},
 		"not a host name":      {patch(at-3, 1), odd, ""},
-		"body too short":       {patch(1, 0, 1, 0), odd, ""},
+		"body too short":       {patch(1, 0, 1, 0), append(odd, TxDone, ParserFailed), ""},
 		"hello too large":      {patch(1, 2, 0, 0), broken, ""},
-		"another message":      {append(hello[:5:5], append([]byte{1, 0, 0, 0}, message...)...), broken, ""},
+		"another message":      {append(hello[:5:5], append([]byte{1, 0, 0, 0}, message...)...), odd, ""},
 		"record too large":     {append(records(message[:100], 100), 22, 3, 3, 0xff, 0xff), broken, ""},
-		"not a record":         {append(records(message[:100], 100), "GET / HTTP/1.1"...), broken, ""},
+		"not a record":         {append(records(message[:100], 100), "GET / HTTP/1.1"...), told, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,7 @@
 package tls
 
 import (
-	"math"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -43,6 +43,7 @@ type Hello struct {
 	sessionID [32]byte
 	idLen     int
 	ticket    bool // not empty, of a session to resume
+	several   bool // there is more than one server_name extension
 }
 
 // Reset forgets everything but some memory.
@@ -81,40 +82,41 @@ func (h *Hello) Chosen() uint16 {
 	return h.Version
 }
 
-// noFault says that there is nothing to complain of.
-const noFault = applayer.Anomaly(math.MaxUint16)
+// fault is what is wrong with a message; noFault is nothing.
+type fault = applayer.Anomaly
 
-// ReadClient reads the body of a ClientHello. ok is false when a server could not parse it
-// either, or when it would have to choose between several names; fault then says why, unless
-// it is just too short.
-func (h *Hello) ReadClient(body []byte) (fault applayer.Anomaly, ok bool) {
+const noFault = applayer.AnomalyNever
+
+// ReadClient reads the body of a ClientHello, as far as that goes: fault says what stopped it,
+// and noFault that nothing did. Of several names the first counts; a server accepts none of them.
+func (h *Hello) ReadClient(body []byte) (f fault) {
 	h.Reset()
 	s := cryptobyte.String(body)
 	var id, ciphers, compressions cryptobyte.String
 	if !h.start(&s, &id) || !s.ReadUint16LengthPrefixed(&ciphers) || !s.ReadUint8LengthPrefixed(&compressions) {
-		return noFault, false
+		return applayer.AnomalyTLSHandshakeInvalidLength
 	}
 	h.Ciphers = appendUint16s(h.Ciphers, ciphers)
 	return h.extensions(s, h.clientExtension)
 }
 
 // ReadServer is ReadClient for a ServerHello. retry says that it is a HelloRetryRequest.
-func (h *Hello) ReadServer(body []byte) (retry bool, fault applayer.Anomaly, ok bool) {
+func (h *Hello) ReadServer(body []byte) (retry bool, f fault) {
 	h.Reset()
 	s := cryptobyte.String(body)
 	var id cryptobyte.String
 	var cipher uint16
 	if !h.start(&s, &id) || !s.ReadUint16(&cipher) || !s.Skip(1) {
-		return false, noFault, false
+		return false, applayer.AnomalyTLSHandshakeInvalidLength
 	}
 	h.Ciphers = append(h.Ciphers, cipher)
-	fault, ok = h.extensions(s, func(kind uint16, data cryptobyte.String) (applayer.Anomaly, bool) {
-		if kind == extSupportedVersions {
-			return noFault, data.ReadUint16(&h.Supported)
+	f = h.extensions(s, func(kind uint16, data cryptobyte.String) fault {
+		if kind == extSupportedVersions && !data.ReadUint16(&h.Supported) {
+			return applayer.AnomalyTLSHandshakeInvalidLength
 		}
-		return noFault, true
+		return noFault
 	})
-	return string(h.Random[:]) == retryRandom, fault, ok
+	return string(h.Random[:]) == retryRandom, f
 }
 
 // start reads what both hellos begin with.
@@ -126,31 +128,30 @@ func (h *Hello) start(s, id *cryptobyte.String) bool {
 	return true
 }
 
-// extensions calls f for every extension in s, which may be absent, until f
-// returns false.
-func (h *Hello) extensions(s cryptobyte.String, f func(kind uint16, data cryptobyte.String) (applayer.Anomaly, bool)) (fault applayer.Anomaly, ok bool) {
+// extensions calls f for every extension in s, which may be absent, until f finds a fault.
+func (h *Hello) extensions(s cryptobyte.String, f func(kind uint16, data cryptobyte.String) fault) fault {
 	if s.Empty() {
-		return noFault, true // hellos before RFC 3546 have none
+		return noFault // hellos before RFC 3546 have none
 	}
 	var list cryptobyte.String
-	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() {
-		return applayer.AnomalyTLSHandshakeInvalidLength, false
+	if !s.ReadUint16LengthPrefixed(&list) {
+		return applayer.AnomalyTLSHandshakeInvalidLength
 	}
 	for !list.Empty() {
 		var kind uint16
 		var data cryptobyte.String
 		if !list.ReadUint16(&kind) || !list.ReadUint16LengthPrefixed(&data) {
-			return applayer.AnomalyTLSHandshakeInvalidLength, false
+			return applayer.AnomalyTLSHandshakeInvalidLength
 		}
-		if fault, ok := f(kind, data); !ok {
-			return fault, false
+		if fault := f(kind, data); fault != noFault {
+			return fault
 		}
 		h.Extensions = append(h.Extensions, kind)
 	}
-	return noFault, true
+	return noFault
 }
 
-func (h *Hello) clientExtension(kind uint16, data cryptobyte.String) (fault applayer.Anomaly, ok bool) {
+func (h *Hello) clientExtension(kind uint16, data cryptobyte.String) fault {
 	var list cryptobyte.String
 	switch kind {
 	case extServerName:
@@ -184,37 +185,33 @@ func (h *Hello) clientExtension(kind uint16, data cryptobyte.String) (fault appl
 			}
 		}
 	}
-	return noFault, true
+	return noFault
 }
 
 // serverName reads a server_name extension (RFC 6066, 3).
-func (h *Hello) serverName(data cryptobyte.String) (fault applayer.Anomaly, ok bool) {
-	for _, e := range h.Extensions {
-		if e == extServerName {
-			return applayer.AnomalyTLSMultipleSNIExtensions, false
-		}
+func (h *Hello) serverName(data cryptobyte.String) fault {
+	if slices.Contains(h.Extensions, extServerName) {
+		h.several = true
+		return noFault
 	}
-	var list cryptobyte.String
-	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
-		return applayer.AnomalyTLSHandshakeInvalidLength, false
+	var list, value cryptobyte.String
+	var kind uint8
+	switch {
+	case data.Empty():
+		return noFault
+	case !data.ReadUint16LengthPrefixed(&list) || !list.ReadUint8(&kind):
+		return applayer.AnomalyTLSHandshakeInvalidLength
+	case kind != 0: // not a host_name
+		return applayer.AnomalyTLSInvalidSNIType
+	case !list.ReadUint16LengthPrefixed(&value) || len(value) == 0 || len(value) > maxHostName:
+		return applayer.AnomalyTLSInvalidSNILength
 	}
-	for !list.Empty() {
-		var kind uint8
-		var value cryptobyte.String
-		switch {
-		case !list.ReadUint8(&kind):
-			return noFault, false
-		case kind != 0: // not a host_name
-			return applayer.AnomalyTLSInvalidSNIType, false
-		case !list.ReadUint16LengthPrefixed(&value) || len(value) == 0:
-			return applayer.AnomalyTLSInvalidSNILength, false
-		case len(h.SNI) > 0:
-			return applayer.AnomalyTLSMultipleSNIExtensions, false
-		}
-		h.SNI = append(h.SNI[:0], value...)
-	}
-	return noFault, true
+	h.SNI = append(h.SNI[:0], value...)
+	return noFault
 }
+
+// maxHostName is how long a host name can be (RFC 1035, 2.3.4).
+const maxHostName = 255
 
 func appendUint16s(dst []uint16, s cryptobyte.String) []uint16 {
 	var v uint16

@@ -10,19 +10,17 @@ import (
 
 // Handshake types (RFC 8446, 4; RFC 5246, 7.4).
 const (
-	typeHelloRequest      = 0
-	typeClientHello       = 1
-	typeServerHello       = 2
-	typeNewSessionTicket  = 4
-	typeCertificate       = 11
-	typeServerKeyExchange = 12
-	typeCertificateReq    = 13
-	typeServerHelloDone   = 14
-	typeCertificateVerify = 15
-	typeClientKeyExchange = 16
-	typeFinished          = 20
-	typeCertificateURL    = 21
-	typeCertificateStatus = 22
+	typeHelloRequest        = 0
+	typeClientHello         = 1
+	typeServerHello         = 2
+	typeNewSessionTicket    = 4
+	typeEncryptedExtensions = 8
+	typeCertificate         = 11
+	typeServerKeyExchange   = 12
+	typeCertificateRequest  = 13
+	typeServerHelloDone     = 14
+	typeClientKeyExchange   = 16
+	typeCertificateStatus   = 22
 )
 
 // Parser follows a connection until its handshake is over.
@@ -30,6 +28,7 @@ type Parser struct {
 	tx      Tx
 	halves  [2]half
 	emitted bool // in this call
+	asked   bool // the server asked for the client's certificate
 	ended   [2]bool
 	logged  bool // TxDone is emitted
 	done    bool
@@ -41,7 +40,7 @@ func (p *Parser) Reset(uint8) {
 	for i := range p.halves {
 		p.halves[i].reset()
 	}
-	p.emitted, p.logged, p.done, p.ended = false, false, false, [2]bool{}
+	p.emitted, p.asked, p.logged, p.done, p.ended = false, false, false, false, [2]bool{}
 }
 
 func (p *Parser) emit(out *applayer.Sink, hook applayer.Hook, dir packet.Dir) {
@@ -58,7 +57,9 @@ func (p *Parser) note(out *applayer.Sink, dir packet.Dir, a applayer.Anomaly) {
 
 // fail gives up because of an anomaly.
 func (p *Parser) fail(out *applayer.Sink, dir packet.Dir, a applayer.Anomaly) {
-	p.note(out, dir, a)
+	if a != noFault {
+		p.note(out, dir, a)
+	}
 	p.finish(out)
 	out.Emit(applayer.ParserFailed, dir, nil)
 }
@@ -83,12 +84,14 @@ func (p *Parser) message(out *applayer.Sink, dir packet.Dir, kind uint8, body []
 	switch {
 	case dir == packet.ToServer && kind == typeClientHello:
 		p.clientHello(out, body)
-	case dir == packet.ToServer && !tx.greeted:
+	case kind == 3 || kind > typeNewSessionTicket && kind < typeEncryptedExtensions || kind > typeCertificateStatus:
 		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
+	case dir == packet.ToServer && !tx.greeted:
+		p.fail(out, dir, noFault)
 	case dir == packet.ToClient && kind == typeServerHello:
 		p.serverHello(out, body)
 	case dir == packet.ToClient && !tx.agreed && kind != typeHelloRequest:
-		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
+		p.fail(out, dir, noFault)
 	case kind == typeCertificate:
 		p.certificates(out, dir, body)
 	case kind == typeServerKeyExchange && dir == packet.ToClient:
@@ -97,8 +100,10 @@ func (p *Parser) message(out *applayer.Sink, dir packet.Dir, kind uint8, body []
 	case kind == typeClientKeyExchange && dir == packet.ToServer:
 		tx.state = applayer.SSLClientKeyExchange
 		p.emit(out, applayer.TLSClientKeyExchange, dir)
-	case kind > typeCertificateStatus:
-		p.fail(out, dir, applayer.AnomalyTLSInvalidSSLRecord)
+	case kind == typeCertificateRequest:
+		p.asked = true
+	case kind == typeServerHelloDone && !p.asked && dir == packet.ToClient:
+		p.log(out)
 	}
 }
 
@@ -108,12 +113,11 @@ func (p *Parser) clientHello(out *applayer.Sink, body []byte) {
 	if tx.greeted { // after a HelloRetryRequest: the name counts, not the fingerprint
 		h = &p.tx.again
 	}
-	if fault, ok := h.ReadClient(body); !ok {
-		if fault != noFault {
-			p.note(out, packet.ToServer, fault)
-		}
-		p.fail(out, packet.ToServer, applayer.AnomalyTLSInvalidHandshakeMessage)
-		return
+	if fault := h.ReadClient(body); fault != noFault {
+		p.note(out, packet.ToServer, fault)
+	}
+	if h.several {
+		p.note(out, packet.ToServer, applayer.AnomalyTLSMultipleSNIExtensions)
 	}
 	tx.state = applayer.SSLClientHello
 	if tx.greeted {
@@ -129,14 +133,19 @@ func (p *Parser) clientHello(out *applayer.Sink, body []byte) {
 	p.emit(out, applayer.TLSClientHello, packet.ToServer)
 }
 
+// known tells the versions that there are, and drafts.
+func known(version uint16) bool {
+	return version == versionSSL2 || version >= 0x0300 && version <= Version13 || version>>8 == 0x7f
+}
+
 func (p *Parser) serverHello(out *applayer.Sink, body []byte) {
 	tx := &p.tx
-	retry, fault, ok := tx.server.ReadServer(body)
-	if !ok {
-		if fault != noFault {
-			p.note(out, packet.ToClient, fault)
-		}
-		p.fail(out, packet.ToClient, applayer.AnomalyTLSInvalidHandshakeMessage)
+	retry, fault := tx.server.ReadServer(body)
+	if fault != noFault {
+		p.note(out, packet.ToClient, fault)
+	}
+	if !known(tx.server.Version) {
+		p.fail(out, packet.ToClient, applayer.AnomalyTLSInvalidRecordVersion)
 		return
 	}
 	if len(tx.ja3s.text) == 0 { // as in Suricata, of the retry request when there is one
@@ -157,18 +166,14 @@ func (p *Parser) certificates(out *applayer.Sink, dir packet.Dir, body []byte) {
 	chain := &p.tx.chains[dir]
 	if fault := chain.read(body); fault != noFault {
 		p.note(out, dir, fault)
-		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
-		return
 	}
 	p.tx.state = applayer.SSLUnknown
 	if dir == packet.ToServer {
 		p.emit(out, applayer.TLSClientCertificate, dir)
+		p.log(out)
 		return
 	}
 	p.emit(out, applayer.TLSServerCertificate, dir)
-	if chain.first.present {
-		p.log(out)
-	}
 }
 
 // chain is what one side sent to identify itself.
@@ -184,15 +189,15 @@ func (c *chain) reset() {
 	c.count, c.certs = 0, nil
 }
 
-// read takes in a Certificate message.
-func (c *chain) read(body []byte) applayer.Anomaly {
+// read takes in a Certificate message, as far as it is right.
+func (c *chain) read(body []byte) fault {
 	c.reset()
 	if len(body) < 3 {
-		return applayer.AnomalyTLSInvalidCertificate
+		return noFault
 	}
 	n := int(body[0])<<16 | int(body[1])<<8 | int(body[2])
 	if n > len(body)-3 {
-		return applayer.AnomalyTLSInvalidCertificate
+		return noFault // as in Suricata
 	}
 	list := body[3 : 3+n]
 	c.certs = list
@@ -203,7 +208,8 @@ func (c *chain) read(body []byte) applayer.Anomaly {
 		}
 		list = rest
 		if c.count == 0 {
-			if fault, ok := c.first.read(der); !ok {
+			if fault := c.first.read(der); fault != noFault {
+				c.certs = nil
 				return fault
 			}
 			sum := sha1.Sum(der)
@@ -220,7 +226,7 @@ func takeCertificate(list []byte) (der, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	n := int(list[0])<<16 | int(list[1])<<8 | int(list[2])
-	if n == 0 || n > len(list)-3 {
+	if n > len(list)-3 {
 		return nil, nil, false
 	}
 	return list[3 : 3+n], list[3+n:], true

@@ -38,7 +38,7 @@ type half struct {
 	record    int    // bytes of a handshake record still to come
 	message   []byte // the handshake message so far, when it does not come in one piece
 	encrypted bool   // the handshake is no longer in the clear
-	version   uint16 // of the records
+	begun     bool   // there was a record
 }
 
 func (h *half) reset() { *h = half{message: recycle(h.message)} }
@@ -91,19 +91,33 @@ func (p *Parser) header(out *applayer.Sink, dir packet.Dir, b []byte) int {
 	case kind < recordCCS || kind > recordHeartbeat:
 		p.fail(out, dir, applayer.AnomalyTLSInvalidRecordType)
 		return 0
-	case b[1] != 3:
+	case b[1] != 3 && !h.begun:
 		p.fail(out, dir, applayer.AnomalyTLSInvalidRecordVersion)
 		return 0
 	case size > maxRecord:
-		p.fail(out, dir, applayer.AnomalyTLSInvalidTLSHeader)
+		p.fail(out, dir, noFault)
 		return 0
 	}
-	h.version = binary.BigEndian.Uint16(b[1:])
+	h.begun = true
 	switch kind {
 	case recordHandshake:
-		if !h.encrypted {
-			h.record = size
-			return recordHeader
+		if h.encrypted {
+			break
+		}
+		switch {
+		case size == 0:
+			p.fail(out, dir, noFault)
+		case size < handshakeHeader: // as in Suricata: nobody has a reason for such fragments
+			p.fail(out, dir, applayer.AnomalyTLSInvalidSSLRecord)
+		}
+		h.record = size
+		return recordHeader
+	case recordHeartbeat:
+		if !h.encrypted && size >= heartbeatHeader {
+			if len(b) < recordHeader+heartbeatHeader {
+				return 0
+			}
+			p.heartbeat(out, dir, b[recordHeader:], size)
 		}
 	case recordCCS:
 		// Before a ServerHello it means nothing (RFC 8446, D.4).
@@ -122,6 +136,19 @@ func (p *Parser) header(out *applayer.Sink, dir packet.Dir, b []byte) int {
 	}
 	h.skip = size
 	return recordHeader
+}
+
+const heartbeatHeader = 3
+
+// heartbeat looks at a heartbeat in the clear (RFC 6520, 4): one that asks for more than it
+// brings is the attack on CVE-2014-0160.
+func (p *Parser) heartbeat(out *applayer.Sink, dir packet.Dir, b []byte, size int) {
+	switch payload := int(binary.BigEndian.Uint16(b[1:])); {
+	case b[0] != 1 && b[0] != 2 || payload == 0:
+		p.note(out, dir, applayer.AnomalyTLSInvalidHeartbeatMessage)
+	case payload > size:
+		p.note(out, dir, applayer.AnomalyTLSOverflowHeartbeatMessage)
+	}
 }
 
 // ssl2 recognises the first hellos in the format of SSL 2 (RFC 5246, E.2). It returns how many
@@ -144,6 +171,8 @@ func (p *Parser) ssl2(out *applayer.Sink, dir packet.Dir, b []byte) int {
 		p.tx.agreed, p.tx.state = true, applayer.SSLServerHello
 		p.emit(out, applayer.TLSServerHello, dir)
 		p.finish(out) // what follows is not of the formats that are known here
+	case dir == packet.ToClient && p.tx.greeted && p.tx.client.Version == versionSSL2 && b[2] == 0: // ERROR
+		p.fail(out, dir, applayer.AnomalyTLSErrorMessageEncountered)
 	default:
 		return 0
 	}
@@ -174,7 +203,7 @@ func (p *Parser) handshake(out *applayer.Sink, dir packet.Dir, fragment []byte) 
 	}
 	size := messageSize(h.message)
 	if size > maxMessage {
-		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
+		p.fail(out, dir, noFault)
 		return n
 	}
 	k := min(handshakeHeader+size-len(h.message), len(fragment)-n)

@@ -58,13 +58,27 @@ func (t *Tx) Certificate() (c *Certificate, fingerprint []byte) {
 
 // Resumed reports whether an earlier session is resumed, as far as it shows.
 func (t *Tx) Resumed() bool {
-	return t.resumed && t.agreed && !t.chains[packet.ToClient].first.present && !is13(t.server.Chosen())
+	return t.resumed && t.agreed && !t.chains[packet.ToClient].first.present && !t.hidden()
+}
+
+// hidden reports whether certificates are encrypted: client and server have agreed on TLS 1.3.
+func (t *Tx) hidden() bool {
+	return t.agreed && t.client.Supported != 0 && is13(t.server.Chosen())
 }
 
 // Telling reports whether the handshake came as far as records of it go: to the server's
 // certificate, or to where it is known that there will be none.
 func (t *Tx) Telling() bool {
-	return t.chains[packet.ToClient].first.present || t.resumed || t.client.ticket || t.agreed && is13(t.server.Chosen())
+	return t.chains[packet.ToClient].first.present || t.resumed || t.client.ticket || t.hidden()
+}
+
+// ClientCertificate is Certificate for the client's.
+func (t *Tx) ClientCertificate() (c *Certificate, fingerprint []byte) {
+	chain := &t.chains[packet.ToServer]
+	if !chain.first.present {
+		return nil, nil
+	}
+	return &chain.first, chain.fingerprint[:]
 }
 
 // JA3 and JA3S return the fingerprints of client and server.

@@ -1,6 +1,7 @@
 package tls
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strconv"
 	"time"
@@ -28,13 +29,12 @@ func (c *Certificate) memory() int { return cap(c.Subject) + cap(c.Issuer) + cap
 // DER tags (X.690, 8.1.2).
 const (
 	tagInteger     = 0x02
-	tagOID         = 0x06
+	tagBitString   = 0x03
 	tagSequence    = 0x30
 	tagSet         = 0x31
 	tagUTCTime     = 0x17
 	tagGeneralTime = 0x18
 	tagBMPString   = 0x1e
-	tagUniversal   = 0x1c
 	tagVersion     = 0xa0 // [0] of TBSCertificate
 )
 
@@ -42,15 +42,18 @@ const (
 const maxName = 8 << 10
 
 // element takes the first TLV off b. Tags of several bytes are not in use here.
-func element(b []byte) (tag byte, value, rest []byte, ok bool) {
+func element(b []byte) (tag byte, value, rest []byte, f fault) {
 	if len(b) < 2 {
-		return 0, nil, nil, false
+		return 0, nil, nil, applayer.AnomalyTLSCertificateInvalidLength
 	}
 	tag, n, at := b[0], int(b[1]), 2
 	if n >= 0x80 {
 		k := n & 0x7f
-		if k == 0 || k > 4 || len(b) < 2+k {
-			return 0, nil, nil, false
+		switch {
+		case k == 0 || k > 4:
+			return 0, nil, nil, applayer.AnomalyTLSCertificateInvalidDER
+		case len(b) < 2+k:
+			return 0, nil, nil, applayer.AnomalyTLSCertificateInvalidLength
 		}
 		n = 0
 		for _, c := range b[2 : 2+k] {
@@ -59,67 +62,104 @@ func element(b []byte) (tag byte, value, rest []byte, ok bool) {
 		at += k
 	}
 	if n > len(b)-at {
-		return 0, nil, nil, false
+		return 0, nil, nil, applayer.AnomalyTLSInvalidCertificate
 	}
-	return tag, b[at : at+n], b[at+n:], true
+	return tag, b[at : at+n], b[at+n:], noFault
 }
 
-// expect is element for a known tag.
-func expect(b []byte, want byte) (value, rest []byte, ok bool) {
-	tag, value, rest, ok := element(b)
-	return value, rest, ok && tag == want
+// expect is element for a known tag; wrong says that it is another.
+func expect(b []byte, want byte, wrong fault) (value, rest []byte, f fault) {
+	tag, value, rest, f := element(b)
+	if f == noFault && tag != want {
+		f = wrong
+	}
+	return value, rest, f
 }
 
-// read takes in a certificate. fault says what is wrong when ok is false.
-func (c *Certificate) read(der []byte) (fault applayer.Anomaly, ok bool) {
+// read takes in a certificate.
+func (c *Certificate) read(der []byte) (f fault) {
 	c.reset()
-	outer, _, ok := expect(der, tagSequence)
-	if !ok {
-		return applayer.AnomalyTLSCertificateInvalidDER, false
+	const wrong = applayer.AnomalyTLSCertificateInvalidDER
+	outer, _, f := expect(der, tagSequence, wrong)
+	if f != noFault {
+		return f
 	}
-	tbs, _, ok := expect(outer, tagSequence)
-	if !ok {
-		return applayer.AnomalyTLSCertificateInvalidDER, false
+	tbs, outer, f := expect(outer, tagSequence, wrong)
+	if f != noFault {
+		return f
 	}
 	if len(tbs) > 0 && tbs[0] == tagVersion {
-		if _, _, tbs, ok = element(tbs); !ok {
-			return applayer.AnomalyTLSCertificateInvalidVersion, false
+		var version []byte
+		if version, tbs, f = expect(tbs, tagVersion, wrong); f != noFault {
+			return f
+		}
+		version, _, f = expect(version, tagInteger, applayer.AnomalyTLSCertificateInvalidVersion)
+		if f == noFault && (len(version) != 1 || version[0] > 2) {
+			f = applayer.AnomalyTLSCertificateInvalidVersion
+		}
+		if f != noFault {
+			return f
 		}
 	}
-	serial, tbs, ok := expect(tbs, tagInteger)
-	if !ok {
-		return applayer.AnomalyTLSCertificateInvalidSerial, false
+	serial, tbs, f := expect(tbs, tagInteger, applayer.AnomalyTLSCertificateInvalidSerial)
+	if f != noFault {
+		return f
 	}
-	if _, tbs, ok = expect(tbs, tagSequence); !ok {
-		return applayer.AnomalyTLSCertificateInvalidAlgorithmidentifier, false
+	if tbs, f = algorithm(tbs); f != noFault {
+		return f
 	}
-	issuer, tbs, ok := expect(tbs, tagSequence)
-	if !ok {
-		return applayer.AnomalyTLSCertificateInvalidIssuer, false
+	issuer, tbs, f := expect(tbs, tagSequence, wrong)
+	if f != noFault {
+		return f
 	}
+	var ok bool
 	if c.Issuer, ok = appendName(c.Issuer, issuer); !ok {
-		return applayer.AnomalyTLSCertificateInvalidX509name, false
+		return applayer.AnomalyTLSCertificateInvalidIssuer
 	}
-	validity, tbs, ok := expect(tbs, tagSequence)
-	if !ok {
-		return applayer.AnomalyTLSCertificateInvalidValidity, false
+	validity, tbs, f := expect(tbs, tagSequence, wrong)
+	if f == noFault {
+		c.NotBefore, validity, f = readTime(validity)
 	}
-	if c.NotBefore, validity, ok = readTime(validity); ok {
-		c.NotAfter, _, ok = readTime(validity)
+	if f == noFault {
+		c.NotAfter, _, f = readTime(validity)
 	}
-	if !ok {
-		return applayer.AnomalyTLSCertificateInvalidDate, false
+	if f != noFault {
+		return f
 	}
-	subject, _, ok := expect(tbs, tagSequence)
-	if !ok {
-		return applayer.AnomalyTLSCertificateInvalidSubject, false
+	subject, tbs, f := expect(tbs, tagSequence, wrong)
+	if f != noFault {
+		return f
 	}
 	if c.Subject, ok = appendName(c.Subject, subject); !ok {
-		return applayer.AnomalyTLSCertificateInvalidX509name, false
+		return applayer.AnomalyTLSCertificateInvalidSubject
+	}
+	key, _, f := expect(tbs, tagSequence, wrong)
+	if f == noFault {
+		_, f = algorithm(key)
+	}
+	if f == noFault {
+		outer, f = algorithm(outer)
+	}
+	if f == noFault {
+		_, _, f = expect(outer, tagBitString, wrong)
+	}
+	if f != noFault {
+		return f
 	}
 	c.Serial = appendColons(c.Serial, serial[:min(len(serial), maxName)], "0123456789ABCDEF")
 	c.present = true
-	return noFault, true
+	return noFault
+}
+
+// algorithm takes an AlgorithmIdentifier off b (RFC 5280, 4.1.1.2).
+func algorithm(b []byte) (rest []byte, f fault) {
+	id, rest, f := expect(b, tagSequence, applayer.AnomalyTLSCertificateInvalidDER)
+	if f == noFault {
+		if _, _, _, f = element(id); f == applayer.AnomalyTLSInvalidCertificate {
+			f = applayer.AnomalyTLSCertificateInvalidLength
+		}
+	}
+	return rest, f
 }
 
 func appendColons(b, value []byte, digits string) []byte {
@@ -133,10 +173,11 @@ func appendColons(b, value []byte, digits string) []byte {
 }
 
 // readTime takes a UTCTime or a GeneralizedTime off b (RFC 5280, 4.1.2.5).
-func readTime(b []byte) (seconds int64, rest []byte, ok bool) {
-	tag, v, rest, ok := element(b)
-	if !ok {
-		return 0, nil, false
+func readTime(b []byte) (seconds int64, rest []byte, f fault) {
+	const wrong = applayer.AnomalyTLSCertificateInvalidDate
+	tag, v, rest, f := element(b)
+	if f != noFault {
+		return 0, nil, wrong
 	}
 	year, v, ok := 0, v, false
 	switch tag {
@@ -151,16 +192,13 @@ func readTime(b []byte) (seconds int64, rest []byte, ok bool) {
 	}
 	var part [5]int // month, day, hour, minute, second
 	for i := 0; ok && i < len(part); i++ {
-		if i == 4 && (len(v) == 0 || v[0] < '0' || v[0] > '9') {
-			break // without seconds
-		}
 		part[i], v, ok = digits(v, 2)
 	}
-	if !ok || part[0] < 1 || part[0] > 12 || part[1] < 1 || part[1] > 31 || part[2] > 23 || part[3] > 59 || part[4] > 59 {
-		return 0, nil, false
+	if !ok || string(v) != "Z" || part[0] < 1 || part[0] > 12 || part[1] < 1 || part[1] > 31 || part[2] > 23 || part[3] > 59 || part[4] > 59 {
+		return 0, nil, wrong
 	}
 	t := time.Date(year, time.Month(part[0]), part[1], part[2], part[3], part[4], 0, time.UTC)
-	return t.Unix(), rest, true
+	return t.Unix(), rest, noFault
 }
 
 // digits takes a number of n decimal digits off b.
@@ -178,42 +216,46 @@ func digits(b []byte, n int) (value int, rest []byte, ok bool) {
 }
 
 // appendName appends a distinguished name (RFC 5280, 4.1.2.4): its parts in the order in which
-// they stand, parts of several attributes with plus signs.
+// they stand, parts of several attributes with plus signs. What cannot be read is left out, as in
+// Suricata. ok is false for a name with a zero byte: those that compare it would see less.
 func appendName(dst, name []byte) (text []byte, ok bool) {
-	for len(name) > 0 {
-		set, rest, ok := expect(name, tagSet)
-		if !ok {
-			return dst, false
+	for len(name) > 0 && len(dst) < maxName {
+		set, rest, f := expect(name, tagSet, applayer.AnomalyTLSCertificateInvalidX509name)
+		if f != noFault {
+			break
 		}
 		name = rest
-		for first := true; len(set) > 0; first = false {
-			attribute, more, ok := expect(set, tagSequence)
+		for start := len(dst); len(set) > 0; {
+			oid, tag, value, more, ok := attribute(set)
 			if !ok {
-				return dst, false
+				break
 			}
 			set = more
-			oid, attribute, ok := expect(attribute, tagOID)
-			if !ok {
-				return dst, false
-			}
-			tag, value, _, ok := element(attribute)
 			switch {
-			case !ok:
-				return dst, false
-			case !first:
+			case len(dst) > start:
 				dst = append(dst, " + "...)
-			case len(dst) > 0:
+			case start > 0:
 				dst = append(dst, ", "...)
 			}
 			if dst, ok = appendValue(append(appendOID(dst, oid), '='), tag, value); !ok {
-				return dst, false
-			}
-			if len(dst) > maxName {
-				return dst[:maxName], true
+				return append(dst[:0], "<X509Error: Invalid X.509 name>"...), true
 			}
 		}
 	}
-	return dst, true
+	return dst[:min(len(dst), maxName)], bytes.IndexByte(dst, 0) < 0
+}
+
+// attribute takes the first attribute off a set.
+func attribute(set []byte) (oid []byte, tag byte, value, rest []byte, ok bool) {
+	pair, rest, f := expect(set, tagSequence, applayer.AnomalyTLSCertificateInvalidX509name)
+	if f != noFault {
+		return nil, 0, nil, nil, false
+	}
+	if _, oid, pair, f = element(pair); f != noFault {
+		return nil, 0, nil, nil, false
+	}
+	tag, value, _, f = element(pair)
+	return oid, tag, value, rest, f == noFault && tag&0x1f != 0x1f
 }
 
 // appendValue appends the value of an attribute: strings as text, others in hexadecimal digits.
@@ -232,12 +274,7 @@ func appendValue(dst []byte, tag byte, value []byte) (text []byte, ok bool) {
 			dst = utf8.AppendRune(dst, r)
 		}
 		return dst, true
-	case tagUniversal:
-		for ; len(value) >= 4; value = value[4:] {
-			dst = utf8.AppendRune(dst, rune(value[0])<<24|rune(value[1])<<16|rune(value[2])<<8|rune(value[3]))
-		}
-		return dst, true
-	case 0x0c, 0x12, 0x13, 0x14, 0x15, 0x16, 0x18, 0x19, 0x1a: // UTF8, Numeric, ... Visible
+	case 0x0c, 0x12, 0x13, 0x14, 0x15, 0x16, 0x18, 0x19, 0x1a, 0x1b: // UTF8, Numeric, ... General
 		return append(dst, value...), utf8.Valid(value)
 	}
 	start := len(dst)
@@ -250,21 +287,24 @@ func appendValue(dst []byte, tag byte, value []byte) (text []byte, ok bool) {
 	return dst, true
 }
 
-// attributeNames are the names of attribute types, by their encoded object identifier (RFC 4519;
-// RFC 2985, 5.2; CA/Browser Forum, EV guidelines 9.2).
+// attributeNames are Suricata's names of attribute types, by their encoded object identifier
+// (RFC 4519; RFC 2985, 5; CA/Browser Forum, EV guidelines 9.2).
 var attributeNames = map[string]string{
+	"\x55\x04\x00": "objectClass", "\x55\x04\x01": "aliasedEntryName", "\x55\x04\x02": "knowledgeInformation",
 	"\x55\x04\x03": "CN", "\x55\x04\x04": "surname", "\x55\x04\x05": "serialNumber", "\x55\x04\x06": "C",
 	"\x55\x04\x07": "L", "\x55\x04\x08": "ST", "\x55\x04\x09": "streetAddress", "\x55\x04\x0a": "O",
-	"\x55\x04\x0b": "OU", "\x55\x04\x0c": "title", "\x55\x04\x0d": "description", "\x55\x04\x0f": "businessCategory",
-	"\x55\x04\x11": "postalCode", "\x55\x04\x29": "name", "\x55\x04\x2a": "givenName", "\x55\x04\x2b": "initials",
-	"\x55\x04\x2c": "generationQualifier", "\x55\x04\x2e": "dnQualifier", "\x55\x04\x41": "pseudonym",
-	"\x55\x04\x61":                                 "organizationIdentifier",
-	"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01":         "emailAddress",
-	"\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x19":     "domainComponent",
-	"\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x01":     "userId",
-	"\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x01": "jurisdictionLocality",
-	"\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x02": "jurisdictionStateOrProvince",
-	"\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x03": "jurisdictionCountry",
+	"\x55\x04\x0b": "OU", "\x55\x04\x0c": "title", "\x55\x04\x0d": "description", "\x55\x04\x0e": "searchGuide",
+	"\x55\x04\x0f": "businessCategory", "\x55\x04\x10": "postalAddress", "\x55\x04\x11": "postalCode",
+	"\x55\x04\x29": "name", "\x55\x04\x2a": "givenName", "\x55\x04\x2b": "initials",
+	"\x55\x04\x2c": "generationQualifier", "\x55\x04\x2d": "uniqueIdentifier", "\x55\x04\x2e": "dnQualifier",
+	"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01":         "Email",
+	"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x02":         "unstructuredName",
+	"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07":         "challengePassword",
+	"\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x01":     "uid",
+	"\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x19":     "DC",
+	"\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x01": "msJurisdictionLocality",
+	"\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x02": "msJurisdictionStateOrProvince",
+	"\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x03": "msJurisdictionCountry",
 }
 
 // appendOID appends the name of an attribute type, or its numbers.
@@ -272,23 +312,18 @@ func appendOID(dst, oid []byte) []byte {
 	if name, ok := attributeNames[string(oid)]; ok {
 		return append(dst, name...)
 	}
-	n, first := uint64(0), true
-	for _, c := range oid {
-		n = n<<7 | uint64(c&0x7f)
-		if c&0x80 != 0 {
-			continue
+	dst = append(dst, "OID("...)
+	if len(oid) > 0 {
+		dst = appendUint(append(appendUint(dst, uint64(oid[0]/40)), '.'), uint64(oid[0]%40))
+		n := uint64(0)
+		for i, c := range oid[1:] {
+			n = n<<7 | uint64(c&0x7f)
+			if c&0x80 == 0 || i == len(oid)-2 {
+				dst, n = appendUint(append(dst, '.'), n), 0
+			}
 		}
-		if first {
-			top := min(n/40, 2)
-			dst = append(appendUint(dst, top), '.')
-			n -= 40 * top
-			first = false
-		} else {
-			dst = append(dst, '.')
-		}
-		dst, n = appendUint(dst, n), 0
 	}
-	return dst
+	return append(dst, ')')
 }
 
 func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }
