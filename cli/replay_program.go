@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/engine/detect"
@@ -45,9 +44,6 @@ func (r *replayCommand) program() (*detect.Program, error) {
 	return p, nil
 }
 
-// establishedTimeout is Suricata's for TCP, which a bare rule file is judged with.
-const establishedTimeout = 600 * time.Second
-
 // rulesProgram compiles a rule file. It says on stderr what is wrong with each
 // rule, in the way of compilers.
 func (r *replayCommand) rulesProgram(vars *variables) (*detect.Program, error) {
@@ -83,7 +79,7 @@ func (r *replayCommand) rulesProgram(vars *variables) (*detect.Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.rules, err)
 	}
-	return &detect.Program{Generation: 1, Rules: set, TCPIdle: establishedTimeout}, nil
+	return &detect.Program{Generation: 1, Rules: set}, nil
 }
 
 // variables are those of --var. A value that could be addresses as well as ports is both.

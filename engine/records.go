@@ -115,16 +115,14 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 	e.Emergency = reason == flow.Evicted
 }
 
-// eveReason keeps to the words of Suricata and AWS: a closed flow ends, after
-// the closed timeout, with "timeout" and its state says "closed".
+// eveReason keeps to the words of Suricata and AWS: a closed flow ends, after the closed timeout
+// or because a new connection takes its ports, with "timeout" and its state says "closed".
 func eveReason(r flow.Reason) string {
 	switch r {
-	case flow.Timeout, flow.Closed:
+	case flow.Timeout, flow.Closed, flow.Reused:
 		return eve.ReasonTimeout
 	case flow.Flushed:
 		return eve.ReasonFlushed
-	case flow.Reused:
-		return eve.ReasonTCPReuse
 	case flow.Shutdown:
 		return eve.ReasonShutdown
 	case flow.Evicted, flow.Removed, flow.Failed:

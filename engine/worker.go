@@ -296,8 +296,25 @@ const (
 	otherTimeout     = 30 * time.Second
 )
 
+// suricataTimeout is the idle timeout of a flow by Suricata's defaults.
+func suricataTimeout(f *flowEntry) time.Duration {
+	if f.Key.Proto != packet.ProtoTCP {
+		if established(f) {
+			return 300 * time.Second
+		}
+		return 30 * time.Second
+	}
+	if established(f) && !f.State.tcp.Closed() {
+		return 600 * time.Second
+	}
+	return 60 * time.Second
+}
+
 // IdleTimeout implements flow.Owner.
 func (w *worker) IdleTimeout(f *flowEntry) int64 {
+	if w.program.Suricata {
+		return int64(suricataTimeout(f))
+	}
 	switch f.Key.Proto {
 	case packet.ProtoTCP:
 		switch {

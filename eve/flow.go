@@ -6,17 +6,13 @@ import (
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
-// Reasons why a flow ended. The first five are Suricata's, ReasonFlushed is
-// AWS's, ReasonClosed is neither's: the table let the flow go as soon as both
-// sides had closed it.
+// Reasons why a flow ended: Suricata's, and AWS's ReasonFlushed.
 const (
 	ReasonTimeout  = "timeout"
 	ReasonForced   = "forced"
 	ReasonShutdown = "shutdown"
-	ReasonTCPReuse = "tcp_reuse"
 	ReasonUnknown  = "unknown"
 	ReasonFlushed  = "flushed"
-	ReasonClosed   = "closed"
 )
 
 // States of a flow when it ended.

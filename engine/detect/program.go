@@ -60,7 +60,8 @@ type Program struct {
 	// Suricata makes flows of packets as Suricata does; it is for rule files that no policy is
 	// around. What Exception drops or rejects leaves a dropped flow behind. Only TCP, UDP, SCTP,
 	// ICMP, ESP and IPv6 in IPv4 have flows. An ICMP destination unreachable belongs to the flow that it
-	// quotes; other errors of ICMP, of version 4, belong to none. Packets that are invalid pass.
+	// quotes; other errors of ICMP, of version 4, belong to none. Idle timeouts are
+	// Suricata's defaults. Packets that are invalid pass.
 	Suricata bool
 
 	TCPIdle time.Duration // how long an established connection may be silent
