@@ -24,6 +24,7 @@ type replayCommand struct {
 	policy      string
 	eve         string
 	eveTypes    []string
+	communityID int
 	mode        string
 	midstream   bool
 	exception   string
@@ -66,7 +67,8 @@ TCP connections whose start is not in the capture meet --stream-exception-policy
 by default they are dropped. In ids mode they are always inspected, without a
 connection's context. --midstream follows them from where they are.
 
---eve writes records as Suricata does: alert, flow, netflow, and drop in ips mode.
+--eve writes records as Suricata does, with every detail: alert, anomaly, flow,
+netflow, those of application protocols, and drop in ips mode.
 Flows that are still alive at the end of the capture are written then.
 
 --write-expect writes the verdicts as JSON. --expect compares with such a file, and
@@ -93,6 +95,7 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	fl.StringVar(&r.policy, "policy", "", "directory of a firewall policy and its rule groups, instead of --rules")
 	fl.StringVar(&r.eve, "eve", "", "write EVE JSON records to this file")
 	fl.StringSliceVar(&r.eveTypes, "eve-types", nil, "write records of these types only, such as alert,flow")
+	fl.IntVar(&r.communityID, "community-id", -1, "write the community id of flows, made with this seed, 0 to 65535")
 	fl.StringVar(&r.mode, "mode", "", "ids (default of --rules) or ips (default of --policy)")
 	fl.BoolVar(&r.midstream, "midstream", false, "follow TCP connections whose start is missing")
 	fl.StringVar(&r.exception, "stream-exception-policy", "", "drop, continue, reject or ignore: what other TCP connections without start meet")
@@ -126,6 +129,9 @@ func (r *replayCommand) check() error {
 	}
 	if err := errors.Join(oneOf("--mode", r.mode, "ids", "ips"), oneOf("--checksums", r.checksums, "on", "off"), oneOf("-o", r.format, "table", "json")); err != nil {
 		return err
+	}
+	if r.communityID > 0xffff {
+		return usagef("--community-id %d: write a seed of 0 to 65535", r.communityID)
 	}
 	if r.exception != "" {
 		return oneOf("--stream-exception-policy", r.exception, "drop", "continue", "reject", "ignore")
@@ -202,9 +208,11 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 		records.sink = eve.NewDirect(file)
 	}
 
+	detail := eve.Full
+	detail.CommunityID, detail.Seed = r.communityID >= 0, uint16(r.communityID)
 	e := engine.New(engine.Options{
 		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on",
-		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap", Detail: eve.Full,
+		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap", Detail: detail,
 		Counters: engine.NewCounters(), Latency: engine.NewLatency(),
 		NewRecords: func() engine.Records { return records }, Wants: records,
 	})

@@ -186,12 +186,17 @@ func (e *Engine) logFlushed(shares []*share, id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), logPatience)
 	defer cancel()
 	var rec eve.Flow
+	var community []byte
 	for _, s := range shares {
 		<-s.done
 		now := time.Now().UnixNano()
 		for _, c := range s.chunks {
 			for i := range c {
 				c[i].fill(&rec, flow.Flushed, id, now)
+				if e.opt.Detail.CommunityID {
+					community = appendCommunityID(community[:0], e.opt.Detail.Seed, &c[i].Key)
+					rec.CommunityID = community
+				}
 				records.Flow(&rec)
 			}
 			if buffered && log.Flush(ctx) != nil {

@@ -172,10 +172,19 @@ func (w *worker) describeFlow(t *eve.Tuple, f *flowEntry) {
 		t.Vars = &w.flowVars
 	}
 	if d.CommunityID {
-		k := &f.Key
-		w.community = eve.AppendCommunityID(w.community[:0], d.Seed, k.Proto, k.Src, k.Dst, k.SrcPort, k.DstPort)
+		w.community = appendCommunityID(w.community[:0], d.Seed, &f.Key)
 		t.CommunityID = w.community
 	}
+}
+
+// appendCommunityID appends the community id of a flow. The halves of ESP's index are in
+// Suricata's order, the lower first.
+func appendCommunityID(dst []byte, seed uint16, k *flow.Key) []byte {
+	from, to := k.SrcPort, k.DstPort
+	if k.Proto == packet.ProtoESP {
+		from, to = to, from
+	}
+	return eve.AppendCommunityID(dst, seed, k.Proto, k.Src, k.Dst, from, to)
 }
 
 // alert logs what r found in f, nil for a packet without a flow, given the action that the

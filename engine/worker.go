@@ -356,6 +356,7 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 		var r FlowRecord
 		w.record(&r, f)
 		r.fill(&w.flowRecord, reason, id, w.now)
+		w.describeFlow(&w.flowRecord.Tuple, f)
 		w.records.Flow(&w.flowRecord)
 	}
 	if f.State.has(named) {

@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -214,17 +213,23 @@ func runSluice(t *testing.T, dir, mode string, rules []string, capture string) j
 	file, eve := filepath.Join(dir, "rules"), filepath.Join(dir, "eve.json")
 	writeFile(t, file, rules)
 	os.Remove(eve)
-	var stdout, stderr bytes.Buffer
-	env := cli.Env{Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }, Now: time.Now}
-	code := cli.Execute(context.Background(), env, cli.NewRoot(env, cli.NewReplay(env)), []string{"replay", "--rules", file,
-		"--var", "HOME_NET=[10.0.0.0/8]", "--var", "EXTERNAL_NET=!$HOME_NET", "--mode", mode, "--eve", eve, capture})
-	if refused := refusals("sluice", stderr.String()); len(refused) > 0 {
+	code, stderr := sluiceReplay(t, "--rules", file, "--var", "HOME_NET=[10.0.0.0/8]", "--var", "EXTERNAL_NET=!$HOME_NET", "--mode", mode, "--eve", eve, capture)
+	if refused := refusals("sluice", stderr); len(refused) > 0 {
 		return judgement{refused: refused}
 	}
 	if code != 0 {
-		t.Fatalf("sluice: exit code %d\n%s", code, stderr.String())
+		t.Fatalf("sluice: exit code %d\n%s", code, stderr)
 	}
 	return judgement{events: readEvents(t, eve)}
+}
+
+// sluiceReplay runs sluice replay.
+func sluiceReplay(t *testing.T, args ...string) (code int, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	env := cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, Now: time.Now}
+	code = cli.Execute(t.Context(), env, cli.NewRoot(env, cli.NewReplay(env)), append([]string{"replay"}, args...))
+	return code, errs.String()
 }
 
 func writeFile(t *testing.T, path string, lines []string) {
