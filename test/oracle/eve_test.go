@@ -42,12 +42,20 @@ func TestRecords(t *testing.T) {
 		writeCapture(t, capture, recordTraffic(r, 40))
 		rules := recordRules(r, mode)
 		a, b := suricataRecords(t, suricata, dir, mode, rules, capture), sluiceRecords(t, dir, mode, rules, capture)
+		ruleOf := func(key string) string {
+			var sid int
+			if _, s, ok := strings.Cut(key, " sid "); ok {
+				fmt.Sscan(s, &sid)
+				return ": " + rules[sid-1]
+			}
+			return ""
+		}
 		for _, key := range slices.Sorted(maps.Keys(union(a, b))) {
 			x, y := a[key], b[key]
 			all += max(len(x), len(y))
 			if len(x) != len(y) {
 				what := fmt.Sprintf("number of %s records", strings.Fields(key)[0])
-				differences[what] = append(differences[what], fmt.Sprintf("%s: Suricata has %d, Sluice %d, %s", key, len(x), len(y), mode))
+				differences[what] = append(differences[what], fmt.Sprintf("%s: Suricata has %d, Sluice %d, %s%s", key, len(x), len(y), mode, ruleOf(key)))
 			}
 			for i := range min(len(x), len(y)) {
 				fields := differingFields(x[i], y[i])
@@ -56,7 +64,7 @@ func TestRecords(t *testing.T) {
 				}
 				for _, f := range fields {
 					what := strings.Fields(key)[0] + " " + f
-					differences[what] = append(differences[what], fmt.Sprintf("%s: Suricata %s, Sluice %s, %s", key, x[i][f], y[i][f], mode))
+					differences[what] = append(differences[what], fmt.Sprintf("%s: Suricata %s, Sluice %s, %s%s", key, x[i][f], y[i][f], mode, ruleOf(key)))
 				}
 			}
 		}
