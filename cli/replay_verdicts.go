@@ -162,6 +162,13 @@ func (r *replayRecords) App(a *eve.App) {
 	}
 }
 
+// Anomaly implements engine.Records.
+func (r *replayRecords) Anomaly(a *eve.Anomaly) {
+	if r.writes("anomaly") {
+		r.log(eve.AppendAnomaly(r.buf[:0], a))
+	}
+}
+
 // Flow implements engine.Records.
 func (r *replayRecords) Flow(f *eve.Flow) {
 	r.got.of(&f.Tuple).Packets += f.ToServer.Packets + f.ToClient.Packets

@@ -40,6 +40,7 @@ func (w *worker) fragment(in *pktio.Packet) {
 		w.frameBuf = append(append(w.frameBuf[:0], in.Data[:link]...), whole...)
 		w.frame.Data = w.frameBuf
 	}
+	w.packetAnomalies()
 	p.Decode(packet.LinkRaw, whole, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
 	p.VLAN, p.VLANs = vlan, vlans
 	switch {

@@ -30,6 +30,7 @@ func (w *worker) untrackedPacket(in *pktio.Packet) {
 		w.flowless(in)
 		return
 	}
+	w.flow = f
 	f.Count(dir, w.packets, w.size(), w.now)
 	f.State.ttl[dir].add(w.pkt.TTL)
 	w.decide(in, f, dir, established(f))

@@ -297,6 +297,9 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	case applayer.ParserFailed:
 		s.flags |= appKnown
 	}
+	if ev.Hook == applayer.AnomalySeen || ev.Hook == applayer.TxDone {
+		w.txAnomalies(f, ev.Tx)
+	}
 	if ev.Hook == applayer.TxDone {
 		w.appRecord(f, ev)
 	} else if rules != nil {

@@ -29,6 +29,7 @@ func (w *worker) judgeSome(batch []pktio.Packet) (done int) {
 	}()
 	for done = range batch {
 		w.packet(&batch[done])
+		w.packetAnomalies()
 	}
 	return len(batch)
 }

@@ -20,7 +20,7 @@ func (w *worker) packet(in *pktio.Packet) {
 		w.packetTime = in.Time
 		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
 	}
-	w.cause, w.causeOperation = 0, ""
+	w.flow, w.cause, w.causeOperation = nil, 0, ""
 	w.packets, w.denied, w.keyed, w.rebuilt = 0, false, false, false
 	w.wire = len(in.Data)
 	w.frame = eve.Frame{Data: in.Data, Link: in.Link}
@@ -140,6 +140,7 @@ func (w *worker) stateful(in *pktio.Packet) {
 			return
 		}
 	}
+	w.flow = f
 	s, last := &f.State, f.Last
 	f.Count(dir, w.packets, w.size(), w.now)
 	s.ttl[dir].add(p.TTL)

@@ -16,6 +16,7 @@ type Records interface {
 	Flow(*eve.Flow)
 	Drop(*eve.Drop)
 	App(*eve.App)
+	Anomaly(*eve.Anomaly)
 }
 
 // Kind is a kind of record.
@@ -136,18 +137,20 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 	p := &w.pkt
 	t := eve.Tuple{
 		Time: w.packetTime, Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto,
-		ICMPType: p.ICMP.Type, ICMPCode: p.ICMP.Code, VLANs: p.VLANs, PktSrc: w.opt.PacketSource,
+		ICMPType: p.ICMP.Type, ICMPCode: p.ICMP.Code, Broken: p.L4 == nil, VLAN: p.VLAN, VLANs: p.VLANs, PktSrc: w.opt.PacketSource,
 	}
-	copy(t.VLAN[:], p.VLAN[:])
 	if f != nil {
 		t.FlowID = f.ID()
 		w.describeFlow(&t, f)
 	}
 	if t.PktSrc != "" { // Suricata's words
-		if w.rebuilt {
-			t.PktSrc = "defrag"
-		} else if w.ending {
+		switch {
+		case w.ending:
 			t.PktSrc = "stream (flow timeout)"
+		case w.rebuilt:
+			t.PktSrc = packet.FromDefrag.String()
+		case p.From != packet.FromWire:
+			t.PktSrc = p.From.String()
 		}
 	}
 	if w.opt.CountPackets {
@@ -222,9 +225,7 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 	if a.Detail.Payload || a.Detail.Printable {
 		a.Payload = w.pkt.Payload
 	}
-	if a.Detail.Packet && len(w.frame.Data) > 0 {
-		a.Frame = &w.frame
-	}
+	a.Frame = w.frameOf()
 	if f != nil {
 		w.alertFlow(a, f)
 	}

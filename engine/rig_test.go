@@ -37,11 +37,14 @@ type recorder struct {
 	alerts []eve.Alert
 	flows  []eve.Flow
 	drops  []eve.Drop
+	odd    []eve.Anomaly
 	apps   []string // encoded
 }
 
 func (r *recorder) Alert(a *eve.Alert) { r.mu.Lock(); r.alerts = append(r.alerts, *a); r.mu.Unlock() }
 func (r *recorder) Flow(f *eve.Flow)   { r.mu.Lock(); r.flows = append(r.flows, *f); r.mu.Unlock() }
+
+func (r *recorder) Anomaly(a *eve.Anomaly) { r.mu.Lock(); r.odd = append(r.odd, *a); r.mu.Unlock() }
 
 func (r *recorder) Drop(d *eve.Drop) {
 	r.mu.Lock()

@@ -89,6 +89,7 @@ type worker struct {
 
 	// Of the packet at hand.
 	pkt            packet.Packet
+	flow           *flowEntry // that it belongs to, nil: none
 	key            flow.Key
 	now            int64  // clock of the flow table
 	wall           int64  // the machine's clock, when the batch came
@@ -113,6 +114,7 @@ type worker struct {
 	flowRecord  eve.Flow
 	drop        eve.Drop
 	counters    eve.FlowCounters
+	anomaly     eve.Anomaly
 	flowVars    eve.Vars
 	community   []byte
 	frame       eve.Frame

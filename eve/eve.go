@@ -29,6 +29,7 @@ type Tuple struct {
 	Proto            uint8  // IANA number
 	ICMPType         uint8
 	ICMPCode         uint8
+	Broken           bool                    // the packet has no transport header that can be trusted
 	VLAN             [packet.MaxVLANs]uint16 // 12-bit ids, outer first
 	VLANs            uint8                   // how many of VLAN are set
 	PcapCnt          uint64                  // number of the packet in its capture from 1; 0 outside of captures
@@ -221,7 +222,7 @@ func (o *object) tuple(t *Tuple, event string) {
 		o.uint("dest_port", uint64(t.DstPort))
 	}
 	o.proto(t.Proto)
-	if isICMP(t.Proto) {
+	if isICMP(t.Proto) && !t.Broken {
 		o.uint("icmp_type", uint64(t.ICMPType))
 		o.uint("icmp_code", uint64(t.ICMPCode))
 	}

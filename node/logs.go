@@ -353,8 +353,9 @@ func (r *records) Flow(f *eve.Flow) {
 	}
 }
 
-func (r *records) Drop(*eve.Drop) {}
-func (r *records) App(*eve.App)   {}
+func (r *records) Drop(*eve.Drop)       {}
+func (r *records) Anomaly(*eve.Anomaly) {}
+func (r *records) App(*eve.App)         {}
 
 // Flush implements engine.Flusher for flow records.
 func (r *records) Flush(ctx context.Context) error {

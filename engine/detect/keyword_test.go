@@ -215,6 +215,8 @@ func TestState(t *testing.T) {
 		{"toggle", header + "flowbits:toggle,a; flowbits:noalert; sid:1;)\n" + header + "flowbits:isset,a; sid:2;)", one(3), "2//2"},
 		{"unset", header + "flowbits:isset,a; flowbits:unset,a; sid:2;)\n" + header + "flowbits:isnotset,a; flowbits:set,a; sid:1;)", one(3), "1/2 1/2 1"},
 		{"flows have their own", header + "flowbits:isnotset,a; flowbits:set,a; sid:1;)", []event{{1, "10.0.0.1", 0}, {2, "10.0.0.1", 0}, {1, "10.0.0.1", 0}}, "1/1/"},
+		{"flowint adds to nothing", header + "flowint:num,+,2; sid:1;)\n" + header + "flowint:num,==,4; sid:2;)", one(3), "1/1 2/1"},
+		{"flowint takes from nothing", header + "flowint:num,-,2; sid:1;)\n" + header + "flowint:num,isset; sid:2;)", one(2), "1/1"},
 		{"flowint counts", header + "flowint:num,notset; flowint:num,=,1; sid:1;)\n" + header + "flowint:num,isset; flowint:num,+,1; noalert; sid:2;)\n" + header + "flowint:num,>,3; sid:3;)", one(4), "1//3/3"},
 		{"xbits expire", header + "xbits:isnotset,a,track ip_src; xbits:set,a,track ip_src,expire 2; sid:1;)", one(6), "1///1//"},
 		{"xbits of a host", header + "xbits:isnotset,a,track ip_src; xbits:set,a,track ip_src,expire 9; sid:1;)", []event{{1, "10.0.0.1", 0}, {2, "10.0.0.2", 0}, {3, "10.0.0.1", 0}}, "1/1/"},

@@ -74,8 +74,8 @@ func (r *Rule) addFlowBits(b *rule.FlowBits) {
 	})
 }
 
-// addFlowInt follows Suricata: a variable that is not set satisfies notset only, and
-// cannot be added to; one on the right counts as 0 then.
+// addFlowInt follows Suricata: a variable that is not set satisfies notset only; it can be
+// added to, but nothing can be taken from it. On the right it counts as 0.
 func (r *Rule) addFlowInt(i *rule.FlowInt) {
 	name, other := hashOf("flowint", i.Name), hashOf("flowint", i.Value.Var)
 	op, fixed, isVar := i.Op, uint32(i.Value.Value), i.Value.Var != ""
@@ -94,13 +94,14 @@ func (r *Rule) addFlowInt(i *rule.FlowInt) {
 		case "=":
 			in.Vars.set(in.FlowID, name, value)
 			return true
+		case "+":
+			in.Vars.set(in.FlowID, name, have+value)
+			return true
 		}
 		if !set {
 			return false
 		}
 		switch op {
-		case "+":
-			in.Vars.set(in.FlowID, name, have+value)
 		case "-":
 			in.Vars.set(in.FlowID, name, have-value)
 		case ">":

@@ -245,6 +245,7 @@ func (nobody) Alert(*eve.Alert)       {}
 func (nobody) Flow(*eve.Flow)         {}
 func (nobody) Drop(*eve.Drop)         {}
 func (nobody) App(*eve.App)           {}
+func (nobody) Anomaly(*eve.Anomaly)   {}
 func (nobody) Wants(engine.Kind) bool { return false }
 
 const active = 5000

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -45,6 +46,20 @@ func (w *world) commandLine(t *testing.T, program string) {
 	firewall := text("Firewall.FirewallArn", "create-firewall", "--firewall-name", "cli", "--firewall-policy-arn", policy,
 		"--vpc-id", "vpc-0a1b2c3d", "--subnet-mappings", "SubnetId=subnet-0a1b2c3d")
 	for text("FirewallStatus.Status", "describe-firewall", "--firewall-arn", firewall) != "READY" {
+	}
+
+	// What else there is.
+	stateless := text("RuleGroupResponse.RuleGroupArn", "create-rule-group", "--rule-group-name", "cli", "--type", "STATELESS", "--capacity", "10", "--rule-group",
+		`{"RulesSource":{"StatelessRulesAndCustomActions":{"StatelessRules":[{"Priority":1,"RuleDefinition":{"MatchAttributes":{"Sources":[{"AddressDefinition":"10.0.0.0/8"}]},"Actions":["aws:pass"]}}]}}}`)
+	tls := text("TLSInspectionConfigurationResponse.TLSInspectionConfigurationArn", "create-tls-inspection-configuration", "--tls-inspection-configuration-name", "cli", "--tls-inspection-configuration",
+		`{"ServerCertificateConfigurations":[{"CertificateAuthorityArn":"arn:aws:acm:us-east-1:123456789012:certificate/ca","Scopes":[{"Sources":[{"AddressDefinition":"10.0.0.0/8"}]}]}]}`)
+	association := text("VpcEndpointAssociation.VpcEndpointAssociationArn", "create-vpc-endpoint-association", "--firewall-arn", firewall, "--vpc-id", "vpc-0d4e5f6a", "--subnet-mapping", "SubnetId=subnet-0d4e5f6a")
+	for text("VpcEndpointAssociationStatus.Status", "describe-vpc-endpoint-association", "--vpc-endpoint-association-arn", association) != "READY" {
+	}
+	refused("InvalidOperationException", "is associated with it", "delete-firewall", "--firewall-arn", firewall)
+	text("@", "put-resource-policy", "--resource-arn", group, "--policy", fmt.Sprintf(sharing, group))
+	if got := text("Policy", "describe-resource-policy", "--resource-arn", group); got != fmt.Sprintf(sharing, group) {
+		t.Errorf("the resource policy is %s", got)
 	}
 
 	refused("InvalidOperationException", inUse, "delete-rule-group", "--rule-group-arn", group)
@@ -111,7 +126,9 @@ func (w *world) commandLine(t *testing.T, program string) {
 		t.Errorf("%d names, %d distinct, want %d", len(names), len(distinct), many)
 	}
 
-	for _, step := range [][3]string{{"firewall", "--firewall-arn", firewall}, {"firewall-policy", "--firewall-policy-arn", policy}, {"rule-group", "--rule-group-arn", group}} {
+	text("@", "delete-resource-policy", "--resource-arn", group)
+	for _, step := range [][3]string{{"vpc-endpoint-association", "--vpc-endpoint-association-arn", association},
+		{"tls-inspection-configuration", "--tls-inspection-configuration-arn", tls}, {"rule-group", "--rule-group-arn", stateless}, {"firewall", "--firewall-arn", firewall}, {"firewall-policy", "--firewall-policy-arn", policy}, {"rule-group", "--rule-group-arn", group}} {
 		text("@", "delete-"+step[0], step[1], step[2])
 		for {
 			_, failure := run("describe-"+step[0], step[1], step[2])

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -27,12 +28,14 @@ func (w *world) life() {
 	firewallArn := firewall.Firewall.FirewallArn
 	w.ready("go")
 
+	remove := w.others(firewallArn, groupArn)
 	w.wrongOrder(groupArn, policyArn)
 	w.updates(group, policy)
 	w.tags(firewallArn)
 	w.logging(firewallArn)
 	w.pages()
 
+	remove()
 	must(w, w.api.DeleteFirewall)(&nfw.DeleteFirewallInput{FirewallArn: firewallArn})
 	w.gone(func() error {
 		_, err := w.api.DescribeFirewall(w.ctx, &nfw.DescribeFirewallInput{FirewallArn: firewallArn})
@@ -49,6 +52,50 @@ func (w *world) life() {
 		return err
 	})
 }
+
+// others makes what else there is: a group of the other kind, a TLS inspection
+// configuration, an endpoint association, which keeps its firewall from being
+// deleted, and a resource policy.
+func (w *world) others(firewall, group *string) (remove func()) {
+	stateless := must(w, w.api.CreateRuleGroup)(&nfw.CreateRuleGroupInput{
+		RuleGroupName: aws.String("go"), Type: types.RuleGroupTypeStateless, Capacity: aws.Int32(10),
+		RuleGroup: &types.RuleGroup{RulesSource: &types.RulesSource{StatelessRulesAndCustomActions: &types.StatelessRulesAndCustomActions{StatelessRules: []types.StatelessRule{{
+			Priority: aws.Int32(1), RuleDefinition: &types.RuleDefinition{
+				MatchAttributes: &types.MatchAttributes{Sources: []types.Address{{AddressDefinition: aws.String("10.0.0.0/8")}}}, Actions: []string{"aws:pass"},
+			},
+		}}}}},
+	}).RuleGroupResponse.RuleGroupArn
+	tls := must(w, w.api.CreateTLSInspectionConfiguration)(&nfw.CreateTLSInspectionConfigurationInput{
+		TLSInspectionConfigurationName: aws.String("go"),
+		TLSInspectionConfiguration: &types.TLSInspectionConfiguration{ServerCertificateConfigurations: []types.ServerCertificateConfiguration{{
+			CertificateAuthorityArn: aws.String("arn:aws:acm:us-east-1:123456789012:certificate/ca"),
+			Scopes:                  []types.ServerCertificateScope{{Sources: []types.Address{{AddressDefinition: aws.String("10.0.0.0/8")}}}},
+		}}},
+	}).TLSInspectionConfigurationResponse.TLSInspectionConfigurationArn
+	association := must(w, w.api.CreateVpcEndpointAssociation)(&nfw.CreateVpcEndpointAssociationInput{
+		FirewallArn: firewall, VpcId: aws.String("vpc-0d4e5f6a"), SubnetMapping: &types.SubnetMapping{SubnetId: aws.String("subnet-0d4e5f6a")},
+	}).VpcEndpointAssociation.VpcEndpointAssociationArn
+	describe := &nfw.DescribeVpcEndpointAssociationInput{VpcEndpointAssociationArn: association}
+	for must(w, w.api.DescribeVpcEndpointAssociation)(describe).VpcEndpointAssociationStatus.Status != types.FirewallStatusValueReady {
+	}
+	_, err := w.api.DeleteFirewall(w.ctx, &nfw.DeleteFirewallInput{FirewallArn: firewall})
+	w.refused(err, "InvalidOperationException", "")
+	text := fmt.Sprintf(sharing, *group)
+	must(w, w.api.PutResourcePolicy)(&nfw.PutResourcePolicyInput{ResourceArn: group, Policy: &text})
+	if got := must(w, w.api.DescribeResourcePolicy)(&nfw.DescribeResourcePolicyInput{ResourceArn: group}).Policy; aws.ToString(got) != text {
+		w.Errorf("the resource policy is %s, want %s", aws.ToString(got), text)
+	}
+	return func() {
+		must(w, w.api.DeleteResourcePolicy)(&nfw.DeleteResourcePolicyInput{ResourceArn: group})
+		must(w, w.api.DeleteVpcEndpointAssociation)(&nfw.DeleteVpcEndpointAssociationInput{VpcEndpointAssociationArn: association})
+		w.gone(func() error { _, err := w.api.DescribeVpcEndpointAssociation(w.ctx, describe); return err })
+		must(w, w.api.DeleteTLSInspectionConfiguration)(&nfw.DeleteTLSInspectionConfigurationInput{TLSInspectionConfigurationArn: tls})
+		must(w, w.api.DeleteRuleGroup)(&nfw.DeleteRuleGroupInput{RuleGroupArn: stateless})
+	}
+}
+
+// sharing is a resource policy of a rule group.
+const sharing = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"210987654321"},"Action":["network-firewall:CreateFirewallPolicy","network-firewall:UpdateFirewallPolicy","network-firewall:ListRuleGroups"],"Resource":"%s"}]}`
 
 // wrongOrder deletes what others need.
 func (w *world) wrongOrder(group, policy *string) {

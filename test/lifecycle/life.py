@@ -1,5 +1,6 @@
 """The life cycle of go_test.go with boto3."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,6 +55,21 @@ def main():
     firewall = firewall["Firewall"]["FirewallArn"]
     until("the firewall is READY", lambda: nfw.describe_firewall(FirewallArn=firewall)["FirewallStatus"]["Status"] == "READY")
 
+    # What else there is.
+    match = {"Sources": [{"AddressDefinition": "10.0.0.0/8"}]}
+    rules = [{"Priority": 1, "RuleDefinition": {"MatchAttributes": match, "Actions": ["aws:pass"]}}]
+    nfw.create_rule_group(RuleGroupName="py", Type="STATELESS", Capacity=10, RuleGroup={"RulesSource": {"StatelessRulesAndCustomActions": {"StatelessRules": rules}}})
+    tls = [{"CertificateAuthorityArn": "arn:aws:acm:us-east-1:123456789012:certificate/ca", "Scopes": [match]}]
+    nfw.create_tls_inspection_configuration(TLSInspectionConfigurationName="py", TLSInspectionConfiguration={"ServerCertificateConfigurations": tls})
+    association = nfw.create_vpc_endpoint_association(FirewallArn=firewall, VpcId="vpc-0d4e5f6a", SubnetMapping={"SubnetId": "subnet-0d4e5f6a"})
+    association = {"VpcEndpointAssociationArn": association["VpcEndpointAssociation"]["VpcEndpointAssociationArn"]}
+    until("the association is READY", lambda: nfw.describe_vpc_endpoint_association(**association)["VpcEndpointAssociationStatus"]["Status"] == "READY")
+    refused("InvalidOperationException", "is associated with it", nfw.delete_firewall, FirewallArn=firewall)
+    shared = {"Effect": "Allow", "Principal": {"AWS": "210987654321"}, "Action": "network-firewall:CreateFirewallPolicy", "Resource": group}
+    sharing = json.dumps({"Version": "2012-10-17", "Statement": [shared]})
+    nfw.put_resource_policy(ResourceArn=group, Policy=sharing)
+    assert nfw.describe_resource_policy(ResourceArn=group)["Policy"] == sharing
+
     refused("InvalidOperationException", IN_USE, nfw.delete_rule_group, RuleGroupArn=group)
     refused("InvalidOperationException", IN_USE, nfw.delete_firewall_policy, FirewallPolicyArn=policy)
 
@@ -92,6 +108,11 @@ def main():
     names = [g["Name"] for page in pages for g in page["RuleGroups"] if g["Name"].startswith("many-")]
     assert len(names) == len(set(names)) == 1000 and len(pages) == 11, (len(names), len(pages))
 
+    nfw.delete_resource_policy(ResourceArn=group)
+    nfw.delete_vpc_endpoint_association(**association)
+    gone(nfw.describe_vpc_endpoint_association, **association)
+    nfw.delete_tls_inspection_configuration(TLSInspectionConfigurationName="py")
+    nfw.delete_rule_group(RuleGroupName="py", Type="STATELESS")
     nfw.delete_firewall(FirewallArn=firewall)
     gone(nfw.describe_firewall, FirewallArn=firewall)
     nfw.delete_firewall_policy(FirewallPolicyArn=policy)

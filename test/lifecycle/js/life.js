@@ -41,6 +41,32 @@ const { Firewall } = await nfw.createFirewall({
 const FirewallArn = Firewall.FirewallArn;
 await until("the firewall is READY", async () => (await nfw.describeFirewall({ FirewallArn })).FirewallStatus.Status === "READY");
 
+// What else there is.
+const match = { Sources: [{ AddressDefinition: "10.0.0.0/8" }] };
+await nfw.createRuleGroup({
+  RuleGroupName: "js", Type: "STATELESS", Capacity: 10,
+  RuleGroup: { RulesSource: { StatelessRulesAndCustomActions: { StatelessRules: [{ Priority: 1, RuleDefinition: { MatchAttributes: match, Actions: ["aws:pass"] } }] } } },
+});
+await nfw.createTLSInspectionConfiguration({
+  TLSInspectionConfigurationName: "js",
+  TLSInspectionConfiguration: {
+    ServerCertificateConfigurations: [{ CertificateAuthorityArn: "arn:aws:acm:us-east-1:123456789012:certificate/ca", Scopes: [match] }],
+  },
+});
+const { VpcEndpointAssociation } = await nfw.createVpcEndpointAssociation({
+  FirewallArn, VpcId: "vpc-0d4e5f6a", SubnetMapping: { SubnetId: "subnet-0d4e5f6a" },
+});
+const { VpcEndpointAssociationArn } = VpcEndpointAssociation;
+await until("the association is READY", async () =>
+  (await nfw.describeVpcEndpointAssociation({ VpcEndpointAssociationArn })).VpcEndpointAssociationStatus.Status === "READY");
+await refused("InvalidOperationException", "is associated with it", nfw.deleteFirewall({ FirewallArn }));
+const Policy = JSON.stringify({
+  Version: "2012-10-17",
+  Statement: [{ Effect: "Allow", Principal: { AWS: "210987654321" }, Action: "network-firewall:CreateFirewallPolicy", Resource: RuleGroupArn }],
+});
+await nfw.putResourcePolicy({ ResourceArn: RuleGroupArn, Policy });
+assert.equal((await nfw.describeResourcePolicy({ ResourceArn: RuleGroupArn })).Policy, Policy);
+
 const inUse = "Unable to delete the object because it is still in use";
 await refused("InvalidOperationException", inUse, nfw.deleteRuleGroup({ RuleGroupArn }));
 await refused("InvalidOperationException", inUse, nfw.deleteFirewallPolicy({ FirewallPolicyArn }));
@@ -77,6 +103,11 @@ assert.equal(names.length, 1000);
 assert.equal(new Set(names).size, 1000);
 assert.equal(pages, 11);
 
+await nfw.deleteResourcePolicy({ ResourceArn: RuleGroupArn });
+await nfw.deleteVpcEndpointAssociation({ VpcEndpointAssociationArn });
+await gone(() => nfw.describeVpcEndpointAssociation({ VpcEndpointAssociationArn }));
+await nfw.deleteTLSInspectionConfiguration({ TLSInspectionConfigurationName: "js" });
+await nfw.deleteRuleGroup({ RuleGroupName: "js", Type: "STATELESS" });
 await nfw.deleteFirewall({ FirewallArn });
 await gone(() => nfw.describeFirewall({ FirewallArn }));
 await nfw.deleteFirewallPolicy({ FirewallPolicyArn });
