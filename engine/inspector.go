@@ -213,7 +213,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		}
 		w.event(f, ev, proto, rules, res)
 	}
-	if proto != applayer.DNS {
+	if session.Done() {
 		s.flags |= noInspection
 		return
 	}

@@ -5,7 +5,10 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/dnswire"
 	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/sip"
+	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
+	"github.com/sluicefw/sluice/engine/packet"
 )
 
 // App is a transaction of an application protocol that is done. Src is the side that the
@@ -28,11 +31,14 @@ func Records(tx applayer.Tx) int {
 // records: see AppType.
 func AppendApp(dst []byte, a *App) []byte {
 	o := appendHeader(dst, &a.Tuple, AppType(a.Tx))
-	if tx, ok := a.Tx.(*dns.Tx); ok {
+	switch tx := a.Tx.(type) {
+	case *dns.Tx:
 		o.dnsRecord(tx, a.Part)
-	} else {
-		o.tx(a.Tx)
+		return o.end()
+	case *ssh.Tx:
+		o.uint("tx_id", tx.ID)
 	}
+	o.tx(a.Tx)
 	return o.end()
 }
 
@@ -48,6 +54,12 @@ func AppType(tx applayer.Tx) string {
 		}
 	case *dns.Tx:
 		return "dns"
+	case *sip.Tx:
+		return "sip"
+	case *ssh.Tx:
+		if len(tx.Sides[packet.ToServer].Proto)+len(tx.Sides[packet.ToClient].Proto) > 0 {
+			return "ssh"
+		}
 	}
 	return ""
 }
@@ -61,6 +73,10 @@ func (o *object) tx(tx applayer.Tx) {
 		o.tls(tx)
 	case *dns.Tx:
 		o.dns(tx)
+	case *sip.Tx:
+		o.sip(tx)
+	case *ssh.Tx:
+		o.ssh(tx)
 	}
 }
 

@@ -39,6 +39,24 @@ const (
 	HTTPURI // request target as sent
 	HTTPUserAgent
 
+	SSHClientProto
+	SSHServerProto
+	SSHClientSoftware
+	SSHServerSoftware
+	SSHHassh
+	SSHHasshString
+	SSHHasshServer
+	SSHHasshServerString
+
+	SIPMethod
+	SIPURI
+	SIPRequestProtocol
+	SIPResponseProtocol
+	SIPStatCode
+	SIPStatMsg
+	SIPRequestLine
+	SIPResponseLine
+
 	// NumBuffers is the number of buffers, for arrays.
 	NumBuffers = iota
 )
@@ -82,6 +100,24 @@ var buffers = [NumBuffers]field{
 	HTTPMethod:    {"http.method", HTTP, HTTPRequestHeaders},
 	HTTPURI:       {"http.uri", HTTP, HTTPRequestHeaders},
 	HTTPUserAgent: {"http.user_agent", HTTP, HTTPRequestHeaders},
+
+	SSHClientProto:       {"ssh.proto", SSH, SSHClientBanner},
+	SSHServerProto:       {"ssh.proto", SSH, SSHServerBanner},
+	SSHClientSoftware:    {"ssh.software", SSH, SSHClientBanner},
+	SSHServerSoftware:    {"ssh.software", SSH, SSHServerBanner},
+	SSHHassh:             {"ssh.hassh", SSH, SSHClientKexInit},
+	SSHHasshString:       {"ssh.hassh.string", SSH, SSHClientKexInit},
+	SSHHasshServer:       {"ssh.hassh.server", SSH, SSHServerKexInit},
+	SSHHasshServerString: {"ssh.hassh.server.string", SSH, SSHServerKexInit},
+
+	SIPMethod:           {"sip.method", SIP, SIPRequest},
+	SIPURI:              {"sip.uri", SIP, SIPRequest},
+	SIPRequestProtocol:  {"sip.protocol", SIP, SIPRequest},
+	SIPResponseProtocol: {"sip.protocol", SIP, SIPResponse},
+	SIPStatCode:         {"sip.stat_code", SIP, SIPResponse},
+	SIPStatMsg:          {"sip.stat_msg", SIP, SIPResponse},
+	SIPRequestLine:      {"sip.request_line", SIP, SIPRequest},
+	SIPResponseLine:     {"sip.response_line", SIP, SIPResponse},
 }
 
 // String returns the keyword of the buffer, such as "tls.sni".
@@ -128,6 +164,15 @@ const (
 
 	DNSRequest
 	DNSResponse
+
+	SSHClientBanner
+	SSHClientKexInit
+	SSHServerBanner
+	SSHServerKexInit
+
+	SIPRequest
+	SIPResponse
+
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
 	TxDone       // nothing more will come of the transaction: it is logged
@@ -156,6 +201,12 @@ var hooks = [NumHooks]struct {
 	HTTPResponseBody:     {"http_response_body", packet.ToClient},
 	DNSRequest:           {"dns_request", packet.ToServer},
 	DNSResponse:          {"dns_response", packet.ToClient},
+	SSHClientBanner:      {"ssh_client_banner", packet.ToServer},
+	SSHClientKexInit:     {"ssh_client_kex_init", packet.ToServer},
+	SSHServerBanner:      {"ssh_server_banner", packet.ToClient},
+	SSHServerKexInit:     {"ssh_server_kex_init", packet.ToClient},
+	SIPRequest:           {"sip_request", packet.ToServer},
+	SIPResponse:          {"sip_response", packet.ToClient},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

@@ -157,4 +157,14 @@ func (s *Sink) Emit(hook Hook, dir packet.Dir, tx Tx) {
 // Room reports how many more events can be emitted.
 func (s *Sink) Room() int { return len(s.events) - s.tail }
 
+// Take yields the events and forgets them.
+func (s *Sink) Take(yield func(Event) bool) {
+	defer s.clear()
+	for _, ev := range s.events[s.head:s.tail] {
+		if !yield(ev) {
+			return
+		}
+	}
+}
+
 func (s *Sink) clear() { s.head, s.tail = 0, 0 }

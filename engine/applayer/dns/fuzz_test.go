@@ -1,11 +1,10 @@
 package dns
 
 import (
-	"bytes"
-	"fmt"
 	"testing"
 
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/apptest"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -17,51 +16,10 @@ const (
 // framed puts the length before a message (RFC 1035, 4.2.2).
 func framed(m string) string { return string([]byte{byte(len(m) >> 8), byte(len(m))}) + m }
 
-// FuzzTCP feeds a connection whole and byte by byte: the same must come of it.
 func FuzzTCP(f *testing.F) {
-	f.Add([]byte(framed(query)+framed(query)), []byte(framed(answer)+framed(query)))
-	f.Add([]byte("\x00\x00\x00\x03abc"), []byte(framed(answer[:20])))
-	f.Fuzz(func(t *testing.T, client, server []byte) {
-		if whole, pieces := follow(client, server, 1<<20), follow(client, server, 1); whole != pieces {
-			t.Fatalf("whole:\n%s\nby bytes:\n%s", whole, pieces)
-		}
-	})
-}
-
-func follow(client, server []byte, step int) string {
-	var p Parser
-	p.Reset(packet.ProtoTCP)
-	pool := applayer.NewPool(1<<24, func(applayer.Proto) applayer.Parser { return &p })
-	s := pool.Get()
-	s.Reset(packet.ProtoTCP, 40000, 53)
-	var log bytes.Buffer
-	for dir, data := range [...][]byte{client, server} {
-		var held []byte
-		for len(data) > 0 {
-			k := min(step, len(data))
-			held, data = append(held, data[:k]...), data[k:]
-			for {
-				n := s.Data(packet.Dir(dir), held)
-				held = held[n:]
-				var ev applayer.Event
-				for s.Next(&ev) {
-					fmt.Fprintf(&log, "%v %v", ev.Hook, ev.Dir)
-					for i := 0; ev.Tx != nil; i++ {
-						name, ok := ev.Tx.Value(applayer.DNSQuery, i)
-						if !ok {
-							break
-						}
-						fmt.Fprintf(&log, " %q", name)
-					}
-					fmt.Fprintln(&log)
-				}
-				if n == 0 || len(held) == 0 {
-					break
-				}
-			}
-		}
-	}
-	return log.String()
+	apptest.Fuzz(f, func() applayer.Parser { return &Parser{} }, 1<<20,
+		[2]string{framed(query) + framed(query), framed(answer) + framed(query)},
+		[2]string{"\x00\x00\x00\x03abc", framed(answer[:20])})
 }
 
 // A gap loses messages, and the next that begins where data goes on is found.

@@ -5,6 +5,8 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/sip"
+	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
 )
 
@@ -15,6 +17,10 @@ func New(p applayer.Proto) applayer.Parser {
 		return &dns.Parser{}
 	case applayer.HTTP:
 		return &http.Parser{}
+	case applayer.SIP:
+		return &sip.Parser{}
+	case applayer.SSH:
+		return &ssh.Parser{}
 	case applayer.TLS:
 		return &tls.Parser{}
 	}
