@@ -90,10 +90,11 @@ func (w *worker) dropInspector(f *flowEntry) {
 	w.recycle(at)
 }
 
-// giveUpApp notes that no more will be known of the flow's protocol.
+// giveUpApp notes that no more will be known of the flow's protocol. One that has ended before
+// enough was said stays unknown, as in Suricata.
 func (w *worker) giveUpApp(f *flowEntry) {
 	f.State.flags |= appKnown
-	if f.State.app == applayer.Unknown {
+	if f.State.app == applayer.Unknown && !f.State.tcp.Closed() {
 		f.State.app = applayer.Failed
 		w.input.App, w.input.AppFinal = applayer.Failed, true
 	}
@@ -335,7 +336,11 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 	i := w.inspectors[f.State.ext-1]
 	pkt, cookie, packetTime, frame := w.pkt, w.cookie, w.packetTime, w.frame
 	w.ending, w.frame = true, eve.Frame{}
+	app := f.State.app
 	defer func() {
+		if app == applayer.Unknown && f.State.app == applayer.Failed {
+			f.State.app = app // see giveUpApp
+		}
 		w.pkt, w.cookie, w.packetTime, w.frame = pkt, cookie, packetTime, frame
 		w.ending = false
 	}()

@@ -178,6 +178,9 @@ func (w *worker) decide(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool
 func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 	s := &f.State
 	if s.decision() == dropped && w.opt.Inline {
+		if s.tcp.Tracked() {
+			s.tcpFlags[dir] |= w.pkt.TCP.Flags
+		}
 		return true // the other side never sees it
 	}
 	before := s.tcp.Tracked()

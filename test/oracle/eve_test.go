@@ -241,7 +241,8 @@ func recordTraffic(r *rand.Rand, flows int) [][]byte {
 		start := len(t.frames)
 		switch r.IntN(12) {
 		case 0, 1, 2, 3:
-			t.connection(from, to, sentence(r), sentence(r), sentence(r))
+			say := func() []byte { return append([]byte("."), sentence(r)...) } // nothing that a protocol begins with
+			t.connection(from, to, say(), say(), say())
 		case 4:
 			t.connection(from, to)
 		case 5, 6:
