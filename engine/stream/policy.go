@@ -35,6 +35,27 @@ var policyNames = [NumPolicies]string{
 // String returns the name of the policy in configurations, such as "old-linux".
 func (p Policy) String() string { return policyNames[p] }
 
+// prefersNew says whether the bytes of s count where it overlaps old, which came before.
+func (p Policy) prefersNew(s, old segment) bool {
+	switch {
+	case p == Last:
+		return true
+	case p == First || p == Vista:
+		return false
+	case s.from.Less(old.from):
+		return !s.to.Less(old.to) || !p.solaris()
+	case s.from == old.from && s.to == old.to:
+		return p == OldLinux || p.solaris()
+	case s.from == old.from:
+		return old.to.Less(s.to) && (p == OldLinux || p == Linux || p.solaris())
+	}
+	return old.to.Less(s.to) && p.solaris()
+}
+
+// solaris says whether it is one of the systems that take the bytes of the segment that
+// reaches further.
+func (p Policy) solaris() bool { return p == Solaris || p == OldSolaris || p == HPUX11 }
+
 // Options say how streams are put together. The zero value is Suricata's reference
 // configuration.
 type Options struct {

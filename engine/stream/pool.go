@@ -11,6 +11,8 @@ const (
 	numClasses = maxClass - minClass + 1
 
 	reassemblySize = int64(unsafe.Sizeof(Reassembly{}))
+	segmentSize    = int64(unsafe.Sizeof(segment{}))
+	minSegments    = 16 // that a Reassembly has room for at least, once it has any
 )
 
 // Pool lends Reassemblies and the buffers in them, up to a number of bytes. It
@@ -21,6 +23,7 @@ type Pool struct {
 	spare    int64 // bytes kept for reuse
 	refusals uint64
 
+	overlap []byte // scratch, see Reassembly.store
 	free    []*Reassembly
 	buffers [numClasses][][]byte // by size: 2 KiB << index
 }
@@ -84,6 +87,17 @@ func (p *Pool) putBuffer(b []byte) {
 	p.spare += int64(len(b))
 	p.buffers[class] = append(p.buffers[class], b)
 }
+
+// scratch lends n bytes until the next call.
+func (p *Pool) scratch(n int) []byte {
+	if n > len(p.overlap) {
+		p.overlap = make([]byte, max(n, 1<<minClass))
+	}
+	return p.overlap[:n]
+}
+
+// giveUp takes back n bytes that were reserved.
+func (p *Pool) giveUp(n int64) { p.used -= n }
 
 // reserve makes room for n more bytes, at the cost of what is spare.
 func (p *Pool) reserve(n int64) bool {

@@ -7,124 +7,101 @@ import (
 )
 
 const (
-	// DefaultWindow is how many bytes, from the first not yet consumed, one
-	// direction can hold: two of the largest packets that offloads make.
-	DefaultWindow = 128 << 10
-
 	// DefaultDepth is how many bytes of a direction are looked at, Suricata's
 	// stream.reassembly.depth.
 	DefaultDepth = 1 << 20
 
-	// maxHoles bounds the work that tiny out-of-order segments can cause.
-	maxHoles = 64
+	// maxWindow is how many bytes one direction can hold, from the first that is still
+	// of interest.
+	maxWindow = 1 << maxClass
+
+	// maxAhead is how far behind a hole bytes are taken: a single byte makes room for all
+	// before it.
+	maxAhead = 128 << 10
+
+	// maxSegments bounds the work that tiny segments can cause.
+	maxSegments = 4096
 )
 
-// Config sets up one direction. The zero value watches inline with the
-// defaults.
+// Config sets up one direction.
 type Config struct {
-	Window  int  // bytes held at most, at most 1 MiB; 0 is DefaultWindow
-	Depth   int  // bytes taken in order at most, from Reset on; 0 is DefaultDepth
-	Acked   bool // release bytes only when acknowledged, for a tap that may see what the receiver does not
-	Overlap Policy
+	Acked  bool   // parsers and rules see bytes only when they are acknowledged: the engine only looks on
+	Policy Policy // whose bytes count where segments overlap; First where packets wait for a verdict
+	Depth  int    // bytes of the stream that are taken; 0 is DefaultDepth
 }
 
 // Inserted says what became of a segment.
 type Inserted struct {
-	New      int  // bytes that were taken in
-	Overlap  int  // bytes that had come before
+	New      int  // bytes that were missing and are now held
+	Overlap  int  // bytes that came before
 	Conflict bool // some of those differ from the ones held
-	Gap      bool // the segment begins behind a hole
-	Limit    bool // some bytes were not taken: window, depth, holes or memory
+	Modified bool // with the policy First: the segment was given the bytes that came before
+	Gap      bool // it begins behind a hole
+	Old      bool // all of it lies before what is held
+	Deep     bool // bytes beyond the depth were not taken
+	Limit    bool // bytes were not taken for want of room
+	Memory   bool // it was the pool that had none
 }
 
-// span is a run of held bytes behind a hole, [from, to).
-type span struct{ from, to packet.Seq }
+// segment is a segment that came, by the bytes of it that were taken.
+type segment struct{ from, to packet.Seq }
 
-// Reassembly puts the bytes of one direction in order. Get it from a Pool,
-// then Reset it.
+// Reassembly puts the bytes of one direction in order. Get it from a Pool, then Reset it.
 //
-// Held bytes live in one buffer at their distance from the first byte not yet
-// consumed, so a segment is copied once and filling a hole moves nothing. The
-// buffer is returned to the pool whenever nothing is held.
+//	start    base      app, raw        next        acked
+//	 |--------|-----------|--------------|---hole----|---held---
+//	          what is held, in one buffer, each byte at its distance from base
+//
+// Parsers are given the bytes from app on, rules those from raw on; both at most up to
+// next, and with Config.Acked up to acked. What both have seen and the receiver has
+// acknowledged goes; until then it stays, so that whoever sends other bytes in its place
+// is found out.
 type Reassembly struct {
 	pool *Pool
 	cfg  Config
 
-	base  packet.Seq // number of the first byte not consumed
-	next  packet.Seq // base + the contiguous bytes
-	acked packet.Seq // one past the last acknowledged byte
-	depth int        // bytes that may still be taken in order
-	stop  bool       // memory was refused, or the depth is reached
+	start, base, app, raw, next, acked packet.Seq
 
-	buf      []byte // the byte base is at off
-	off      int
-	borrowed []byte // the contiguous bytes, when they are still in the packet
+	stop bool // memory was refused, or the depth is reached
 
-	spans  [maxHoles]span // sorted, apart from each other and from next
-	nspans int
+	buf    []byte // the byte base is at off
+	off    int
+	segs   []segment // by from, then to
+	nested bool      // some of them overlap
 }
 
-// Reset prepares for the direction whose next byte has number next.
-func (r *Reassembly) Reset(next uint32, cfg Config) {
-	if cfg.Window == 0 {
-		cfg.Window = DefaultWindow
-	}
+// Reset prepares for the direction whose first byte has number first.
+func (r *Reassembly) Reset(first uint32, cfg Config) {
 	if cfg.Depth == 0 {
 		cfg.Depth = DefaultDepth
 	}
-	cfg.Window = min(cfg.Window, 1<<maxClass)
 	r.release()
-	r.cfg = cfg
-	r.base, r.next, r.acked = packet.Seq(next), packet.Seq(next), packet.Seq(next)
-	r.depth, r.stop = cfg.Depth, false
+	n := packet.Seq(first)
+	r.cfg, r.stop = cfg, false
+	r.start, r.base, r.app, r.raw, r.next, r.acked = n, n, n, n, n, n
 }
+
+// Base returns the number of the first byte that is held, or would be.
+func (r *Reassembly) Base() packet.Seq { return r.base }
 
 // Next returns the number of the first byte that is still missing.
 func (r *Reassembly) Next() uint32 { return uint32(r.next) }
 
-// Stopped reports that no more bytes will be taken, because the depth is
-// reached or the pool refused memory.
+// Stopped reports that no more bytes will be taken, because the depth is reached or the
+// pool refused memory.
 func (r *Reassembly) Stopped() bool { return r.stop }
 
-// Holding reports whether bytes wait behind a hole.
-func (r *Reassembly) Holding() bool { return r.nspans > 0 }
-
-// Bytes returns the bytes in order that are not yet consumed, and, with
-// Config.Acked, acknowledged. They are valid until the next call of any other
-// method.
-func (r *Reassembly) Bytes() []byte {
-	n := r.next.Diff(r.base)
-	if r.cfg.Acked {
-		n = max(min(n, r.acked.Diff(r.base)), 0)
+// Insert takes in a segment. With the policy First, data gets the bytes that came before
+// it in its place: it is what the receiver must see.
+func (r *Reassembly) Insert(seq uint32, data []byte) (in Inserted) {
+	from := packet.Seq(seq)
+	if old := min(r.base.Diff(from), len(data)); old > 0 {
+		in.Overlap, in.Old = old, old == len(data)
+		data, from = data[old:], from.Add(old)
 	}
-	if r.borrowed != nil {
-		return r.borrowed[:n]
-	}
-	return r.buf[r.off : r.off+n]
-}
-
-// Insert takes in a segment, copying what has to be kept.
-func (r *Reassembly) Insert(seq uint32, data []byte) Inserted {
-	in := r.Borrow(seq, data)
-	if !r.settle() {
-		return Inserted{Overlap: in.Overlap, Limit: true}
-	}
-	return in
-}
-
-// Borrow is Insert without a copy in the usual case: when data is next in order
-// and nothing is held, Bytes returns a part of data itself. The caller must
-// then call Consume, with 0 if need be, while data is still valid; only what is
-// left unconsumed is copied.
-func (r *Reassembly) Borrow(seq uint32, data []byte) Inserted {
-	r.settle()
-	var in Inserted
-	first := packet.Seq(seq)
-
-	// Bytes before base are gone and cannot be compared.
-	if old := min(r.base.Diff(first), len(data)); old > 0 {
-		in.Overlap += old
-		data, first = data[old:], first.Add(old)
+	if deep := from.Diff(r.start) + len(data) - r.cfg.Depth; deep > 0 {
+		in.Deep = true
+		data = data[:max(len(data)-deep, 0)]
 	}
 	if len(data) == 0 {
 		return in
@@ -133,186 +110,263 @@ func (r *Reassembly) Borrow(seq uint32, data []byte) Inserted {
 		in.Limit = true
 		return in
 	}
-	in.Gap = r.next.Less(first)
-	if room := r.cfg.Window - first.Diff(r.base); len(data) > room {
+	in.Gap = r.next.Less(from)
+	room := maxWindow - from.Diff(r.base)
+	if from.Diff(r.next) >= maxAhead {
+		room = 0
+	}
+	if len(data) > room {
 		in.Limit = true
 		data = data[:max(room, 0)]
 	}
-	if room := r.depth - first.Diff(r.next); len(data) > room {
+	if len(data) == 0 || len(r.segs) >= maxSegments && !r.known(from, from.Add(len(data))) {
 		in.Limit = true
-		data = data[:max(room, 0)]
-	}
-	if len(data) == 0 {
 		return in
 	}
-	if first == r.next && r.next == r.base && r.nspans == 0 && !r.cfg.Acked {
-		r.borrowed = data
-		in.New = len(data)
-		r.take(len(data))
+	if !r.grow(from.Diff(r.base)+len(data)) || !r.room() {
+		in.Limit, in.Memory, r.stop = true, true, true
 		return in
 	}
-	r.store(first, data, &in)
+	r.store(segment{from, from.Add(len(data))}, data, &in)
 	return in
 }
 
-// store copies data, which is within the window, to its place.
-func (r *Reassembly) store(first packet.Seq, data []byte, in *Inserted) {
-	if !r.grow(first.Diff(r.base) + len(data)) {
-		in.Limit = true
+// store puts data, for which there is room, in its place.
+func (r *Reassembly) store(s segment, data []byte, in *Inserted) {
+	last := len(r.segs) - 1
+	if last < 0 || !s.from.Less(r.segs[last].to) && !r.nested {
+		// It follows all others, as most do.
+		copy(r.at(s.from, len(data)), data)
+		r.segs = append(r.segs, s)
+		in.New = len(data)
+		if s.from == r.next {
+			r.next = s.to
+		}
 		return
 	}
-	end := first.Add(len(data))
+	mine := r.pool.scratch(len(data))
+	copy(mine, data)
+	covered := 0 // bytes of s up to here came before, counted once
+	at := s.from
+	place := len(r.segs)
+	for i, old := range r.segs {
+		if place == len(r.segs) && (s.from.Less(old.from) || s.from == old.from && s.to.Less(old.to)) {
+			place = i
+		}
+		if !old.from.Less(s.to) {
+			break
+		}
+		both := segment{packet.MaxSeq(s.from, old.from), old.to}
+		if s.to.Less(both.to) {
+			both.to = s.to
+		}
+		n := both.to.Diff(both.from)
+		if n <= 0 {
+			continue
+		}
+		if at.Less(both.to) {
+			covered += both.to.Diff(packet.MaxSeq(at, both.from))
+			at = both.to
+		}
+		held, k := r.at(both.from, n), both.from.Diff(s.from)
+		if !bytes.Equal(held, data[k:k+n]) {
+			in.Conflict = true
+		}
+		if !r.cfg.Policy.prefersNew(s, old) {
+			copy(mine[k:], held)
+		}
+	}
+	copy(r.at(s.from, len(data)), mine)
+	if r.cfg.Policy == First && in.Conflict {
+		copy(data, mine)
+		in.Modified = true
+	}
+	in.Overlap += covered
+	in.New = len(data) - covered
+	if place > 0 && r.segs[place-1] == s {
+		return
+	}
+	r.nested = r.nested || covered > 0
+	r.segs = append(r.segs, segment{})
+	copy(r.segs[place+1:], r.segs[place:])
+	r.segs[place] = s
+	r.advance()
+}
 
-	// In-order bytes may have been looked at, so there the first always stay.
-	if held := min(r.next.Diff(first), len(data)); held > 0 {
-		in.Overlap += held
-		in.Conflict = in.Conflict || !bytes.Equal(r.at(first, held), data[:held])
-		data, first = data[held:], r.next
-		if len(data) == 0 {
+// known says whether exactly this segment came before.
+func (r *Reassembly) known(from, to packet.Seq) bool {
+	for _, s := range r.segs {
+		if s == (segment{from, to}) {
+			return true
+		}
+	}
+	return false
+}
+
+// advance moves next over the bytes that are in order.
+func (r *Reassembly) advance() {
+	for _, s := range r.segs {
+		if r.next.Less(s.from) {
 			return
 		}
-	}
-	i := 0
-	for i < r.nspans && r.spans[i].to.Less(first) {
-		i++
-	}
-	// Spans i to j-1 overlap or touch the segment: they become one with it.
-	j, merged, at := i, span{first, end}, first
-	touches := func(k int) bool { return k < r.nspans && r.spans[k].from.LessEq(end) }
-	if !touches(i) && first != r.next && r.nspans == maxHoles {
-		in.Limit = true
-		return
-	}
-	for ; touches(j); j++ {
-		s := r.spans[j]
-		if at.Less(s.from) {
-			in.New += copy(r.at(at, s.from.Diff(at)), data[at.Diff(first):])
-		}
-		from, to := packet.MaxSeq(s.from, first), s.to
-		if end.Less(to) {
-			to = end
-		}
-		if n := to.Diff(from); n > 0 {
-			r.overlap(from, data[from.Diff(first):][:n], in)
-		}
-		at = packet.MaxSeq(at, s.to)
-		if s.from.Less(merged.from) {
-			merged.from = s.from
-		}
-		merged.to = packet.MaxSeq(merged.to, s.to)
-	}
-	if at.Less(end) {
-		in.New += copy(r.at(at, end.Diff(at)), data[at.Diff(first):])
-	}
-	r.replace(i, j, merged)
-}
-
-// overlap resolves bytes that are held behind a hole and come again.
-func (r *Reassembly) overlap(from packet.Seq, data []byte, in *Inserted) {
-	held := r.at(from, len(data))
-	in.Overlap += len(data)
-	if !bytes.Equal(held, data) {
-		in.Conflict = true
-		if r.cfg.Overlap == Last {
-			copy(held, data)
-		}
+		r.next = packet.MaxSeq(r.next, s.to)
 	}
 }
 
-// replace puts s in place of the spans i to j-1, or in order if it is next.
-func (r *Reassembly) replace(i, j int, s span) {
-	if s.from == r.next {
-		r.take(s.to.Diff(r.next))
-		r.nspans = copy(r.spans[:], r.spans[j:r.nspans])
-		return
+// visible is where the bytes end that parsers and rules may see.
+func (r *Reassembly) visible() packet.Seq {
+	if r.cfg.Acked && r.acked.Less(r.next) {
+		return r.acked
 	}
-	if i == j {
-		copy(r.spans[i+1:], r.spans[i:r.nspans])
-		r.nspans++
-	} else {
-		copy(r.spans[i+1:], r.spans[j:r.nspans])
-		r.nspans -= j - i - 1
-	}
-	r.spans[i] = s
+	return r.next
 }
 
-// take moves next over n bytes.
-func (r *Reassembly) take(n int) {
+// Bytes returns the bytes for the parsers: those in order that are not consumed yet, and,
+// with Config.Acked, acknowledged. They are valid until the next call of Insert or Prune.
+func (r *Reassembly) Bytes() []byte {
+	n := r.visible().Diff(r.app)
+	if n <= 0 {
+		return nil
+	}
+	return r.at(r.app, n)
+}
+
+// Consume gives up the first n of Bytes, n being at most their number.
+func (r *Reassembly) Consume(n int) { r.app = r.app.Add(n) }
+
+// Fresh returns how many bytes rules have not seen yet.
+func (r *Reassembly) Fresh() int { return max(r.visible().Diff(r.raw), 0) }
+
+// Raw returns the bytes that rules have not seen yet, after at most before of those that
+// they have, and the place of the first of all in the stream. They are valid as Bytes are,
+// and count as seen now.
+func (r *Reassembly) Raw(before int) (data []byte, old, offset int) {
+	end := r.visible()
+	data, old, offset = r.part(r.raw, end, before)
+	r.raw = packet.MaxSeq(r.raw, end)
+	return data, old, offset
+}
+
+// Around returns the bytes of a segment, after at most before of those before it, and all
+// that follow it without a hole. They count as seen by rules if they are in order.
+func (r *Reassembly) Around(seq uint32, n, before int) (data []byte, old, offset int) {
+	from := packet.MaxSeq(packet.Seq(seq), r.base)
+	first, end := from, from
+	if to := packet.Seq(seq).Add(n); from.Less(to) {
+		for _, s := range r.segs {
+			switch {
+			case end.Less(s.from) && !s.from.Less(to):
+				// behind a hole after it
+			case end.Less(s.from): // a hole before it, or parts of it were not taken
+				first, end = s.from, s.to
+			default:
+				end = packet.MaxSeq(end, s.to)
+			}
+		}
+	}
+	_ = first
+	data, old, offset = r.part(from, end, before)
+	if r.raw.Less(end) && end.LessEq(r.next) {
+		r.raw = end
+	}
+	return data, old, offset
+}
+
+// part returns the bytes [from, end) and those before them that are held and without a hole.
+func (r *Reassembly) part(from, end packet.Seq, before int) (data []byte, old, offset int) {
+	n := end.Diff(from)
+	if n <= 0 {
+		return nil, 0, from.Diff(r.start)
+	}
+	left := from.Add(-min(before, from.Diff(r.base)))
+	for _, s := range r.segs {
+		if left.Less(s.from) && !from.Less(s.from) && !r.covers(left, s.from) {
+			left = s.from
+		}
+	}
+	old = from.Diff(left)
+	return r.at(left, old+n), old, left.Diff(r.start)
+}
+
+// covers says whether the segments have all of [from, to).
+func (r *Reassembly) covers(from, to packet.Seq) bool {
+	for _, s := range r.segs {
+		if !to.Less(from) && !from.Less(to) {
+			break
+		}
+		if from.Less(s.from) {
+			break
+		}
+		from = packet.MaxSeq(from, s.to)
+	}
+	return !from.Less(to)
+}
+
+// Ack notes that the receiver has everything before seq.
+func (r *Reassembly) Ack(seq uint32) { r.acked = packet.MaxSeq(r.acked, packet.Seq(seq)) }
+
+// Missing returns how many bytes are in the first hole, if the receiver has acknowledged
+// them: they will not come any more. fin says that an ACK may count a FIN.
+func (r *Reassembly) Missing(fin bool) int {
+	end := r.acked
+	if fin {
+		end--
+	}
+	for _, s := range r.segs {
+		if r.next.Less(s.from) {
+			if s.from.Less(end) {
+				end = s.from
+			}
+			break
+		}
+	}
+	return max(end.Diff(r.next), 0)
+}
+
+// Skip gives up n bytes that are missing, and what lies in order before them.
+func (r *Reassembly) Skip(n int) {
 	r.next = r.next.Add(n)
-	r.depth -= n
-	r.stop = r.stop || r.depth <= 0
+	r.app, r.raw = r.next, r.next
+	r.advance()
+	r.drop(r.app)
+	r.stop = r.stop || r.next.Diff(r.start) >= r.cfg.Depth
 }
 
-// Consume gives up the first n of Bytes, n being at most their number. It
-// reports false when the rest was borrowed and no memory was left to keep it;
-// the direction is then stopped.
-func (r *Reassembly) Consume(n int) bool {
-	r.base = r.base.Add(n)
-	if r.borrowed != nil {
-		r.borrowed = r.borrowed[n:]
-		return r.settle()
+// Prune gives up the bytes that are no longer needed. keep is how many bytes before those
+// that are new to them rules look at, or negative if there are none.
+func (r *Reassembly) Prune(keep int) {
+	left := r.app
+	if keep < 0 {
+		r.raw = packet.MaxSeq(r.raw, r.visible())
+	} else if raw := r.raw.Add(-min(keep, max(r.raw.Diff(r.base), 0))); raw.Less(left) {
+		left = raw
+	}
+	if r.acked.Less(left) {
+		left = r.acked
+	}
+	if r.base.Less(left) {
+		r.drop(left)
+	}
+	if r.next.Diff(r.start) >= r.cfg.Depth && r.app == r.next && r.raw == r.next {
+		r.stop = true
+	}
+}
+
+// drop moves base to left.
+func (r *Reassembly) drop(left packet.Seq) {
+	n := left.Diff(r.base)
+	r.base = left
+	kept := r.segs[:0]
+	for _, s := range r.segs {
+		if left.Less(s.to) {
+			kept = append(kept, s)
+		}
+	}
+	if r.segs = kept; len(kept) == 0 {
+		r.free()
+		return
 	}
 	r.off += n
-	if r.base == r.next && r.nspans == 0 {
-		r.release()
-	}
-	return true
-}
-
-// Ack notes that the receiver has everything before seq. It matters only with
-// Config.Acked.
-func (r *Reassembly) Ack(seq uint32) {
-	r.settle()
-	r.acked = packet.MaxSeq(r.acked, packet.Seq(seq))
-}
-
-// Missing returns how many bytes are in the first hole: up to the first byte
-// held behind it, or up to what was acknowledged without being seen. It is 0
-// when there is no hole.
-func (r *Reassembly) Missing() int {
-	if r.nspans > 0 {
-		return r.spans[0].from.Diff(r.next)
-	}
-	return max(r.acked.Diff(r.next), 0)
-}
-
-// Skip gives up the bytes that are in order but not consumed, and the first
-// hole behind them, and returns how many are Missing there.
-func (r *Reassembly) Skip() int {
-	r.settle()
-	n := r.Missing()
-	r.Consume(r.next.Diff(r.base))
-	if n == 0 {
-		return 0
-	}
-	// Without a buffer there is nothing to keep an offset into.
-	if r.buf != nil {
-		r.off += n
-	}
-	r.base = r.base.Add(n)
-	r.take(n)
-	if r.nspans > 0 {
-		s := r.spans[0]
-		r.nspans = copy(r.spans[:], r.spans[1:r.nspans])
-		r.take(s.to.Diff(s.from))
-	}
-	return n
-}
-
-// settle copies borrowed bytes into a buffer of the pool.
-func (r *Reassembly) settle() bool {
-	data := r.borrowed
-	r.borrowed = nil
-	if len(data) == 0 {
-		return true
-	}
-	if r.buf = r.pool.buffer(len(data)); r.buf == nil {
-		r.next, r.stop = r.base, true
-		return false
-	}
-	r.off = 0
-	copy(r.buf, data)
-	return true
 }
 
 // at returns the n held bytes from number from on.
@@ -326,9 +380,9 @@ func (r *Reassembly) grow(n int) bool {
 	if r.off+n <= len(r.buf) {
 		return true
 	}
-	held := r.next.Diff(r.base)
-	if r.nspans > 0 {
-		held = r.spans[r.nspans-1].to.Diff(r.base)
+	held := 0
+	for _, s := range r.segs {
+		held = max(held, s.to.Diff(r.base))
 	}
 	if n <= len(r.buf) {
 		copy(r.buf, r.buf[r.off:r.off+held])
@@ -337,7 +391,6 @@ func (r *Reassembly) grow(n int) bool {
 	}
 	bigger := r.pool.buffer(n)
 	if bigger == nil {
-		r.stop = true
 		return false
 	}
 	if r.buf != nil {
@@ -348,10 +401,33 @@ func (r *Reassembly) grow(n int) bool {
 	return true
 }
 
-// release gives up everything held.
-func (r *Reassembly) release() {
+// room makes room for one more segment.
+func (r *Reassembly) room() bool {
+	if len(r.segs) < cap(r.segs) {
+		return true
+	}
+	n := max(2*cap(r.segs), minSegments)
+	if !r.pool.reserve(int64(n-cap(r.segs)) * segmentSize) {
+		return false
+	}
+	r.segs = append(make([]segment, 0, n), r.segs...)
+	return true
+}
+
+// free gives the buffer back: nothing is held.
+func (r *Reassembly) free() {
 	if r.buf != nil {
 		r.pool.putBuffer(r.buf)
 	}
-	r.buf, r.off, r.borrowed, r.nspans = nil, 0, nil, 0
+	r.buf, r.off, r.nested = nil, 0, false
+}
+
+// release gives up everything held.
+func (r *Reassembly) release() {
+	r.segs = r.segs[:0]
+	r.free()
+	if extra := cap(r.segs) - minSegments; extra > 0 {
+		r.segs = nil
+		r.pool.giveUp(int64(extra+minSegments) * segmentSize)
+	}
 }
