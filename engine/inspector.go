@@ -14,10 +14,9 @@ import (
 type inspector struct {
 	session *applayer.Session
 	asm     [2]*stream.Reassembly
-	seen    [2]int    // bytes of asm's that the session has left unconsumed
-	offset  [2]int    // stream offset of the first byte not given to stream rules
-	tail    [2][]byte // the bytes before it, for patterns that span segments
-	over    bool      // no more bytes will come, or can be kept
+	seen    [2]int  // bytes of asm's that the session has left unconsumed
+	ready   [2]bool // rules need not wait for more bytes of the stream, see rawReady
+	over    bool    // no more bytes will come, or can be kept
 }
 
 // session returns the flow's parsers while it has them.
@@ -108,9 +107,8 @@ func (w *worker) recycle(at uint32) {
 		if i.asm[dir] != nil {
 			w.pool.Put(i.asm[dir])
 		}
-		i.tail[dir] = i.tail[dir][:0]
 	}
-	*i = inspector{tail: i.tail}
+	*i = inspector{}
 	w.freeInsp = append(w.freeInsp, at)
 }
 
@@ -124,50 +122,6 @@ func (w *worker) follow(f *flowEntry, dir packet.Dir) {
 	w.input = detect.Input{Packet: &w.pkt, Dir: dir}
 	w.inspectStream(f, dir, nil, &w.result)
 	w.settle(f, nil)
-}
-
-// inspectStream gives the packet's bytes to the parsers, and what they and
-// reassembly come up with to rules, which may be nil.
-func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
-	p := &w.pkt
-	if f.Key.Proto == packet.ProtoUDP {
-		w.datagram(f, dir, rules, res)
-		return
-	}
-	if len(p.Payload) == 0 && f.State.ext == 0 {
-		return
-	}
-	i := w.inspector(f)
-	if i == nil {
-		return
-	}
-	if !w.opt.Inline {
-		if other := i.asm[dir.Reverse()]; other != nil && p.TCP.Flags&packet.ACK != 0 {
-			other.Ack(p.TCP.Ack)
-		}
-	}
-	asm := i.asm[dir]
-	if asm == nil {
-		if len(p.Payload) == 0 {
-			return
-		}
-		if asm = w.pool.Get(); asm == nil {
-			w.n[cInspectionRefused]++
-			w.giveUpApp(f)
-			i.over = true
-			return
-		}
-		i.asm[dir] = asm
-		asm.Reset(f.State.tcp.Start(dir), stream.Config{Acked: !w.opt.Inline})
-	}
-	// What cannot be held now must not get to the receiver either, or rules
-	// would never see it: its sender will repeat it.
-	w.unread = asm.Borrow(firstByte(p), p.Payload).Limit && !asm.Stopped() && w.opt.Inline && rules != nil
-	w.feed(f, i, dir, rules, res)
-	if asm.Stopped() || f.State.tcp.Closed() {
-		i.over = true
-		w.giveUpApp(f)
-	}
 }
 
 // udpSessionMemory is enough for a session that reads datagrams.
@@ -223,60 +177,6 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 			s.flags |= named
 		}
 	}
-}
-
-// firstByte is the sequence number of the first payload byte.
-func firstByte(p *packet.Packet) uint32 {
-	if p.TCP.Flags&packet.SYN != 0 {
-		return p.TCP.Seq + 1
-	}
-	return p.TCP.Seq
-}
-
-// feed passes on the bytes of a direction that are in order.
-func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
-	asm := i.asm[dir]
-	data := asm.Bytes()
-	if fresh := data[min(i.seen[dir], len(data)):]; len(fresh) > 0 {
-		stream := w.keepStream(i, dir, fresh, rules)
-		for len(data) > 0 && !i.session.Done() {
-			n := i.session.Data(dir, data)
-			w.events(f, i.session, rules, res)
-			if n == 0 {
-				break
-			}
-			asm.Consume(n)
-			data = asm.Bytes()
-		}
-		if stream {
-			rules.Stream(&w.input, res)
-		}
-	}
-	if i.session.Done() {
-		w.giveUpApp(f)
-		asm.Consume(len(data))
-		data = nil
-	}
-	asm.Consume(0)
-	i.seen[dir] = len(data)
-}
-
-// keepStream gives the rules' input the reassembled bytes that came now, after
-// as many of those before as patterns can span. It reports whether there are
-// rules for them. The parsers, which take the same bytes away, run in between.
-func (w *worker) keepStream(i *inspector, dir packet.Dir, fresh []byte, rules *detect.RuleSet) bool {
-	if rules == nil {
-		return false
-	}
-	keep, ok := rules.NeedsStream()
-	if !ok {
-		return false
-	}
-	w.streamBuf = append(append(w.streamBuf[:0], i.tail[dir]...), fresh...)
-	w.input.Stream, w.input.StreamBase, w.input.StreamOld = w.streamBuf, i.offset[dir]-len(i.tail[dir]), len(i.tail[dir])
-	i.offset[dir] += len(fresh)
-	i.tail[dir] = append(i.tail[dir][:0], w.streamBuf[max(0, len(w.streamBuf)-keep):]...)
-	return true
 }
 
 // event gives what the parsers found to the rules.
@@ -354,7 +254,8 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 		}
 		w.result.Reset()
 		if asm := i.asm[dir]; asm != nil && !w.opt.Inline && rules != nil {
-			asm.Ack(asm.Next())
+			asm.AckAll()
+			i.ready[dir] = true
 			w.feed(f, i, dir, rules, &w.result)
 		}
 		i.session.End(dir)
@@ -385,6 +286,9 @@ func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
 func (w *worker) events(f *flowEntry, session *applayer.Session, rules *detect.RuleSet, res *detect.Result) {
 	var ev applayer.Event
 	for session.Next(&ev) {
+		if i := w.inspectorOf(f); i != nil && completes(ev.Hook) {
+			i.ready[ev.Dir] = true
+		}
 		w.event(f, ev, session.Proto(), rules, res)
 	}
 }

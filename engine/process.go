@@ -188,6 +188,7 @@ func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 	if i := w.inspectorOf(f); i != nil {
 		asm = i.asm[dir]
 	}
+	w.env.Unread = s.has(noInspection)
 	out := s.tcp.Update(&w.pkt, dir, &w.env, asm)
 	w.segment = out.Has(stream.Segment)
 	if s.tcp.Tracked() {

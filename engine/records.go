@@ -223,7 +223,7 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 		a.Metadata = r.Meta.Metadata
 	}
 	if a.Detail.Payload || a.Detail.Printable {
-		a.Payload = w.pkt.Payload
+		a.Payload = w.payload(f, dir, h.Stream, &a.Stream)
 	}
 	a.Frame = w.frameOf()
 	if f != nil {

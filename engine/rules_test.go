@@ -276,7 +276,7 @@ func TestUnreadIsDropped(t *testing.T) {
 		return packettest.TCP(c.client, c.server, data, start+offset, c.serverSeq, []byte(payload))
 	}
 	var unread uint32
-	for i := range uint32(100) { // a hole before each byte
+	for i := range uint32(5000) { // a hole before each byte
 		if r.packet(at(1+2*i, "x")) == pktio.Drop {
 			unread = 1 + 2*i
 			break

@@ -108,7 +108,7 @@ type worker struct {
 	cause          Cause
 	causeOperation string
 	resetBuf       []byte
-	streamBuf      []byte
+	payloadBuf     []byte // of an alert
 
 	alertRecord eve.Alert
 	flowRecord  eve.Flow

@@ -33,19 +33,26 @@ func (a *arrival) idle() (o Outcome, done bool) {
 	if !a.acksFIN() && !a.updatesWindow() && (a.badUpdate() || a.outdated()) {
 		return 0, true
 	}
-	if a.n > 0 && (a.end.LessEq(a.base()) || a.end.LessEq(a.me.acked)) {
+	if old := a.beforeBase(); old || a.n > 0 && a.end.LessEq(a.me.acked) {
 		a.event(packet.StreamPacketSpuriousRetransmission)
-		return 0, a.end.LessEq(a.base())
+		return 0, old
 	}
 	return 0, false
 }
 
-// base is where the bytes begin that the sender may still send.
-func (a *arrival) base() packet.Seq {
-	if *a.me == (side{}) {
-		return 0
+// beforeBase says whether all bytes of the packet lie before those that are still of interest.
+func (a *arrival) beforeBase() bool {
+	if a.n == 0 || a.env.Unread {
+		return false
 	}
-	return a.me.isn + 1
+	base := a.me.isn + 1
+	switch {
+	case a.bytes != nil:
+		base = a.bytes.Base()
+	case *a.me == (side{}):
+		base = 0
+	}
+	return a.end.LessEq(base)
 }
 
 // refusesProbe finds the ACK of a receiver whose window is still closed.

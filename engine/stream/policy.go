@@ -69,3 +69,13 @@ type Policies struct {
 
 // Of returns the policy of a host.
 func (p *Policies) Of(host *packet.Addr) Policy { return p.Default }
+
+// PolicyOf returns the policy of that name.
+func PolicyOf(name string) (Policy, bool) {
+	for p := range NumPolicies {
+		if policyNames[p] == name {
+			return p, true
+		}
+	}
+	return 0, false
+}

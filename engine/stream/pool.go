@@ -12,7 +12,7 @@ const (
 
 	reassemblySize = int64(unsafe.Sizeof(Reassembly{}))
 	segmentSize    = int64(unsafe.Sizeof(segment{}))
-	minSegments    = 16 // that a Reassembly has room for at least, once it has any
+	minSegments    = 16 // that a Reassembly always has room for
 )
 
 // Pool lends Reassemblies and the buffers in them, up to a number of bytes. It

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/sluicefw/sluice/engine/packet"
 )
@@ -67,7 +68,8 @@ type Reassembly struct {
 	buf    []byte // the byte base is at off
 	off    int
 	segs   []segment // by from, then to
-	nested bool      // some of them overlap
+	few    [minSegments]segment
+	nested bool // some of them overlap
 }
 
 // Reset prepares for the direction whose first byte has number first.
@@ -90,6 +92,15 @@ func (r *Reassembly) Next() uint32 { return uint32(r.next) }
 // Stopped reports that no more bytes will be taken, because the depth is reached or the
 // pool refused memory.
 func (r *Reassembly) Stopped() bool { return r.stop }
+
+// Deep reports that all bytes are taken that ever will be.
+func (r *Reassembly) Deep() bool { return r.next.Diff(r.start) >= r.cfg.Depth }
+
+// Holding reports whether bytes are held that parsers or rules have not seen.
+func (r *Reassembly) Holding() bool {
+	n := len(r.segs)
+	return n > 0 && (r.raw.Less(r.segs[n-1].to) || r.app.Less(r.segs[n-1].to))
+}
 
 // Insert takes in a segment. With the policy First, data gets the bytes that came before
 // it in its place: it is what the receiver must see.
@@ -119,7 +130,10 @@ func (r *Reassembly) Insert(seq uint32, data []byte) (in Inserted) {
 		in.Limit = true
 		data = data[:max(room, 0)]
 	}
-	if len(data) == 0 || len(r.segs) >= maxSegments && !r.known(from, from.Add(len(data))) {
+	if len(r.segs) >= maxSegments {
+		r.merge()
+	}
+	if len(data) == 0 || len(r.segs) >= maxSegments && in.Gap {
 		in.Limit = true
 		return in
 	}
@@ -193,14 +207,17 @@ func (r *Reassembly) store(s segment, data []byte, in *Inserted) {
 	r.advance()
 }
 
-// known says whether exactly this segment came before.
-func (r *Reassembly) known(from, to packet.Seq) bool {
+// merge makes one segment of those without a hole between them.
+func (r *Reassembly) merge() {
+	kept := r.segs[:0]
 	for _, s := range r.segs {
-		if s == (segment{from, to}) {
-			return true
+		if last := len(kept) - 1; last >= 0 && s.from.LessEq(kept[last].to) {
+			kept[last].to = packet.MaxSeq(kept[last].to, s.to)
+		} else {
+			kept = append(kept, s)
 		}
 	}
-	return false
+	r.segs, r.nested = kept, false
 }
 
 // advance moves next over the bytes that are in order.
@@ -238,33 +255,28 @@ func (r *Reassembly) Consume(n int) { r.app = r.app.Add(n) }
 func (r *Reassembly) Fresh() int { return max(r.visible().Diff(r.raw), 0) }
 
 // Raw returns the bytes that rules have not seen yet, after at most before of those that
-// they have, and the place of the first of all in the stream. They are valid as Bytes are,
-// and count as seen now.
+// they have, and the place of the first of all in the stream. They are valid as Bytes are.
 func (r *Reassembly) Raw(before int) (data []byte, old, offset int) {
-	end := r.visible()
-	data, old, offset = r.part(r.raw, end, before)
-	r.raw = packet.MaxSeq(r.raw, end)
-	return data, old, offset
+	return r.part(r.raw, r.visible(), before)
 }
 
-// Around returns the bytes of a segment, after at most before of those before it, and all
-// that follow it without a hole. They count as seen by rules if they are in order.
+// Saw notes that rules have seen what Raw returned.
+func (r *Reassembly) Saw() { r.raw = packet.MaxSeq(r.raw, r.visible()) }
+
+// Around returns the bytes of a segment, after at most before of those before it, with
+// all that follow it without a hole. They count as seen by rules if they are in order.
 func (r *Reassembly) Around(seq uint32, n, before int) (data []byte, old, offset int) {
 	from := packet.MaxSeq(packet.Seq(seq), r.base)
-	first, end := from, from
-	if to := packet.Seq(seq).Add(n); from.Less(to) {
-		for _, s := range r.segs {
-			switch {
-			case end.Less(s.from) && !s.from.Less(to):
-				// behind a hole after it
-			case end.Less(s.from): // a hole before it, or parts of it were not taken
-				first, end = s.from, s.to
-			default:
-				end = packet.MaxSeq(end, s.to)
-			}
+	end := from
+	for _, s := range r.segs {
+		if end.Less(s.from) {
+			break
 		}
+		end = packet.MaxSeq(end, s.to)
 	}
-	_ = first
+	if !from.Less(packet.Seq(seq).Add(n)) {
+		end = from
+	}
 	data, old, offset = r.part(from, end, before)
 	if r.raw.Less(end) && end.LessEq(r.next) {
 		r.raw = end
@@ -272,38 +284,56 @@ func (r *Reassembly) Around(seq uint32, n, before int) (data []byte, old, offset
 	return data, old, offset
 }
 
-// part returns the bytes [from, end) and those before them that are held and without a hole.
+// part returns the bytes [from, end), and those before them that are held without a hole.
 func (r *Reassembly) part(from, end packet.Seq, before int) (data []byte, old, offset int) {
 	n := end.Diff(from)
 	if n <= 0 {
 		return nil, 0, from.Diff(r.start)
 	}
-	left := from.Add(-min(before, from.Diff(r.base)))
+	first, to := r.base, r.base // of the run that from is in
 	for _, s := range r.segs {
-		if left.Less(s.from) && !from.Less(s.from) && !r.covers(left, s.from) {
-			left = s.from
-		}
-	}
-	old = from.Diff(left)
-	return r.at(left, old+n), old, left.Diff(r.start)
-}
-
-// covers says whether the segments have all of [from, to).
-func (r *Reassembly) covers(from, to packet.Seq) bool {
-	for _, s := range r.segs {
-		if !to.Less(from) && !from.Less(to) {
-			break
-		}
 		if from.Less(s.from) {
 			break
 		}
-		from = packet.MaxSeq(from, s.to)
+		if to.Less(s.from) {
+			first = s.from
+		}
+		to = packet.MaxSeq(to, s.to)
 	}
-	return !from.Less(to)
+	old = min(before, from.Diff(first))
+	return r.at(from.Add(-old), old+n), old, from.Diff(r.start) - old
+}
+
+// AppendHeld appends what is held to dst, as far as dst has room: its capacity is not
+// exceeded. In place of a hole stands how many bytes are missing.
+func (r *Reassembly) AppendHeld(dst []byte) []byte {
+	at := r.base
+	for _, s := range r.segs {
+		if gap := s.from.Diff(at); gap > 0 {
+			if cap(dst)-len(dst) < len("[2147483647 bytes missing]") {
+				return dst
+			}
+			dst = append(strconv.AppendInt(append(dst, '['), int64(gap), 10), " bytes missing]"...)
+		}
+		if from := packet.MaxSeq(at, s.from); from.Less(s.to) {
+			n := min(s.to.Diff(from), cap(dst)-len(dst))
+			dst = append(dst, r.at(from, n)...)
+			at = s.to
+		}
+	}
+	return dst
 }
 
 // Ack notes that the receiver has everything before seq.
 func (r *Reassembly) Ack(seq uint32) { r.acked = packet.MaxSeq(r.acked, packet.Seq(seq)) }
+
+// AckAll takes all that came for acknowledged: nothing more will come.
+func (r *Reassembly) AckAll() {
+	r.acked = packet.MaxSeq(r.acked, r.next)
+	for _, s := range r.segs {
+		r.acked = packet.MaxSeq(r.acked, s.to)
+	}
+}
 
 // Missing returns how many bytes are in the first hole, if the receiver has acknowledged
 // them: they will not come any more. fin says that an ACK may count a FIN.
@@ -329,7 +359,7 @@ func (r *Reassembly) Skip(n int) {
 	r.app, r.raw = r.next, r.next
 	r.advance()
 	r.drop(r.app)
-	r.stop = r.stop || r.next.Diff(r.start) >= r.cfg.Depth
+	r.stop = r.stop || r.Deep()
 }
 
 // Prune gives up the bytes that are no longer needed. keep is how many bytes before those
@@ -347,7 +377,7 @@ func (r *Reassembly) Prune(keep int) {
 	if r.base.Less(left) {
 		r.drop(left)
 	}
-	if r.next.Diff(r.start) >= r.cfg.Depth && r.app == r.next && r.raw == r.next {
+	if r.Deep() && r.app == r.next && r.raw == r.next {
 		r.stop = true
 	}
 }
@@ -363,7 +393,7 @@ func (r *Reassembly) drop(left packet.Seq) {
 		}
 	}
 	if r.segs = kept; len(kept) == 0 {
-		r.free()
+		r.release()
 		return
 	}
 	r.off += n
@@ -406,12 +436,22 @@ func (r *Reassembly) room() bool {
 	if len(r.segs) < cap(r.segs) {
 		return true
 	}
-	n := max(2*cap(r.segs), minSegments)
-	if !r.pool.reserve(int64(n-cap(r.segs)) * segmentSize) {
+	n := 2 * cap(r.segs)
+	if !r.pool.reserve(int64(n) * segmentSize) {
 		return false
 	}
-	r.segs = append(make([]segment, 0, n), r.segs...)
+	segs := append(make([]segment, 0, n), r.segs...)
+	r.shrink()
+	r.segs = segs
 	return true
+}
+
+// shrink gives up the room for segments beyond the few that there always is.
+func (r *Reassembly) shrink() {
+	if n := cap(r.segs); n > minSegments {
+		r.pool.giveUp(int64(n) * segmentSize)
+	}
+	r.segs = r.few[:0]
 }
 
 // free gives the buffer back: nothing is held.
@@ -424,10 +464,6 @@ func (r *Reassembly) free() {
 
 // release gives up everything held.
 func (r *Reassembly) release() {
-	r.segs = r.segs[:0]
+	r.shrink()
 	r.free()
-	if extra := cap(r.segs) - minSegments; extra > 0 {
-		r.segs = nil
-		r.pool.giveUp(int64(extra+minSegments) * segmentSize)
-	}
 }

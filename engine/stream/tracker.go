@@ -22,6 +22,9 @@ type Env struct {
 	AsyncOneSide bool // connections are followed of which only one side is seen
 	Policies     *Policies
 	Handshakes   *Handshakes
+
+	// Unread says of the packet at hand that nobody reads its connection's bytes any more.
+	Unread bool
 }
 
 // side is what one end has sent, as far as this is known, and may send.
@@ -74,7 +77,6 @@ const (
 	// After it.
 	sideProbed flags = 1 << 25 // it sent a byte into a closed window
 	unanswered flags = 1 << 27 // picked up, and nothing came from the server yet
-	unread     flags = 1 << 28 // nobody reads the streams any more
 
 	ofHandshake = scaling | stampOffer | fourWay | evasion
 )
@@ -147,6 +149,12 @@ func (t *Tracker) Closed() bool {
 	return false
 }
 
+// Finishing reports whether a side has sent its FIN, which an ACK may count.
+func (t *Tracker) Finishing() bool { return t.State() >= StateFinWait1 }
+
+// Ending reports whether the client has sent its FIN, or both have, or there was a reset.
+func (t *Tracker) Ending() bool { return t.State() > StateTimeWait }
+
 // Tracked reports whether there is a connection at all.
 func (t *Tracker) Tracked() bool { return t.State() != StateNone }
 
@@ -205,6 +213,7 @@ type arrival struct {
 	end      packet.Seq // seq + n
 	n        int        // bytes of payload
 	flags    uint8
+	bytes    *Reassembly // of the sender, or nil
 }
 
 // Update judges the next packet of the connection, sent by dir, sets its events
@@ -213,7 +222,7 @@ func (t *Tracker) Update(p *packet.Packet, dir packet.Dir, env *Env, r *Reassemb
 	h := &p.TCP
 	a := arrival{
 		Tracker: t, p: p, env: env, dir: dir, me: &t.sides[dir], you: &t.sides[dir.Reverse()],
-		seq: packet.Seq(h.Seq), ack: packet.Seq(h.Ack), n: len(p.Payload), flags: h.Flags,
+		seq: packet.Seq(h.Seq), ack: packet.Seq(h.Ack), n: len(p.Payload), flags: h.Flags, bytes: r,
 	}
 	a.end = a.seq.Add(a.n)
 	if a.flags&packet.ACK == 0 && a.ack != 0 {

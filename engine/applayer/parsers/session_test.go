@@ -270,7 +270,7 @@ func TestTLSThroughReassembly(t *testing.T) {
 			r.Reset(isn, stream.Config{})
 			var got []seen
 			for _, o := range order {
-				r.Borrow(isn+uint32(o[0]), hello[o[0]:o[1]])
+				r.Insert(isn+uint32(o[0]), hello[o[0]:o[1]])
 				left := present(s, c2s, r.Bytes(), &got)
 				r.Consume(len(r.Bytes()) - len(left))
 			}

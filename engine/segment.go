@@ -1,0 +1,228 @@
+package engine
+
+import (
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/packet"
+	"github.com/sluicefw/sluice/engine/stream"
+)
+
+// inspectStream gives the packet's bytes to the parsers, and what they and
+// reassembly come up with to rules, which may be nil.
+func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
+	p := &w.pkt
+	if f.Key.Proto == packet.ProtoUDP {
+		w.datagram(f, dir, rules, res)
+		return
+	}
+	if len(p.Payload) == 0 && f.State.ext == 0 {
+		return
+	}
+	i := w.inspector(f)
+	if i == nil {
+		return
+	}
+	tcp := &f.State.tcp
+	if other := i.asm[dir.Reverse()]; other != nil {
+		other.Ack(tcp.Acked(dir.Reverse()))
+		if w.opt.Inline {
+			other.Prune(lookBack(rules))
+		}
+		if other.Missing(tcp.Finishing()) > 0 && !i.session.Done() {
+			w.pkt.Events.Add(packet.StreamReassemblySeqGap)
+			tcp.SetGap(dir.Reverse())
+		}
+	}
+	asm := i.asm[dir]
+	if asm == nil {
+		if len(p.Payload) == 0 {
+			return
+		}
+		if asm = w.pool.Get(); asm == nil {
+			w.n[cInspectionRefused]++
+			w.giveUpApp(f)
+			i.over = true
+			return
+		}
+		i.asm[dir] = asm
+		policy := stream.First // what was let through stays
+		if !w.opt.Inline {
+			policy = w.env.Policies.Of(&p.Dst)
+		}
+		asm.Reset(tcp.Start(dir), stream.Config{Acked: !w.opt.Inline, Policy: policy})
+	}
+	asm.Ack(tcp.Acked(dir))
+	if len(p.Payload) > 0 {
+		in := asm.Insert(firstByte(p), p.Payload)
+		w.insertEvents(in)
+		// What cannot be held now must not get to the receiver either, or rules
+		// would never see it: its sender will repeat it.
+		w.unread = in.Limit && !asm.Stopped() && w.opt.Inline && rules != nil
+	}
+	w.feed(f, i, dir, rules, res)
+	if asm.Stopped() || tcp.Closed() && (w.opt.Inline || !i.waits()) {
+		i.over = true
+		w.giveUpApp(f)
+	}
+}
+
+// insertEvents notes what was remarkable about the packet's bytes.
+func (w *worker) insertEvents(in stream.Inserted) {
+	events := &w.pkt.Events
+	if in.Conflict {
+		events.Add(packet.StreamReassemblyOverlapDifferentData)
+	}
+	switch {
+	case in.Old:
+		events.Add(packet.StreamReassemblySegmentBeforeBaseSeq)
+	case in.Deep && in.New+in.Overlap == 0:
+		events.Add(packet.StreamReassemblyDepthReached)
+	case in.Memory:
+		events.Add(packet.StreamReassemblyInsertMemcap)
+	case in.Limit:
+		events.Add(packet.StreamReassemblyInsertLimit)
+	}
+}
+
+// waits says whether a side has bytes that nobody has looked at.
+func (i *inspector) waits() bool {
+	for _, asm := range i.asm {
+		if asm != nil && asm.Holding() {
+			return true
+		}
+	}
+	return false
+}
+
+// firstByte is the sequence number of the first payload byte.
+func firstByte(p *packet.Packet) uint32 {
+	if p.TCP.Flags&packet.SYN != 0 {
+		return p.TCP.Seq + 1
+	}
+	return p.TCP.Seq
+}
+
+// lookBack is how many bytes before new ones rules look at, or -1 if none look at streams.
+func lookBack(rules *detect.RuleSet) int {
+	if rules == nil {
+		return -1
+	}
+	keep, ok := rules.NeedsStream()
+	if !ok {
+		return -1
+	}
+	return keep
+}
+
+// feed passes on the bytes of a direction that are in order, up to and beyond holes that will
+// not be filled.
+func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
+	asm, keep := i.asm[dir], lookBack(rules)
+	for {
+		n := asm.Missing(f.State.tcp.Finishing())
+		i.ready[dir] = i.ready[dir] || n > 0
+		// What rules about messages ask of the stream they ask now.
+		w.lookAt(f, i, dir, keep)
+		w.parse(f, i, dir, rules, res)
+		if w.rawReady(f, i, dir, keep) {
+			rules.Stream(&w.input, res)
+		}
+		if n == 0 {
+			break
+		}
+		if !i.session.Done() {
+			if w.ending {
+				w.pkt.Events.Add(packet.StreamReassemblySeqGap)
+			}
+			i.session.Gap(dir, n)
+			w.events(f, i.session, rules, res)
+		}
+		asm.Skip(n)
+		i.seen[dir] = 0
+	}
+	asm.Prune(keep)
+}
+
+// parse gives the parsers the bytes that came now, after those that they left.
+func (w *worker) parse(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
+	asm := i.asm[dir]
+	data := asm.Bytes()
+	if len(data) > i.seen[dir] {
+		for len(data) > 0 && !i.session.Done() {
+			n := i.session.Data(dir, data)
+			w.events(f, i.session, rules, res)
+			if n == 0 {
+				break
+			}
+			asm.Consume(n)
+			data = asm.Bytes()
+		}
+	}
+	if i.session.Done() {
+		w.giveUpApp(f)
+		asm.Consume(len(data))
+		data = nil
+	}
+	i.seen[dir] = len(data)
+}
+
+// rawChunk is how many bytes of a stream rules wait for where the engine only looks on:
+// Suricata's stream.reassembly.toserver-chunk-size and its counterpart.
+const rawChunk = 2560
+
+// lookAt gives the rules' input the bytes of the stream that rules can look at now: of a packet
+// that waits for its verdict its own, with those around it, else those that were acknowledged.
+// keep is as lookBack returns it.
+func (w *worker) lookAt(f *flowEntry, i *inspector, dir packet.Dir, keep int) {
+	in, asm := &w.input, i.asm[dir]
+	switch {
+	case keep < 0:
+	case !w.opt.Inline:
+		in.Stream, in.StreamOld, in.StreamBase = asm.Raw(keep)
+	case len(w.pkt.Payload) > 0:
+		in.Stream, in.StreamOld, in.StreamBase = asm.Around(firstByte(&w.pkt), len(w.pkt.Payload), keep)
+	}
+}
+
+// rawReady says whether rules about the stream have to look at it now. Where the engine only
+// looks on they wait until there is enough of it, a message of the protocol is complete, or no
+// more is to come.
+func (w *worker) rawReady(f *flowEntry, i *inspector, dir packet.Dir, keep int) bool {
+	if keep < 0 || len(w.input.Stream) == 0 {
+		return false
+	}
+	if w.opt.Inline {
+		return true
+	}
+	asm := i.asm[dir]
+	if fresh := asm.Fresh(); fresh == 0 || !i.ready[dir] && fresh < rawChunk && !asm.Deep() && !f.State.tcp.Ending() {
+		return false
+	}
+	i.ready[dir] = false
+	asm.Saw()
+	return true
+}
+
+// completes says whether a hook stands for the end of a protocol's message, at which rules
+// look at the stream that has it.
+func completes(h applayer.Hook) bool {
+	return h != applayer.ProtocolDetected && h != applayer.ParserFailed
+}
+
+// maxPayload is how many bytes of a stream an alert shows, Suricata's payload-buffer-size.
+const maxPayload = 4096
+
+// payload is what an alert shows: the bytes of the packet, or, if it is about the stream and
+// there is one, those that are held of it.
+func (w *worker) payload(f *flowEntry, dir packet.Dir, stream bool, of *bool) []byte {
+	if stream && f != nil && f.Key.Proto == packet.ProtoTCP {
+		if i := w.inspectorOf(f); i != nil && i.asm[dir] != nil {
+			*of = true
+			if w.payloadBuf == nil {
+				w.payloadBuf = make([]byte, 0, maxPayload)
+			}
+			return i.asm[dir].AppendHeld(w.payloadBuf[:0])
+		}
+	}
+	return w.pkt.Payload
+}
