@@ -71,6 +71,7 @@ const (
 	cResetErrors
 	cResetsLimited
 	cInspectionRefused
+	cNormalised
 	cVarsRefused
 	cRegexGaveUp
 	cRepinned
@@ -113,6 +114,7 @@ func NewCounters() Counters {
 	one(cResets, "resets_sent", "Resets and unreachable messages sent.")
 	one(cResetErrors, "reset_errors", "Resets and unreachable messages that could not be sent.")
 	one(cInspectionRefused, "inspection_refused_flows", "Flows whose stream was not inspected because the memory for it was in use.")
+	one(cNormalised, "stream_normalised_packets", "TCP packets that got the bytes which came before in the place of theirs.")
 	one(cVarsRefused, "flow_variables_refused", "Flowbits and flowints that were not set because too many were.")
 	one(cRegexGaveUp, "pcre_gave_up", "Regular expressions that did not match because they would have taken too long.")
 	one(cRepinned, "flows_repinned", "Flows that were moved to newer rules because too many generations were alive.")

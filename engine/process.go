@@ -13,7 +13,7 @@ import (
 
 // packet takes one packet through all stages and leaves the verdict in it.
 func (w *worker) packet(in *pktio.Packet) {
-	in.Verdict = pktio.Accept
+	in.Verdict, in.Modified = pktio.Accept, false
 	w.cookie = in.Cookie
 	w.packetTime = w.wall
 	if w.opt.PacketClock {
@@ -22,6 +22,7 @@ func (w *worker) packet(in *pktio.Packet) {
 	}
 	w.flow, w.cause, w.causeOperation = nil, 0, ""
 	w.packets, w.denied, w.keyed, w.rebuilt = 0, false, false, false
+	w.modified, w.offload = false, in.Offload
 	w.wire = len(in.Data)
 	w.frame = eve.Frame{Data: in.Data, Link: in.Link}
 	p := &w.pkt
@@ -81,6 +82,7 @@ func (w *worker) packet(in *pktio.Packet) {
 	if !w.denied {
 		w.n[cStatefulPassed] += uint64(packets)
 	}
+	in.Modified = w.modified
 }
 
 // packetsOf is how many packets on the wire an offloaded (GSO) packet stands

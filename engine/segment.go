@@ -58,11 +58,28 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		// What cannot be held now must not get to the receiver either, or rules
 		// would never see it: its sender will repeat it.
 		w.unread = in.Limit && !asm.Stopped() && w.opt.Inline && rules != nil
+		if in.Modified {
+			w.normalise()
+		}
 	}
 	w.feed(f, i, dir, rules, res)
 	if asm.Stopped() || tcp.Closed() && (w.opt.Inline || !i.waits()) {
 		i.over = true
 		w.giveUpApp(f)
+	}
+}
+
+// normalise lets the packet go on with the bytes that came before in its place, so that the
+// receiver gets what was inspected, or drops it where it cannot be changed.
+func (w *worker) normalise() {
+	if w.rebuilt || w.pkt.Depth > 0 {
+		w.unread = true
+		return
+	}
+	w.n[cNormalised] += uint64(w.packets)
+	w.modified = true
+	if !w.offload {
+		w.pkt.FixChecksum()
 	}
 }
 

@@ -101,6 +101,8 @@ type worker struct {
 	wire           int    // bytes of pkt with its link-layer header
 	ending         bool   // pkt stands for the bytes of a flow that ends
 	unread         bool   // its bytes could not be taken for inspection
+	offload        bool   // its checksums are not filled in
+	modified       bool   // its payload was replaced
 	segment        bool   // of TCP: its bytes and its ACK are the connection's
 	cookie         uint64
 	input          detect.Input

@@ -21,7 +21,7 @@ const (
 	Accept
 )
 
-// Packet is one packet of a batch. The driver fills everything but Verdict.
+// Packet is one packet of a batch. The driver fills everything but Verdict and Modified.
 type Packet struct {
 	Data    []byte // from the first byte of Link's header; borrowed, valid until the next ReadBatch of its queue
 	Link    packet.LinkType
@@ -30,6 +30,10 @@ type Packet struct {
 	Offload bool   // checksums are not filled in yet (GSO, loopback): do not verify them
 	MSS     uint16 // payload bytes per wire packet of an offloaded (GSO) packet, 0 when unknown
 	Verdict Verdict
+
+	// Modified says that the engine changed bytes in Data, and their checksums: what is
+	// accepted has to go on as it is now.
+	Modified bool
 
 	// Cookie is the driver's own: an NFQUEUE id, a NIC. The engine hands it back untouched.
 	Cookie uint64

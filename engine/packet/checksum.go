@@ -76,3 +76,10 @@ func transportSum(version uint8, src, dst Addr, proto uint8, l4 []byte) uint16 {
 	tail[7] = proto
 	return checksum(onesSum(onesSum(onesSum(0, s), d), tail[:]), l4)
 }
+
+// FixChecksum sets the checksum of a TCP segment whose bytes were changed. Its datagram must
+// be whole.
+func (p *Packet) FixChecksum() {
+	p.L4[16], p.L4[17] = 0, 0
+	binary.BigEndian.PutUint16(p.L4[16:], transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, p.L4))
+}

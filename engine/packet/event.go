@@ -1,5 +1,7 @@
 package packet
 
+import "strings"
+
 // Event is something about a packet that no honest sender does, or that keeps it from
 // being decoded or followed. Rules name events with decode-event, stream-event and
 // engine-event. The names are Suricata 7's.
@@ -477,6 +479,9 @@ func DecoderEvent(name string) (e Event, ok bool) { return eventByName(name, fal
 func StreamEvent(name string) (e Event, ok bool) { return eventByName(name, true) }
 
 func eventByName(name string, stream bool) (Event, bool) {
+	if stream {
+		name = strings.Replace(name, "_with_different_ack", "_with_diff_ack", 1) // as its own rules have it
+	}
 	for e := Valid + 1; e < Event(NumEvents); e++ {
 		if e.Stream() == stream && (stream || e < firstFault) && eventNames[e] == name {
 			return e, true

@@ -192,3 +192,11 @@ func appendVerdict(b []byte, typ uint16, queue uint16, verdict, id uint32) []byt
 	b = binary.BigEndian.AppendUint32(b, id)
 	return finishMessage(b, start)
 }
+
+// appendModified appends the verdict that accepts one packet with other bytes.
+func appendModified(b []byte, queue uint16, id uint32, data []byte) []byte {
+	start := len(b)
+	b = appendVerdict(b, msgVerdict, queue, verdictAccept, id)
+	b = appendAttr(b, attrPayload, data...)
+	return finishMessage(b, start)
+}

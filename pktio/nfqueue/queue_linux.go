@@ -227,7 +227,19 @@ func (q *Queue) Verdicts(batch []pktio.Packet) error {
 		if p.Cookie&cookieHole != 0 {
 			b = appendVerdict(b, msgVerdictBatch, q.num, verdictDrop, uint32(p.Cookie)-1)
 		}
-		if i+1 < len(batch) && batch[i+1].Verdict == p.Verdict && batch[i+1].Cookie&cookieHole == 0 {
+		if p.Modified && p.Verdict == pktio.Accept {
+			b = appendModified(b, q.num, uint32(p.Cookie), p.Data)
+			if len(b) < maxMessages {
+				continue
+			}
+			q.verdicts = b
+			if err := q.sendVerdicts(); err != nil {
+				return err
+			}
+			b = q.verdicts[:0]
+			continue
+		}
+		if i+1 < len(batch) && batch[i+1].Verdict == p.Verdict && !batch[i+1].Modified && batch[i+1].Cookie&cookieHole == 0 {
 			continue
 		}
 		verdict := uint32(verdictDrop)
@@ -237,6 +249,13 @@ func (q *Queue) Verdicts(batch []pktio.Packet) error {
 		b = appendVerdict(b, msgVerdictBatch, q.num, verdict, uint32(p.Cookie))
 	}
 	q.verdicts = b
+	return q.sendVerdicts()
+}
+
+// maxMessages is how many bytes of messages with packets in them are sent at once.
+const maxMessages = 32 << 10
+
+func (q *Queue) sendVerdicts() error {
 	if err := q.send(); err != nil {
 		q.hole = true // a later verdict must not accept what this one was to drop
 		return fmt.Errorf("nfqueue: sending verdicts of queue %d: %w", q.num, err)

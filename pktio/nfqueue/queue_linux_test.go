@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,13 +18,14 @@ import (
 // fakeKernel is the other end of a queue's socket. It keeps the undecided
 // packets and carries out verdicts as nfnetlink_queue does.
 type fakeKernel struct {
-	t       testing.TB
-	fd      int
-	nextID  uint32
-	pending []uint32          // ids, oldest first
-	fate    map[uint32]uint32 // id to verdict
-	unknown int               // verdicts that met no packet
-	buf     [1 << 16]byte
+	t        testing.TB
+	fd       int
+	nextID   uint32
+	modified []byte            // first bytes of packets that were accepted with other bytes
+	pending  []uint32          // ids, oldest first
+	fate     map[uint32]uint32 // id to verdict
+	unknown  int               // verdicts that met no packet
+	buf      [1 << 16]byte
 }
 
 // newFake returns a queue that talks to a fake kernel.
@@ -77,9 +79,12 @@ func (k *fakeKernel) carryOut() {
 		if err != nil {
 			k.t.Fatalf("fake kernel: %v", err)
 		}
-		for b := k.buf[:n]; len(b) > 0; b = b[verdictSize:] {
-			if length := binary.NativeEndian.Uint32(b); length != verdictSize {
-				k.t.Fatalf("fake kernel: a verdict of %d bytes", length)
+		for b, size := k.buf[:n], 0; len(b) > 0; b = b[size:] {
+			if size = int(binary.NativeEndian.Uint32(b)); size != verdictSize {
+				if size < verdictSize+5 || size > len(b) || binary.NativeEndian.Uint16(b[verdictSize+2:]) != attrPayload {
+					k.t.Fatalf("fake kernel: a verdict of %d bytes", size)
+				}
+				k.modified = append(k.modified, b[verdictSize+4])
 			}
 			verdict, id := binary.BigEndian.Uint32(b[24:]), binary.BigEndian.Uint32(b[28:])
 			met := false
@@ -111,6 +116,7 @@ func TestVerdictsReachTheirPackets(t *testing.T) {
 		batch := make([]pktio.Packet, 64)
 		want := map[uint32]uint32{}
 		var missed, notIP, malformed uint64
+		modified := 0
 		for range 200 {
 			for range rnd.IntN(40) {
 				switch rnd.IntN(12) {
@@ -140,6 +146,10 @@ func TestVerdictsReachTheirPackets(t *testing.T) {
 			}
 			for i := range batch[:n] {
 				batch[i].Verdict = pktio.Verdict(batch[i].Data[0])
+				if batch[i].Modified = rnd.IntN(5) == 0; batch[i].Modified {
+					batch[i].Data[0] += 100
+					modified += int(batch[i].Verdict)
+				}
 			}
 			if err := q.Verdicts(batch[:n]); err != nil {
 				t.Fatal(err)
@@ -167,6 +177,9 @@ func TestVerdictsReachTheirPackets(t *testing.T) {
 			if got, ok := k.fate[id]; !ok || got != verdict {
 				t.Fatalf("first id %d: packet %d got verdict %d (%v), want %d", first, id, got, ok, verdict)
 			}
+		}
+		if len(k.modified) != modified || slices.ContainsFunc(k.modified, func(b byte) bool { return b != 100+verdictAccept }) {
+			t.Errorf("%d packets went on with other bytes, %v, want %d", len(k.modified), k.modified, modified)
 		}
 		if k.unknown > int(malformed) {
 			t.Errorf("%d verdicts met no packet", k.unknown)
