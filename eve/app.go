@@ -5,6 +5,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/dnswire"
 	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
 	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
@@ -54,6 +55,8 @@ func AppType(tx applayer.Tx) string {
 		}
 	case *dns.Tx:
 		return "dns"
+	case *mqtt.Tx:
+		return "mqtt"
 	case *sip.Tx:
 		return "sip"
 	case *ssh.Tx:
@@ -73,6 +76,8 @@ func (o *object) tx(tx applayer.Tx) {
 		o.tls(tx)
 	case *dns.Tx:
 		o.dns(tx)
+	case *mqtt.Tx:
+		o.mqtt(tx)
 	case *sip.Tx:
 		o.sip(tx)
 	case *ssh.Tx:

@@ -57,6 +57,19 @@ const (
 	SIPRequestLine
 	SIPResponseLine
 
+	MQTTProtocolString
+	MQTTClientID
+	MQTTUsername
+	MQTTPassword
+	MQTTWillTopic
+	MQTTWillMessage
+	MQTTClientPublishTopic
+	MQTTServerPublishTopic
+	MQTTClientPublishMessage
+	MQTTServerPublishMessage
+	MQTTSubscribeTopic
+	MQTTUnsubscribeTopic
+
 	// NumBuffers is the number of buffers, for arrays.
 	NumBuffers = iota
 )
@@ -118,6 +131,19 @@ var buffers = [NumBuffers]field{
 	SIPStatMsg:          {"sip.stat_msg", SIP, SIPResponse},
 	SIPRequestLine:      {"sip.request_line", SIP, SIPRequest},
 	SIPResponseLine:     {"sip.response_line", SIP, SIPResponse},
+
+	MQTTProtocolString:       {"mqtt.connect.protocol_string", MQTT, MQTTClientMessage},
+	MQTTClientID:             {"mqtt.connect.clientid", MQTT, MQTTClientMessage},
+	MQTTUsername:             {"mqtt.connect.username", MQTT, MQTTClientMessage},
+	MQTTPassword:             {"mqtt.connect.password", MQTT, MQTTClientMessage},
+	MQTTWillTopic:            {"mqtt.connect.willtopic", MQTT, MQTTClientMessage},
+	MQTTWillMessage:          {"mqtt.connect.willmessage", MQTT, MQTTClientMessage},
+	MQTTClientPublishTopic:   {"mqtt.publish.topic", MQTT, MQTTClientMessage},
+	MQTTServerPublishTopic:   {"mqtt.publish.topic", MQTT, MQTTServerMessage},
+	MQTTClientPublishMessage: {"mqtt.publish.message", MQTT, MQTTClientMessage},
+	MQTTServerPublishMessage: {"mqtt.publish.message", MQTT, MQTTServerMessage},
+	MQTTSubscribeTopic:       {"mqtt.subscribe.topic", MQTT, MQTTClientMessage},
+	MQTTUnsubscribeTopic:     {"mqtt.unsubscribe.topic", MQTT, MQTTClientMessage},
 }
 
 // String returns the keyword of the buffer, such as "tls.sni".
@@ -173,6 +199,9 @@ const (
 	SIPRequest
 	SIPResponse
 
+	MQTTClientMessage
+	MQTTServerMessage
+
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
 	TxDone       // nothing more will come of the transaction: it is logged
@@ -207,6 +236,8 @@ var hooks = [NumHooks]struct {
 	SSHServerKexInit:     {"ssh_server_kex_init", packet.ToClient},
 	SIPRequest:           {"sip_request", packet.ToServer},
 	SIPResponse:          {"sip_response", packet.ToClient},
+	MQTTClientMessage:    {"mqtt_client_message", packet.ToServer},
+	MQTTServerMessage:    {"mqtt_server_message", packet.ToClient},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

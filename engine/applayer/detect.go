@@ -174,23 +174,18 @@ func detectRDP(o opening) match {
 	return allOf(o.prefix(0, "\x03\x00"), o.byteIs(5, one(kind)))
 }
 
-// detectMQTT: CONNECT with its protocol name (MQTT 5.0, 3.1.2.1).
+// detectMQTT: a kind of packet that there is, and a length (MQTT 5.0, 2.1).
 func detectMQTT(o opening) match {
-	if o.dir == packet.ToClient {
+	if o.serverPort != 1883 {
 		return no
 	}
-	m := o.byteIs(0, one(0x10))
-	at := 1
-	for m == yes && at <= 4 {
-		if m = o.byteIs(at, func(byte) bool { return true }); m != yes {
-			return m
-		}
-		at++
-		if o.data[at-1] < 0x80 {
-			break
+	m := o.byteIs(0, func(b byte) bool { return b>>4 != 0 && b>>1&3 != 3 })
+	for at := 1; m == yes && at <= 4; at++ {
+		if m = o.byteIs(at, func(byte) bool { return true }); m == yes && o.data[at] < 0x80 {
+			return yes
 		}
 	}
-	return allOf(m, bestOf(o.prefix(at, "\x00\x04MQTT"), o.prefix(at, "\x00\x06MQIsdp")))
+	return min(m, more)
 }
 
 // detectDNSOverTCP: a length and a header that fits the direction.

@@ -25,6 +25,18 @@ const (
 	DNSRequestOpcode
 	DNSResponseOpcode
 
+	MQTTClientType
+	MQTTServerType
+	MQTTClientFlags
+	MQTTServerFlags
+	MQTTClientQoS
+	MQTTServerQoS
+	MQTTProtocolVersion
+	MQTTClientReason
+	MQTTServerReason
+	MQTTConnectFlags
+	MQTTSessionPresent
+
 	// NumNumbers is the number of numbers, for arrays.
 	NumNumbers = iota
 )
@@ -54,6 +66,18 @@ var numbers = [NumNumbers]field{
 
 	DNSRequestOpcode:  {"dns.opcode", DNS, DNSRequest},
 	DNSResponseOpcode: {"dns.opcode", DNS, DNSResponse},
+
+	MQTTClientType:      {"mqtt.type", MQTT, MQTTClientMessage},
+	MQTTServerType:      {"mqtt.type", MQTT, MQTTServerMessage},
+	MQTTClientFlags:     {"mqtt.flags", MQTT, MQTTClientMessage},
+	MQTTServerFlags:     {"mqtt.flags", MQTT, MQTTServerMessage},
+	MQTTClientQoS:       {"mqtt.qos", MQTT, MQTTClientMessage},
+	MQTTServerQoS:       {"mqtt.qos", MQTT, MQTTServerMessage},
+	MQTTProtocolVersion: {"mqtt.protocol_version", MQTT, MQTTClientMessage},
+	MQTTClientReason:    {"mqtt.reason_code", MQTT, MQTTClientMessage},
+	MQTTServerReason:    {"mqtt.reason_code", MQTT, MQTTServerMessage},
+	MQTTConnectFlags:    {"mqtt.connect.flags", MQTT, MQTTClientMessage},
+	MQTTSessionPresent:  {"mqtt.connack.session_present", MQTT, MQTTServerMessage},
 }
 
 // String returns the keyword of the number, such as "tls.cert_chain_len".

@@ -42,8 +42,8 @@ var (
 // Some of its arguments may still be refused.
 func Supports(keyword string) bool {
 	_, compares := numberChecks[keyword]
-	_, ofTLS := tlsNumbers[keyword]
+	_, inWords := wordNumbers[keyword]
 	_, looks := tlsText[keyword]
-	return compares || ofTLS || looks || len(applayer.NumbersByName(keyword)) > 0 || folded(keyword) || slices.Contains(otherChecks, keyword) ||
+	return compares || inWords || looks || len(applayer.NumbersByName(keyword)) > 0 || folded(keyword) || slices.Contains(otherChecks, keyword) ||
 		slices.Contains(stepKeywords, keyword) || slices.Contains(stateKeywords, keyword) || slices.Contains(ruleKeywords, keyword)
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,24 +32,29 @@ func (m *numberMatch) match(in *Input, tx applayer.Tx) bool {
 	}
 }
 
-// tlsNumbers are the keywords about TLS that compare a number in a form of their own, by the
-// number that they are about.
-var tlsNumbers = map[string]struct {
+// wordNumbers are the keywords that compare a number in a form of their own, with the number that
+// they are about.
+var wordNumbers = map[string]struct {
 	number string
 	parse  func(value string) (test func(in *Input, n uint64) bool, err error)
 }{
-	"ssl_state":          {"ssl_state", parseSSLState},
-	"ssl_version":        {"ssl_version", parseSSLVersion},
-	"tls.version":        {"ssl_version", parseTLSVersion},
-	"tls_cert_notbefore": {"tls_cert_notbefore", parseCertTime},
-	"tls_cert_notafter":  {"tls_cert_notafter", parseCertTime},
-	"tls_cert_expired":   {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certExpired, nil }},
-	"tls_cert_valid":     {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certValid, nil }},
+	"ssl_state":                    {"ssl_state", parseSSLState},
+	"ssl_version":                  {"ssl_version", parseSSLVersion},
+	"tls.version":                  {"ssl_version", parseTLSVersion},
+	"tls_cert_notbefore":           {"tls_cert_notbefore", parseCertTime},
+	"tls_cert_notafter":            {"tls_cert_notafter", parseCertTime},
+	"tls_cert_expired":             {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certExpired, nil }},
+	"mqtt.type":                    {"mqtt.type", oneOf(mqttTypes)},
+	"mqtt.flags":                   {"mqtt.flags", bitsOf(map[string]uint64{"retain": 1, "dup": 8})},
+	"mqtt.connect.flags":           {"mqtt.connect.flags", bitsOf(mqttConnectFlags)},
+	"mqtt.connack.session_present": {"mqtt.connack.session_present", oneOf(map[string]uint64{"no": 0, "false": 0, "yes": 1, "true": 1})},
+
+	"tls_cert_valid": {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certValid, nil }},
 }
 
 // newNumber compiles a keyword that compares a number of transactions; ok is false for others.
 func newNumber(o *rule.Option) (m numberMatch, ok bool, err error) {
-	if k, ok := tlsNumbers[o.Name]; ok {
+	if k, ok := wordNumbers[o.Name]; ok {
 		test, err := k.parse(strings.ToLower(strings.Trim(o.Value, `"`)))
 		if err != nil {
 			err = fmt.Errorf("%s: %w", o.Name, err)
@@ -202,4 +208,48 @@ func hasAnomaly(ev applayer.Event, a applayer.Anomaly) bool {
 		return ev.Hook == applayer.AnomalySeen && ev.Anomaly == a
 	}
 	return slices.Contains(ev.Tx.State().Anomalies, a)
+}
+
+// mqttTypes are the names of MQTT's control packets (MQTT 5.0, 2.1.2).
+var mqttTypes = map[string]uint64{
+	"connect": 1, "connack": 2, "publish": 3, "puback": 4, "pubrec": 5, "pubrel": 6, "pubcomp": 7, "subscribe": 8, "suback": 9,
+	"unsubscribe": 10, "unsuback": 11, "pingreq": 12, "pingresp": 13, "disconnect": 14, "auth": 15,
+}
+
+// mqttConnectFlags are the flags of its CONNECT (MQTT 5.0, 3.1.2.3).
+var mqttConnectFlags = map[string]uint64{"username": 0x80, "password": 0x40, "will_retain": 0x20, "will": 0x04, "clean_session": 0x02}
+
+// oneOf reads one of some words.
+func oneOf(words map[string]uint64) func(value string) (test func(in *Input, n uint64) bool, err error) {
+	return func(value string) (func(in *Input, n uint64) bool, error) {
+		want, ok := words[strings.TrimSpace(value)]
+		if !ok {
+			return nil, unknownWord(value, words)
+		}
+		return func(_ *Input, n uint64) bool { return n == want }, nil
+	}
+}
+
+// bitsOf reads a list of words for bits, all of which must be set, or clear after an exclamation
+// mark.
+func bitsOf(words map[string]uint64) func(value string) (test func(in *Input, n uint64) bool, err error) {
+	return func(value string) (func(in *Input, n uint64) bool, error) {
+		var mask, want uint64
+		for w := range strings.SplitSeq(value, ",") {
+			w, not := strings.CutPrefix(strings.TrimSpace(w), "!")
+			bit, ok := words[w]
+			if !ok {
+				return nil, unknownWord(w, words)
+			}
+			mask |= bit
+			if !not {
+				want |= bit
+			}
+		}
+		return func(_ *Input, n uint64) bool { return n&mask == want }, nil
+	}
+}
+
+func unknownWord(word string, words map[string]uint64) error {
+	return fmt.Errorf("unknown word %q; use one of %s", word, strings.Join(slices.Sorted(maps.Keys(words)), ", "))
 }

@@ -39,6 +39,7 @@ var layout = []struct{ pkg, imports string }{
 	{"engine/applayer/apptest", "engine/packet engine/applayer"},
 	{"engine/applayer/sip", "engine/packet engine/applayer"},
 	{"engine/applayer/ssh", "engine/packet engine/applayer golang.org/x/crypto/cryptobyte"},
+	{"engine/applayer/mqtt", "engine/packet engine/applayer golang.org/x/crypto/cryptobyte"},
 	{"engine/applayer/tls", "engine/packet engine/applayer golang.org/x/crypto/cryptobyte"},
 	{"engine/applayer/parsers", "engine/applayer engine/applayer/..."},
 	{"rule", ""},

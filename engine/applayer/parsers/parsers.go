@@ -5,6 +5,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
 	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
@@ -21,6 +22,8 @@ func New(p applayer.Proto) applayer.Parser {
 		return &sip.Parser{}
 	case applayer.SSH:
 		return &ssh.Parser{}
+	case applayer.MQTT:
+		return &mqtt.Parser{}
 	case applayer.TLS:
 		return &tls.Parser{}
 	}
