@@ -139,7 +139,7 @@ func (r *replayRecords) Alert(a *eve.Alert) {
 	r.got.messages[a.SID] = a.Signature
 	r.got.of(&a.Tuple).Alerts[a.SID]++
 	if r.aws && a.Passed {
-		a.Verdict = "pass"
+		a.Verdict = "pass" // Suricata's would be "alert"
 	}
 	if r.writes("alert") {
 		r.log(eve.AppendAlert(r.buf[:0], a))
@@ -148,8 +148,10 @@ func (r *replayRecords) Alert(a *eve.Alert) {
 
 // Drop implements engine.Records.
 func (r *replayRecords) Drop(d *eve.Drop) {
-	r.got.DroppedBy[d.Reason]++
-	r.got.of(&d.Tuple).Dropped++
+	if d.Reason != eve.ReasonInside {
+		r.got.DroppedBy[d.Reason]++
+		r.got.of(&d.Tuple).Dropped++
+	}
 	if r.writes("drop") {
 		r.log(eve.AppendDrop(r.buf[:0], d))
 	}

@@ -20,16 +20,36 @@ func (w *worker) exception(in *pktio.Packet) bool {
 		policy = *flush.exception
 	}
 	w.n[cException+int(policy)*int(NumCauses)+int(w.cause)] += uint64(w.packets)
-	switch policy {
-	case detect.ExceptionDrop:
-		w.deny(in, nil, 0, ReasonException, nil)
-		return false
-	case detect.ExceptionReject:
-		w.deny(in, nil, 0, ReasonException, nil)
-		w.rejectMidstream(in)
-		return false
+	if policy != detect.ExceptionDrop && policy != detect.ExceptionReject {
+		return true
 	}
-	return true
+	w.rejected = policy == detect.ExceptionReject
+	w.deny(in, w.openDropped(), packet.ToServer, ReasonException, nil)
+	if w.rejected {
+		w.rejectMidstream(in)
+	}
+	return false
+}
+
+// openDropped makes the packet at hand, which is dropped, the first of a dropped flow, where flows
+// are made as Suricata makes them. It returns nil elsewhere, and when there is no room.
+func (w *worker) openDropped() *flowEntry {
+	if !w.program.Suricata {
+		return nil
+	}
+	f := w.table.Insert(&w.key, w.now)
+	if f == nil {
+		return nil
+	}
+	w.n[cFlows]++
+	w.programs[w.current].flows++
+	f.State.slot = w.current
+	f.State.decide(dropped)
+	f.State.flags |= midstream | untracked | noInspection | appKnown
+	f.Count(packet.ToServer, w.packets, w.size(), w.now)
+	f.State.ttl[packet.ToServer].add(w.pkt.TTL)
+	w.flow = f
+	return f
 }
 
 // maxResets is how many packets of a side are answered with a reset: more than

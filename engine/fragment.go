@@ -35,12 +35,13 @@ func (w *worker) fragment(in *pktio.Packet) {
 		return
 	}
 	w.n[cReassembled]++
+	w.packetAnomalies()
+	w.enter()
 	w.rebuilt, w.wire = true, link+len(whole)
 	if w.opt.Detail.Packet {
 		w.frameBuf = append(append(w.frameBuf[:0], in.Data[:link]...), whole...)
 		w.frame.Data = w.frameBuf
 	}
-	w.packetAnomalies()
 	p.Decode(packet.LinkRaw, whole, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
 	p.VLAN, p.VLANs = vlan, vlans
 	switch {
@@ -55,6 +56,8 @@ func (w *worker) fragment(in *pktio.Packet) {
 	if w.denied {
 		w.condemn()
 	}
+	w.packetAnomalies()
+	w.leave()
 }
 
 // condemn keeps the datagram at hand from being completed by another copy of the

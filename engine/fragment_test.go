@@ -219,7 +219,7 @@ func TestFragmentsLookedAt(t *testing.T) {
 		t.Fatalf("%d alerts", len(r.rec.alerts))
 	}
 	a := r.rec.alerts[0]
-	if a.PcapCnt != uint64(len(frags)) || a.PktSrc != "defrag" || a.VLANs != 1 || a.VLAN[0] != 7 {
+	if a.PcapCnt != 0 || a.Tunnel == nil || a.Tunnel.PcapCnt != uint64(len(frags)) || a.Tunnel.PktSrc != "wire/pcap" || a.PktSrc != "defrag" || a.VLANs != 1 || a.VLAN[0] != 7 {
 		t.Errorf("alert %+v", a)
 	}
 	if want := uint64(18 + 20 + 8 + len(query("www.example.com"))); a.Flow.BytesToServer != want {

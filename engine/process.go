@@ -20,7 +20,7 @@ func (w *worker) packet(in *pktio.Packet) {
 		w.packetTime = in.Time
 		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
 	}
-	w.flow, w.cause, w.causeOperation = nil, 0, ""
+	w.flow, w.outer.inside, w.cause, w.causeOperation = nil, false, 0, ""
 	w.packets, w.denied, w.keyed, w.rebuilt = 0, false, false, false
 	w.modified, w.offload = false, in.Offload
 	w.wire = len(in.Data)
@@ -148,7 +148,7 @@ func (w *worker) stateful(in *pktio.Packet) {
 	s.ttl[dir].add(p.TTL)
 	switch {
 	case isTCP:
-		if !w.track(in, f, dir) {
+		if !w.track(in, f, dir) && !w.program.Suricata {
 			f.Last = last // what anybody can send must not keep the flow alive
 		}
 		// Data in the packet that completes the handshake is the connection's
@@ -219,9 +219,6 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	dir := packet.ToServer
 	if isTCP && !opening(p) {
 		if !w.exception(in) {
-			if w.program.Suricata {
-				w.openDropped()
-			}
 			return nil, dir
 		}
 		if w.program.Exception == detect.ExceptionPickUp && p.TCP.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK {
@@ -245,21 +242,6 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 		f.State.flags |= midstream | untracked | noInspection | appKnown
 	}
 	return f, dir
-}
-
-// openDropped makes the packet at hand, which is dropped, the first of a dropped flow.
-func (w *worker) openDropped() {
-	f := w.table.Insert(&w.key, w.now)
-	if f == nil {
-		return
-	}
-	w.n[cFlows]++
-	w.programs[w.current].flows++
-	f.State.slot = w.current
-	f.State.decide(dropped)
-	f.State.flags |= midstream | untracked | noInspection | appKnown
-	f.Count(packet.ToServer, w.packets, w.size(), w.now)
-	f.State.ttl[packet.ToServer].add(w.pkt.TTL)
 }
 
 // size is what the packet adds to the bytes of its flow.

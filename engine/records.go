@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"encoding/binary"
+
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/flow"
@@ -153,7 +155,7 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 			t.PktSrc = p.From.String()
 		}
 	}
-	if w.opt.CountPackets {
+	if w.opt.CountPackets && !w.outer.inside { // that is the outer one's number
 		t.PcapCnt = w.cookie
 	}
 	return t
@@ -225,7 +227,7 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 	if a.Detail.Payload || a.Detail.Printable {
 		a.Payload = w.payload(f, dir, h.Stream, &a.Stream)
 	}
-	a.Frame = w.frameOf()
+	a.Frame, a.Tunnel = w.frameOf(), w.tunnel()
 	if f != nil {
 		w.alertFlow(a, f)
 	}
@@ -277,24 +279,14 @@ func (w *worker) appRecord(f *flowEntry, ev applayer.Event) {
 
 // dropRecord logs a dropped packet.
 func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *detect.Rule) {
-	p := &w.pkt
 	d := &w.drop
-	*d = eve.Drop{
-		Tuple: w.tuple(f), Dir: dir, Reason: dropReasons[reason],
-		IPVersion: p.IPVersion, Length: len(p.Net), TOS: p.TOS, TTL: p.TTL, IPID: uint16(p.IPID),
-	}
-	if p.IPVersion == 6 {
-		d.Length -= 40
-	}
-	if p.Proto == packet.ProtoTCP && p.L4 != nil {
-		d.TCP = &p.TCP
-	}
-	if p.Proto == packet.ProtoUDP && p.L4 != nil {
-		d.UDPLength = uint16(len(p.Payload) + 8)
-	}
-	d.ICMPID, d.ICMPSeq = p.ICMP.ID, p.ICMP.Seq
+	w.fillDrop(d, f)
+	d.Dir, d.Reason = dir, dropReasons[reason]
 	if reason == ReasonException {
 		d.Cause, d.OperationID = w.cause.String(), w.causeOperation
+		if w.rejected {
+			d.RejectTarget = rejectTargets[detect.Reject]
+		}
 	}
 	if r != nil && reason == ReasonRule {
 		d.RejectTarget = rejectTargets[r.Action]
@@ -302,6 +294,29 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 		d.Alert = &w.alertRecord
 	}
 	w.records.Drop(d)
+}
+
+// fillDrop makes d tell of the headers of the packet at hand.
+func (w *worker) fillDrop(d *eve.Drop, f *flowEntry) {
+	p := &w.pkt
+	*d = eve.Drop{
+		Tuple:     w.tuple(f),
+		IPVersion: p.IPVersion, Length: len(p.Net), TOS: p.TOS, TTL: p.TTL, IPID: uint16(p.IPID),
+	}
+	if p.IPVersion == 6 && len(p.Net) >= 40 {
+		d.Length -= 40
+		d.FlowLabel = binary.BigEndian.Uint32(p.Net) & 0xfffff
+	}
+	if p.L4 == nil {
+		return
+	}
+	switch p.Proto {
+	case packet.ProtoTCP:
+		d.TCP = &p.TCP
+	case packet.ProtoUDP:
+		d.UDPLength = uint16(len(p.Payload) + 8)
+	}
+	d.ICMPID, d.ICMPSeq = p.ICMP.ID, p.ICMP.Seq
 }
 
 // hitOf returns the hit of a rule that is logged.

@@ -41,8 +41,18 @@ type recorder struct {
 	apps   []string // encoded
 }
 
-func (r *recorder) Alert(a *eve.Alert) { r.mu.Lock(); r.alerts = append(r.alerts, *a); r.mu.Unlock() }
-func (r *recorder) Flow(f *eve.Flow)   { r.mu.Lock(); r.flows = append(r.flows, *f); r.mu.Unlock() }
+func (r *recorder) Alert(a *eve.Alert) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	alert := *a
+	if a.Tunnel != nil {
+		t := *a.Tunnel // the worker's, which uses it again
+		alert.Tunnel = &t
+	}
+	r.alerts = append(r.alerts, alert)
+}
+
+func (r *recorder) Flow(f *eve.Flow) { r.mu.Lock(); r.flows = append(r.flows, *f); r.mu.Unlock() }
 
 func (r *recorder) Anomaly(a *eve.Anomaly) { r.mu.Lock(); r.odd = append(r.odd, *a); r.mu.Unlock() }
 

@@ -90,12 +90,14 @@ type worker struct {
 	// Of the packet at hand.
 	pkt            packet.Packet
 	flow           *flowEntry // that it belongs to, nil: none
+	outer          outer
 	key            flow.Key
 	now            int64  // clock of the flow table
 	wall           int64  // the machine's clock, when the batch came
 	packetTime     int64  // for records
 	packets        uint32 // on the wire; 0 until they are counted as received
 	denied         bool   // dropped, or would be if the engine did not only look on
+	rejected       bool   // by the stream exception policy
 	keyed          bool   // key is this packet's
 	rebuilt        bool   // pkt is a datagram that this packet completed
 	wire           int    // bytes of pkt with its link-layer header

@@ -2,6 +2,10 @@ package eve
 
 import "github.com/sluicefw/sluice/engine/packet"
 
+// ReasonInside is the reason of a drop that is told of another packet, too: that in it, or the
+// datagram that was put together with it.
+const ReasonInside = "tunnel packet drop"
+
 // Drop is one packet that was dropped.
 type Drop struct {
 	Tuple

@@ -335,6 +335,7 @@ func (r *records) Alert(a *eve.Alert) {
 		if a.Passed {
 			a.Verdict = "pass" // Suricata's would be "alert"
 		}
+		a.Tunnel = nil // AWS's records have none
 		r.event = eve.AppendAlert(r.event[:0], a)
 		r.write(s, a.Time, a.ResourceARN)
 	}
