@@ -179,16 +179,23 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 	}
 }
 
+// recognised notes the protocol of a flow.
+func (w *worker) recognised(f *flowEntry, proto applayer.Proto) {
+	f.State.app = proto
+	if proto != applayer.TLS && proto != applayer.HTTP {
+		f.State.flags |= appKnown
+	}
+	w.input.App, w.input.AppFinal = proto, true
+}
+
 // event gives what the parsers found to the rules.
 func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, rules *detect.RuleSet, res *detect.Result) {
 	s := &f.State
 	switch ev.Hook {
 	case applayer.ProtocolDetected:
-		s.app = proto
-		if proto != applayer.TLS && proto != applayer.HTTP {
-			s.flags |= appKnown
-		}
-		w.input.App, w.input.AppFinal = proto, true
+		w.recognised(f, proto)
+	case applayer.MessageDone:
+		return
 	case applayer.TLSClientHello:
 		s.flags |= appKnown
 		w.sawDomain(f, ev.Tx, DomainSNI, applayer.TLSSNI)
@@ -286,7 +293,7 @@ func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
 func (w *worker) events(f *flowEntry, session *applayer.Session, rules *detect.RuleSet, res *detect.Result) {
 	var ev applayer.Event
 	for session.Next(&ev) {
-		if i := w.inspectorOf(f); i != nil && completes(ev.Hook) {
+		if i := w.inspectorOf(f); i != nil && ev.Hook == applayer.MessageDone {
 			i.ready[ev.Dir] = true
 		}
 		w.event(f, ev, session.Proto(), rules, res)

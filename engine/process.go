@@ -295,7 +295,6 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 		Packet: &w.pkt, Dir: dir, Established: est,
 		First: f.Packets(dir) <= uint64(w.packets),
 		App:   f.State.app, AppFinal: f.State.has(appKnown),
-		Pieces: !w.opt.Inline,
 	}
 	if rules.NeedsFlow() {
 		w.input.FlowID, w.input.FlowStart, w.input.Now = f.ID(), f.First, w.now

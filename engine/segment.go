@@ -25,6 +25,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	tcp := &f.State.tcp
 	if other := i.asm[dir.Reverse()]; other != nil {
 		other.Ack(tcp.Acked(dir.Reverse()))
+		w.guess(f, i, dir.Reverse())
 		if w.opt.Inline {
 			other.Prune(lookBack(rules))
 		}
@@ -66,6 +67,18 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	if asm.Stopped() || tcp.Closed() && (w.opt.Inline || !i.waits()) {
 		i.over = true
 		w.giveUpApp(f)
+	}
+}
+
+// guess recognises the protocol of a flow by the bytes of a direction that were acknowledged just now.
+// The parsers take them with the next packet of that direction, as rules look at them then, but
+// the protocol counts from here on.
+func (w *worker) guess(f *flowEntry, i *inspector, dir packet.Dir) {
+	if f.State.app != applayer.Unknown {
+		return
+	}
+	if proto := i.session.Guess(dir, i.asm[dir].Bytes()); proto != applayer.Unknown {
+		w.recognised(f, proto)
 	}
 }
 
@@ -124,11 +137,10 @@ func lookBack(rules *detect.RuleSet) int {
 	if rules == nil {
 		return -1
 	}
-	keep, ok := rules.NeedsStream()
-	if !ok {
+	if !rules.NeedsStream() {
 		return -1
 	}
-	return keep
+	return detect.StreamWindow
 }
 
 // feed passes on the bytes of a direction that are in order, up to and beyond holes that will
@@ -183,10 +195,6 @@ func (w *worker) parse(f *flowEntry, i *inspector, dir packet.Dir, rules *detect
 	i.seen[dir] = len(data)
 }
 
-// rawChunk is how many bytes of a stream rules wait for where the engine only looks on:
-// Suricata's stream.reassembly.toserver-chunk-size and its counterpart.
-const rawChunk = 2560
-
 // lookAt gives the rules' input the bytes of the stream that rules can look at now: of a packet
 // that waits for its verdict its own, with those around it, else those that were acknowledged.
 // keep is as lookBack returns it.
@@ -195,10 +203,22 @@ func (w *worker) lookAt(f *flowEntry, i *inspector, dir packet.Dir, keep int) {
 	switch {
 	case keep < 0:
 	case !w.opt.Inline:
-		in.Stream, in.StreamOld, in.StreamBase = asm.Raw(keep)
+		in.Stream, _, _ = asm.Raw(0)
 	case len(w.pkt.Payload) > 0:
-		in.Stream, in.StreamOld, in.StreamBase = asm.Around(firstByte(&w.pkt), len(w.pkt.Payload), keep)
+		n := len(w.pkt.Payload)
+		data, before, _ := asm.Around(firstByte(&w.pkt), n, keep)
+		in.Stream = window(data, before, n)
 	}
+}
+
+// window returns the part of data, in which n bytes follow before others, that rules look at: the n
+// with as many on either side as make detect.StreamWindow, or more on one side where the other has less.
+func window(data []byte, before, n int) []byte {
+	after := max(len(data)-before-n, 0)
+	room := max(detect.StreamWindow-n, 0)
+	right := max(min(after, room/2), min(after, room-before))
+	left := min(before, room-right)
+	return data[before-left : min(before+n+right, len(data))]
 }
 
 // rawReady says whether rules about the stream have to look at it now. Where the engine only
@@ -212,18 +232,12 @@ func (w *worker) rawReady(f *flowEntry, i *inspector, dir packet.Dir, keep int) 
 		return true
 	}
 	asm := i.asm[dir]
-	if fresh := asm.Fresh(); fresh == 0 || !i.ready[dir] && fresh < rawChunk && !asm.Deep() && !f.State.tcp.Ending() {
+	if fresh := asm.Fresh(); fresh == 0 || !i.ready[dir] && fresh < detect.StreamWindow && !asm.Deep() && !f.State.tcp.Ending() {
 		return false
 	}
 	i.ready[dir] = false
 	asm.Saw()
 	return true
-}
-
-// completes says whether a hook stands for the end of a protocol's message, at which rules
-// look at the stream that has it.
-func completes(h applayer.Hook) bool {
-	return h != applayer.ProtocolDetected && h != applayer.ParserFailed
 }
 
 // maxPayload is how many bytes of a stream an alert shows, Suricata's payload-buffer-size.

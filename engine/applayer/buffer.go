@@ -202,6 +202,7 @@ const (
 	MQTTClientMessage
 	MQTTServerMessage
 
+	MessageDone  // one side has said all of its part of a transaction, of protocols where it says one after the other
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
 	TxDone       // nothing more will come of the transaction: it is logged
@@ -238,6 +239,7 @@ var hooks = [NumHooks]struct {
 	SIPResponse:          {"sip_response", packet.ToClient},
 	MQTTClientMessage:    {"mqtt_client_message", packet.ToServer},
 	MQTTServerMessage:    {"mqtt_server_message", packet.ToClient},
+	MessageDone:          {"message_done", packet.ToServer},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

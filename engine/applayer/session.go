@@ -131,6 +131,18 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 	return consumed
 }
 
+// Guess returns the protocol that Data would recognise by the same bytes, or Unknown.
+func (s *Session) Guess(dir packet.Dir, data []byte) Proto {
+	if s.final || s.sides[dir].failed || len(data) == 0 {
+		return s.proto
+	}
+	p := recogniseTCP(opening{data: data, dir: dir, serverPort: s.serverPort})
+	if p == Failed {
+		return Unknown
+	}
+	return p
+}
+
 // Datagram presents the payload of a UDP datagram.
 func (s *Session) Datagram(dir packet.Dir, data []byte) {
 	s.sink.clear()

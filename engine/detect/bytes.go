@@ -50,8 +50,6 @@ func (v *byteValue) read(m *matcher, prev int) (value uint64, end int, ok bool) 
 	}
 	if v.relative {
 		at += prev
-	} else {
-		at += m.buf.start()
 	}
 	n := v.bytes.get(m)
 	if at < 0 || at > len(m.buf.data) || n > uint64(len(m.buf.data)-at) {
@@ -201,7 +199,6 @@ func (j *byteJump) match(m *matcher, prev int, rest []step) bool {
 	at := int(value) + j.post
 	switch j.from {
 	case rule.JumpFromBeginning:
-		at += m.buf.start()
 	case rule.JumpFromEnd:
 		at += len(m.buf.data)
 	default:
@@ -283,7 +280,7 @@ func (d *isDataAt) place() place {
 
 func (d *isDataAt) match(m *matcher, prev int, rest []step) bool {
 	at := int(min(d.at.get(m), maxValue))
-	there := at+m.buf.start() < len(m.buf.data)
+	there := at < len(m.buf.data)
 	if d.relative {
 		there = prev+at <= len(m.buf.data)
 	}

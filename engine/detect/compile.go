@@ -118,9 +118,9 @@ func (p *RuleSet) file(i uint32) {
 	case listStream:
 		p.perClass(&p.packet, r, i)
 		p.stream = append(p.stream, i)
-		p.keepTail(r)
+		p.needsStream = true
 	case listHook:
-		p.keepTail(r)
+		p.needsStream = p.needsStream || len(r.payload) > 0
 		if len(r.buffers) == 1 && len(r.numbers)+len(r.anomalies) == 0 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
 			b := &r.buffers[0]
 			if isHost, cased := hostBuffer(b.buffer); isHost {
@@ -132,16 +132,6 @@ func (p *RuleSet) file(i uint32) {
 		}
 		p.hooks[r.hook] = append(p.hooks[r.hook], i)
 	}
-}
-
-// keepTail makes streams keep what r's payload patterns can span.
-func (p *RuleSet) keepTail(r *Rule) {
-	if len(r.payload) == 0 {
-		return
-	}
-	r.reach, r.pieces = reachOf(r.payload), pieces(r.payload)
-	p.needsStream = true
-	p.streamTail = max(p.streamTail, r.reach)
 }
 
 func (p *RuleSet) perClass(lists *[numClasses][]uint32, r *Rule, i uint32) {

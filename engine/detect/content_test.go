@@ -126,30 +126,6 @@ func TestContentsAgainstSlowTwin(t *testing.T) {
 	}
 }
 
-// A match must be found wherever a stream is cut in two, from the second piece
-// and as much of the first as reachOf says.
-func TestReachCoversCuts(t *testing.T) {
-	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, 0))
-	for range 5000 {
-		cs, data := compiled(randomContents(r)), randomBytes(r, 2+r.IntN(14))
-		negated := false
-		for i := range cs {
-			negated = negated || cs[i].(*content).negated
-		}
-		if negated || cs[len(cs)-1].(*content).endsWith || !matches(cs, data) {
-			continue
-		}
-		cut := 1 + r.IntN(len(data)-1)
-		rl := Rule{payload: cs, reach: reachOf(cs)}
-		first := matches(cs, data[:cut])
-		second := new(matcher).match(cs, rl.streamPart(&Input{Stream: data, StreamOld: cut}))
-		if !first && !second {
-			t.Fatalf("seed %d: %q cut at %d: %+v is not found", seed, data, cut, cs)
-		}
-	}
-}
-
 func TestStepsAreBounded(t *testing.T) {
 	var cs []step
 	for i := range 10 {

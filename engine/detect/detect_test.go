@@ -111,10 +111,8 @@ func TestWhatRulesLookAt(t *testing.T) {
 		{"tcp-pkt", `alert tcp-pkt any any -> any any (content:"world"; sid:1;)`, Input{Packet: data, InStream: true}, true},
 		{"a place is looked for in the packet too", `alert tcp any any -> any any (content:"hello"; depth:5; sid:1;)`, Input{Packet: data, InStream: true}, true},
 		{"tcp-stream does not", `alert tcp-stream any any -> any any (content:"hello"; depth:5; sid:1;)`, Input{Packet: data, InStream: true}, false},
-		{"place in the stream", `alert tcp-stream any any -> any any (content:"world"; offset:106; depth:5; sid:1;)`, Input{Packet: data, InStream: true, Stream: data.Payload, StreamBase: 100}, true},
-		{"other place in the stream", `alert tcp-stream any any -> any any (content:"world"; offset:105; depth:5; sid:1;)`, Input{Packet: data, InStream: true, Stream: data.Payload, StreamBase: 100}, false},
-		{"old bytes do not match again", `alert tcp any any -> any any (content:"hello"; sid:1;)`, Input{Packet: data, InStream: true, Stream: data.Payload, StreamOld: 5}, false},
-		{"old and new together do", `alert tcp any any -> any any (content:"hello"; sid:1;)`, Input{Packet: data, InStream: true, Stream: data.Payload, StreamOld: 4}, true},
+		{"place in the stream", `alert tcp-stream any any -> any any (content:"world"; offset:6; depth:5; sid:1;)`, Input{Packet: data, InStream: true, Stream: data.Payload}, true},
+		{"other place in the stream", `alert tcp-stream any any -> any any (content:"world"; offset:5; depth:5; sid:1;)`, Input{Packet: data, InStream: true, Stream: data.Payload}, false},
 		{"application protocol", `alert http any any -> any any (sid:1;)`, Input{Packet: data, App: applayer.HTTP}, true},
 		{"not yet known", `alert http any any -> any any (sid:1;)`, Input{Packet: data}, false},
 		{"app-layer-protocol", `alert tcp any any -> any any (app-layer-protocol:http; sid:1;)`, Input{Packet: data, App: applayer.HTTP}, true},
@@ -449,7 +447,7 @@ func FuzzRules(f *testing.F) {
 		}
 		payload = payload[:min(len(payload), 1400)]
 		p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.PSH|packet.ACK, 1, 1, payload))
-		in := Input{Packet: p, First: true, Established: true, Stream: payload, StreamOld: len(payload) / 2, StreamBase: 5, Pieces: true, Vars: NewFlowVars(2), Hosts: NewHostVars(2)}
+		in := Input{Packet: p, First: true, Established: true, Stream: payload, Vars: NewFlowVars(2), Hosts: NewHostVars(2)}
 		res := &Result{}
 		session := applayer.NewPool(1<<20, parsers.New).Get()
 		session.Reset(packet.ProtoTCP, 1000, 80)

@@ -22,16 +22,9 @@ type Input struct {
 	// Stream is called with, now or later.
 	InStream bool
 
-	// Stream holds the in-order bytes that this packet made available, after
-	// StreamOld bytes of those before, as NeedsStream asks. StreamBase is the
-	// offset of its first byte in the direction's stream.
-	Stream     []byte
-	StreamOld  int
-	StreamBase int
-
-	// Pieces makes absolute places of what is no content count from the new
-	// bytes of a stream, too, as in Suricata where it only looks on.
-	Pieces bool
+	// Stream holds the bytes of the direction's stream that are looked at with this packet: see
+	// StreamWindow. As in Suricata, places count from the first of them.
+	Stream []byte
 
 	// The flow, for keywords about it: 0 is none. Packets and Bytes count this packet.
 	FlowID         uint64
@@ -61,11 +54,12 @@ func (h *Hit) tx() int64 {
 
 // Result collects hits and decides. It is reused: Reset it for each packet.
 type Result struct {
-	hits  []Hit
-	lower []byte // scratch of host look-ups
-	m     matcher
-	found []uint32 // rules that may match
-	seen  sightings
+	hits    []Hit
+	waiting []Hit  // in a transaction, for what the stream holds
+	lower   []byte // scratch of host look-ups
+	m       matcher
+	found   []uint32 // rules that may match
+	seen    sightings
 
 	// Set by Decide.
 	Action Action
@@ -77,7 +71,7 @@ type Result struct {
 
 // Reset forgets what was found.
 func (r *Result) Reset() {
-	r.hits = r.hits[:0]
+	r.hits, r.waiting = r.hits[:0], r.waiting[:0]
 	r.Alerts = r.Alerts[:0]
 	r.Action, r.Whole, r.Rule = None, false, nil
 }
@@ -160,15 +154,24 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true})
 		}
 	}
+	for _, h := range res.waiting {
+		if p.rules[h.Rule].matchStream(in, &res.m) {
+			res.hit(h)
+		}
+	}
+	res.waiting = res.waiting[:0]
+}
+
+// hit notes a match in a transaction, in which a rule may match once, or in none.
+func (r *Result) hit(h Hit) {
+	if h.Tx == nil || h.Tx.State().Once(h.Rule) {
+		r.hits = append(r.hits, h)
+	}
 }
 
 // Event looks at the rules that wait for a hook of the flow's protocol parser.
 func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
-	hit := func(i uint32) {
-		if ev.Tx == nil || ev.Tx.State().Once(i) {
-			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx})
-		}
-	}
+	hit := func(i uint32) { res.hit(Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx}) }
 	index := &p.hookIndex[ev.Hook]
 	for n := range index.hosts {
 		hosts := &index.hosts[n]
@@ -191,31 +194,22 @@ func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
 	res.found = index.candidates(res.found[:0], ev.Tx, &res.seen)
 	for _, i := range res.found {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchFields(in, ev, &res.m) && r.matchPayload(in, &res.m) {
-			hit(i)
+		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchFields(in, ev, &res.m) {
+			switch {
+			case len(r.payload) == 0:
+				hit(i)
+			case in.Packet.Proto == packet.ProtoTCP: // the payload is the stream's, which Stream is called with
+				res.waiting = append(res.waiting, Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx})
+			case r.packetPayload(in, &res.m):
+				hit(i)
+			}
 		}
 	}
 }
 
-// streamPart is the part of the stream that the rule has to look at: the new
-// bytes, and before them those that a match could begin in.
-func (r *Rule) streamPart(in *Input) buffer {
-	skip := max(0, in.StreamOld-r.reach)
-	return buffer{data: in.Stream[skip:], base: in.StreamBase + skip, ended: true}
-}
-
-// matchStream looks at the stream, and where places count at its new bytes by themselves.
+// matchStream looks at the bytes of the stream.
 func (r *Rule) matchStream(in *Input, m *matcher) bool {
-	return m.match(r.payload, r.streamPart(in)) || r.pieces && in.Pieces && in.StreamBase+in.StreamOld > 0 &&
-		m.match(r.payload, buffer{data: in.Stream[in.StreamOld:], base: in.StreamBase + in.StreamOld, piece: true, ended: true})
-}
-
-// matchPayload compares what a rule with buffers asks of the payload: it may
-// be in the stream or in the packet at hand.
-func (r *Rule) matchPayload(in *Input, m *matcher) bool {
-	return len(r.payload) == 0 ||
-		len(in.Stream) > 0 && r.matchStream(in, m) ||
-		m.match(r.payload, buffer{data: in.Packet.Payload, ended: true})
+	return m.match(r.payload, buffer{data: in.Stream, ended: true})
 }
 
 // matchFields looks at the buffers and numbers of a transaction, which is nil only at hooks where no

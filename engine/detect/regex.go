@@ -28,7 +28,7 @@ func (x *regex) match(m *matcher, prev int, rest []step) bool {
 	if x.relative {
 		from = prev
 	}
-	if from < 0 || from > len(m.buf.data) || x.re.Anchored() && !x.relative && m.buf.start() < 0 {
+	if from < 0 || from > len(m.buf.data) {
 		return false
 	}
 	text := m.buf.data[from:]
@@ -75,7 +75,7 @@ func (b *base64) place() place {
 }
 
 func (b *base64) match(m *matcher, prev int, rest []step) bool {
-	at := b.offset + m.buf.start()
+	at := b.offset
 	if b.relative {
 		at = prev + b.offset
 	}

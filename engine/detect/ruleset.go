@@ -80,8 +80,6 @@ type Rule struct {
 	checks  []check
 	headers []headerMatch
 	payload []step
-	reach   int  // bytes before new ones of a stream in which a match of payload can begin
-	pieces  bool // payload has steps for which a stream's new bytes are a text of their own
 	hook    applayer.Hook
 	buffers []bufferMatch
 	numbers []numberMatch
@@ -157,7 +155,6 @@ type RuleSet struct {
 	remembers    bool // some rules have conditions or effects
 	needsFlow    bool // some rules look at figures of the flow, or remember
 	needsStream  bool
-	streamTail   int // bytes of a stream that must be kept for patterns that span segments
 }
 
 // Source is one rule to compile, with the scope that its variables live in.
@@ -231,9 +228,8 @@ func (p *RuleSet) Hits() []uint64 {
 	return counts
 }
 
-// NeedsStream says whether TCP payload must be reassembled for stream rules,
-// and how many bytes before new data patterns may reach back.
-func (p *RuleSet) NeedsStream() (tail int, ok bool) { return p.streamTail, p.needsStream }
+// NeedsStream says whether TCP payload must be reassembled for stream rules.
+func (p *RuleSet) NeedsStream() bool { return p.needsStream }
 
 // NeedsFlow says whether rules look at Input.FlowID and what follows it.
 func (p *RuleSet) NeedsFlow() bool { return p.needsFlow }

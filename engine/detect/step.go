@@ -1,8 +1,6 @@
 package detect
 
 import (
-	"slices"
-
 	"github.com/sluicefw/sluice/engine/pcre"
 )
 
@@ -40,35 +38,12 @@ func dependent(steps []step) bool {
 }
 
 // buffer is what steps are matched on: bytes, and where they stand in the
-// whole that offset and depth count from.
+// whole that the offset and the depth of contents count from. Other absolute places count
+// from the first of the bytes, as in Suricata.
 type buffer struct {
 	data  []byte
 	base  int  // offset of data[0] in the whole
-	piece bool // data is a text of its own: for all but contents, places count from its start
 	ended bool // data's end is the whole's end, so that endswith can be judged
-}
-
-// start is the index in data that absolute places count from, for all steps but
-// contents. It may be negative.
-func (b *buffer) start() int {
-	if b.piece {
-		return 0
-	}
-	return -b.base
-}
-
-// pieces says whether any step asks for an absolute place: see Input.Pieces.
-func pieces(steps []step) bool {
-	return slices.ContainsFunc(steps, func(s step) bool {
-		switch s := s.(type) {
-		case *content, *bufferSize:
-			return false
-		case *regex:
-			return s.re.Anchored() && !s.relative
-		default:
-			return s.place() != placeRelative
-		}
-	})
 }
 
 // matcher is what matching needs beside the rule: one for each worker.
@@ -93,26 +68,7 @@ func (m *matcher) next(steps []step, prev int) bool {
 	return len(steps) == 0 || steps[0].match(m, prev, steps[1:])
 }
 
-// streamWindow is how far apart, in bytes, the contents of a rule may be in a
-// stream to be found however it is cut into segments. Suricata's figure.
-const streamWindow = 2560
-
-// reachOf returns how many bytes before its last one a match of steps may begin, at
-// most streamWindow.
-func reachOf(steps []step) int {
-	reach := 0
-	for i, s := range steps {
-		c, ok := s.(*content)
-		switch {
-		case !ok || c.vars != nil:
-			return streamWindow
-		case i == 0:
-			reach = len(c.pattern) - 1
-		case c.negated, !c.relative, c.within == 0:
-			return streamWindow
-		default:
-			reach += max(c.distance, -c.distance) + c.within // behind the match before, or back across it
-		}
-	}
-	return min(reach, streamWindow)
-}
+// StreamWindow is how much of a stream, in bytes, patterns are looked for at once: Suricata's
+// figure. Where the engine is inline, these are the last that a packet completes; where it only
+// looks on, as many as this are waited for.
+const StreamWindow = 2560

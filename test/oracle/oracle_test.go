@@ -44,7 +44,7 @@ func TestAgreement(t *testing.T) {
 
 	same, flows, shown := 0, 0, 0
 	for round := range number("SLUICE_ROUNDS", 10) {
-		dir := t.TempDir()
+		dir := roundDir(t, round)
 		frames := randomTraffic(r, 30)
 		var rules []string
 		mode := pick(r, []string{"ids", "ips", "ips"})
@@ -122,6 +122,20 @@ func seeded(t *testing.T) (int64, *rand.Rand) {
 	seed := number("SLUICE_SEED", time.Now().UnixNano())
 	t.Logf("SLUICE_SEED=%d", seed)
 	return seed, rand.New(rand.NewPCG(uint64(seed), 0))
+}
+
+// roundDir is where a round's capture, rules and records are. SLUICE_KEEP keeps them.
+func roundDir(t *testing.T, round int64) string {
+	t.Helper()
+	keep := os.Getenv("SLUICE_KEEP")
+	if keep == "" {
+		return t.TempDir()
+	}
+	dir := filepath.Join(keep, fmt.Sprint(round))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // number reads a number from the environment.

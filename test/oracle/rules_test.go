@@ -243,5 +243,9 @@ func randomRule(r *rand.Rand, action string, sid int) string {
 	if r.IntN(8) == 0 {
 		opts.WriteString(stateOption(r, proto))
 	}
-	return fmt.Sprintf(`%s %s %s any %s %s %s (msg:"r%d"; %ssid:%d;)`, action, proto, addr("10.0.0."), arrow, addr("192.0.2."), port, sid, opts.String(), sid)
+	options := opts.String()
+	if strings.Contains(options, ".hdr;") && !strings.Contains(options, "established") { // see the package comment
+		options = strings.NewReplacer("flow:to_server; ", "", "flow:to_client; ", "").Replace(options)
+	}
+	return fmt.Sprintf(`%s %s %s any %s %s %s (msg:"r%d"; %ssid:%d;)`, action, proto, addr("10.0.0."), arrow, addr("192.0.2."), port, sid, options, sid)
 }

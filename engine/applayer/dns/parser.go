@@ -71,6 +71,7 @@ func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed
 		return 0
 	}
 	p.message(out, dir, data[2:n])
+	out.Emit(applayer.MessageDone, dir, nil)
 	return n
 }
 

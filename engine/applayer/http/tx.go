@@ -30,6 +30,7 @@ func (p *Parser) Reset(uint8) {
 
 // Data implements applayer.Parser.
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
+	was := p.conn.halves[dir].state
 	n, ev := p.conn.read(int(dir), data)
 	switch ev {
 	case Request:
@@ -45,6 +46,9 @@ func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed
 		out.Emit(applayer.HTTPResponseHeaders, dir, tx)
 	case Broken:
 		out.Emit(applayer.ParserFailed, dir, nil)
+	}
+	if p.conn.halves[dir].state == startLine && (was != startLine || ev != None) {
+		out.Emit(applayer.MessageDone, dir, nil)
 	}
 	return n
 }

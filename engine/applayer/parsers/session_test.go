@@ -71,6 +71,9 @@ func present(s *Session, dir packet.Dir, data []byte, out *[]seen) []byte {
 func drain(s *Session) (out []seen) {
 	var ev Event
 	for s.Next(&ev) {
+		if ev.Hook == MessageDone { // for streams only
+			continue
+		}
 		var text strings.Builder
 		if ev.Hook != ProtocolDetected { // the bytes that name it may hold more or less
 			for b := Buffer(1); b < NumBuffers; b++ {
