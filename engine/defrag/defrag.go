@@ -21,7 +21,7 @@ type Options struct {
 	Timeout   time.Duration // from a datagram's first fragment; 60 s, as in RFC 8200, 4.5
 	Datagrams int           // incomplete at once; 65,535, as in Suricata's configuration
 	Memory    int           // bytes of fragments; 32 MiB, as in Suricata's configuration
-	Fragments int           // of a datagram; 1,024
+	Fragments int           // of a datagram; 8,192, which is all that its bytes can be cut into
 }
 
 // Status is what became of a fragment.
@@ -31,10 +31,11 @@ const (
 	Incomplete Status = iota // kept; others are missing
 	Complete                 // it was the last that was missing
 
-	// The fragment is not kept and must not be forwarded.
+	// The fragment is not part of a datagram that can be inspected.
 	Malformed // empty, or not the last and no multiple of 8 bytes
 	Oversize  // the datagram would be longer than IP can say
 	Conflict  // it contradicts others about where the datagram ends
+	Ambiguous // of so many overlaps that the policy leaves a hole where there are bytes
 	TooMany   // the datagram has too many fragments, or bytes in overlaps
 	Full      // the table has too many datagrams or bytes
 	Condemned // its datagram was refused before
@@ -42,7 +43,7 @@ const (
 	NumStatus // how many values there are
 )
 
-var statusNames = [NumStatus]string{"incomplete", "complete", "malformed", "oversize", "conflict", "too_many", "memory", "refused_datagram"}
+var statusNames = [NumStatus]string{"incomplete", "complete", "malformed", "oversize", "conflict", "ambiguous", "too_many", "memory", "refused_datagram"}
 
 // String returns the status in snake case, fit to be a metric label's value.
 func (s Status) String() string { return statusNames[s] }
@@ -82,14 +83,17 @@ type Table struct {
 	oldest   *tracker // ends of the list by age
 	newest   *tracker
 	spare    []*tracker
-	used     int // bytes of Options.Memory
-	last     key // of the last Insert
-	whole    []byte
+	used     int     // bytes of Options.Memory
+	order    []*frag // scratch
 	stats    Stats
 }
 
-// spareTrackers is how many trackers are kept for reuse with their buffers.
-const spareTrackers = 64
+// spareTrackers is how many trackers are kept for reuse with their buffers, if
+// those have room for no more than spareFrags fragments.
+const (
+	spareTrackers = 64
+	spareFrags    = 64
+)
 
 // New returns an empty table.
 func New(opt Options) *Table {
@@ -103,7 +107,7 @@ func New(opt Options) *Table {
 		opt.Memory = 32 << 20
 	}
 	if opt.Fragments <= 0 {
-		opt.Fragments = 1024
+		opt.Fragments = 8192
 	}
 	return &Table{opt: opt, trackers: map[key]*tracker{}}
 }
@@ -114,52 +118,81 @@ func (t *Table) Len() int { return len(t.trackers) }
 // Stats returns the counts since New.
 func (t *Table) Stats() Stats { return t.stats }
 
-// Insert takes a fragment, p, which must be a valid packet with Fragment set,
-// at now in nanoseconds of a clock that does not step back. When it completes
-// its datagram, whole is the IP packet that its sender had before it was cut, in
-// a buffer of the table that the next Insert overwrites. p is not kept.
-func (t *Table) Insert(p *packet.Packet, now int64) (whole []byte, status Status) {
+// Insert takes a fragment, p, which must be a packet with an IP header and with
+// Fragment set, at now in nanoseconds of a clock that does not step back. When it completes
+// its datagram, the packet that its sender had before it was cut is appended to buf: link is where its
+// IP header begins, in front of which is the link-layer header of the fragment that begins the datagram.
+// p is not kept. Events that Suricata has of fragments are added to it.
+//
+// Suricata takes what no honest host sends, and goes on where it can take no more. strict
+// refuses such fragments, because a datagram that is not rebuilt here could be rebuilt by its receiver.
+func (t *Table) Insert(p *packet.Packet, now int64, strict bool, buf []byte) (whole []byte, link int, status Status) {
 	t.Expire(now)
 	k := keyOf(p)
-	t.last = k
 	tr := t.trackers[k]
 	if tr != nil && tr.condemned {
-		return nil, Condemned
+		return nil, 0, Condemned
 	}
 	f, ok := parse(p)
 	if !ok {
-		return nil, Malformed
+		return nil, 0, Malformed
+	}
+	length := f.to
+	if p.IPVersion == 4 {
+		length += 20
+	}
+	if length > maxDatagram {
+		note(p, packet.EventIPv4FragmentPacketTooLarge, packet.EventIPv6FragmentPacketTooLarge)
+		return nil, 0, Oversize
 	}
 	if tr == nil {
 		if len(t.trackers) >= t.opt.Datagrams || t.used+trackerCost > t.opt.Memory {
-			return nil, Full
+			note(p, packet.EventIPv4FragmentIgnored, packet.EventIPv6FragmentIgnored)
+			return nil, 0, Full
 		}
 		tr = t.add(k, now)
 	}
-	if status = t.insert(tr, &f); status != Incomplete {
+	status = Incomplete
+	if strict {
+		status = tr.sound(&f)
+	}
+	if status == Incomplete {
+		status = t.insert(p, tr, &f)
+	}
+	if status != Incomplete || !tr.full() {
 		if len(tr.frags) == 0 {
 			t.remove(tr)
 		}
-		return nil, status
+		return nil, 0, status
 	}
-	if tr.covered != tr.end {
-		return nil, Incomplete
+	whole, link, status = t.appendWhole(buf, tr)
+	switch {
+	case status == Complete:
+	case strict: // the receiver may judge otherwise
+		t.remove(tr)
+		t.Condemn(p, now)
+		return nil, 0, status
+	case status == Ambiguous:
+		return nil, 0, Incomplete
 	}
-	t.whole, ok = tr.appendWhole(t.whole[:0])
 	t.remove(tr)
-	if !ok {
-		t.Condemn(now) // the receiver may judge lengths otherwise
-		return nil, Oversize
-	}
-	return t.whole, Complete
+	return whole, link, status
 }
 
-// Condemn has the table refuse all fragments of the datagram that the last
-// Insert completed, for as long as Options.Timeout: the receiver holds those that
-// were forwarded, and the one that was not must not reach it when it is sent again.
-func (t *Table) Condemn(now int64) {
-	if t.trackers[t.last] == nil {
-		t.add(t.last, now).condemned = true
+// note adds the event of the packet's version of IP.
+func note(p *packet.Packet, v4, v6 packet.Event) {
+	if p.IPVersion == 6 {
+		v4 = v6
+	}
+	p.Events.Add(v4)
+}
+
+// Condemn has the table refuse all fragments of the datagram that p belongs to, and that is
+// complete, for as long as Options.Timeout: the receiver holds those that were forwarded, and the one that
+// was not must not reach it when it is sent again.
+func (t *Table) Condemn(p *packet.Packet, now int64) {
+	if k := keyOf(p); t.trackers[k] == nil {
+		t.add(k, now).condemned = true
 	}
 }
 

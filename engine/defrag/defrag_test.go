@@ -17,20 +17,23 @@ import (
 type rig struct {
 	testing.TB
 	*Table
-	now int64
+	now    int64
+	strict bool
+	last   packet.Packet
 }
 
-func newRig(t testing.TB, opt Options) *rig { return &rig{TB: t, Table: New(opt)} }
+func newRig(t testing.TB, opt Options) *rig { return &rig{TB: t, Table: New(opt), strict: true} }
 
 // insert decodes and inserts a fragment.
 func (r *rig) insert(ip []byte) ([]byte, Status) {
 	r.Helper()
-	var p packet.Packet
+	p := &r.last
 	p.Decode(packet.LinkRaw, ip, packet.Options{VerifyChecksums: true})
 	if p.Invalid != packet.Valid || !p.Fragment {
 		r.Fatalf("not a valid fragment: %v", p.Invalid)
 	}
-	return r.Insert(&p, r.now)
+	whole, _, status := r.Insert(p, r.now, r.strict, nil)
+	return whole, status
 }
 
 func (r *rig) want(status Status, ip []byte) []byte {
@@ -76,7 +79,7 @@ func TestOrders(t *testing.T) {
 		if len(frags) != 4 {
 			t.Fatalf("%s: %d fragments", name, len(frags))
 		}
-		for policy := Windows; policy <= Solaris; policy++ {
+		for policy := range numPolicies {
 			r := newRig(t, Options{Policy: policy})
 			permute(len(frags), func(order []int) {
 				r.want(Incomplete, frags[order[0]])
@@ -113,41 +116,96 @@ func permute(n int, f func([]int)) {
 }
 
 // TestPolicies: who wins an overlap. The second fragment (B) meets the first (A)
-// in the five ways that two can.
+// in the ways that two can. The answers are Suricata 7.0.10's.
 func TestPolicies(t *testing.T) {
 	type span struct{ from, to int } // in units of 8 bytes
+	policies := []Policy{Windows, First, Last, BSD, BSDRight, Linux, Solaris}
 	for _, test := range []struct {
 		name string
 		a, b span
-		want [Solaris + 1]string // Windows, First, Last, BSD, Linux, Solaris
+		want [7]string
 	}{
-		{"the same", span{0, 2}, span{0, 2}, [...]string{"AA", "AA", "BB", "AA", "BB", "AA"}},
-		{"later begins inside", span{0, 2}, span{1, 3}, [...]string{"AAB", "AAB", "ABB", "AAB", "AAB", "AAB"}},
-		{"later is inside", span{0, 3}, span{1, 2}, [...]string{"AAA", "AAA", "ABA", "AAA", "AAA", "AAA"}},
-		{"later begins before", span{1, 3}, span{0, 2}, [...]string{"BAA", "BAA", "BBA", "BBA", "BBA", "BAA"}},
-		{"later ends with", span{1, 3}, span{0, 3}, [...]string{"BAA", "BAA", "BBB", "BBB", "BBB", "BBB"}},
-		{"later is around", span{1, 2}, span{0, 3}, [...]string{"BAB", "BAB", "BBB", "BBB", "BBB", "BBB"}},
-		{"later begins with", span{0, 1}, span{0, 2}, [...]string{"AB", "AB", "BB", "AB", "BB", "AB"}},
+		{"the same", span{0, 2}, span{0, 2}, [...]string{"AA", "AA", "BB", "AA", "BB", "BB", "AA"}},
+		{"later begins inside", span{0, 2}, span{1, 3}, [...]string{"AAB", "AAB", "ABB", "AAB", "ABB", "AAB", "AAB"}},
+		{"later is inside", span{0, 3}, span{1, 2}, [...]string{"AAA", "AAA", "ABA", "AAA", "ABA", "AAA", "AAA"}},
+		{"later begins before", span{1, 3}, span{0, 2}, [...]string{"BAA", "BAA", "BBA", "BBA", "BAA", "BBA", "BAA"}},
+		{"later ends with", span{1, 3}, span{0, 3}, [...]string{"BAA", "BAA", "BBB", "BBB", "BAA", "BBB", "BBB"}},
+		{"later is around", span{1, 2}, span{0, 3}, [...]string{"BBB", "BAB", "BBB", "BBB", "BAB", "BBB", "BBB"}},
+		{"later begins with", span{0, 1}, span{0, 2}, [...]string{"AB", "AB", "BB", "AB", "BB", "BB", "AB"}},
 	} {
-		if test.name == "later is around" {
-			test.want[Windows] = "BBB"
-		}
-		for policy, want := range test.want {
-			r := newRig(t, Options{Policy: Policy(policy)})
+		for i, want := range test.want {
+			r := newRig(t, Options{Policy: policies[i]})
 			end := max(test.a.to, test.b.to)
 			r.want(Incomplete, cut(1, test.a.from*8, true, fill('A', 8*(test.a.to-test.a.from))))
+			if len(r.last.Events.All()) != 0 {
+				t.Errorf("%s: events %v", test.name, r.last.Events.All())
+			}
 			r.want(Incomplete, cut(1, test.b.from*8, true, fill('B', 8*(test.b.to-test.b.from))))
+			if !slices.Equal(r.last.Events.All(), []packet.Event{packet.EventIPv4FragmentOverlap}) {
+				t.Errorf("%s: events %v", test.name, r.last.Events.All())
+			}
 			whole := r.want(Complete, cut(1, end*8, false, []byte{'.'}))
 			var got []byte
 			for i := 20; i+1 < len(whole); i += 8 {
 				got = append(got, whole[i])
 			}
 			if string(got) != want {
-				t.Errorf("%s, policy %d: %s, want %s", test.name, policy, got, want)
+				t.Errorf("%s, %v: %s, want %s", test.name, policies[i], got, want)
 			}
 			if r.Stats().Overlaps != 1 {
 				t.Errorf("%s: %d overlaps", test.name, r.Stats().Overlaps)
 			}
+		}
+	}
+}
+
+// TestDefaultPolicy is one for IPv4 and another for IPv6.
+func TestDefaultPolicy(t *testing.T) {
+	if Default.of(4) != Windows || Default.of(6) != BSD || Linux.of(6) != Linux {
+		t.Error("the default is not Suricata's")
+	}
+	for p := range numPolicies {
+		if got, err := ParsePolicy(p.String()); err != nil || got != p {
+			t.Errorf("%v: %v, %v", p, got, err)
+		}
+	}
+	if _, err := ParsePolicy("vms"); err == nil {
+		t.Error("a policy of no host")
+	}
+}
+
+// TestLenient: what no honest host sends is taken as Suricata takes it.
+func TestLenient(t *testing.T) {
+	r := newRig(t, Options{})
+	r.strict = false
+	r.want(Incomplete, cut(1, 0, true, fill('A', 9)))
+	r.want(Incomplete, cut(1, 16, true, nil))
+	r.want(Incomplete, cut(1, 16, false, fill('C', 4)))
+	r.want(Incomplete, cut(1, 16, false, fill('D', 8)))
+	if whole := r.want(Complete, cut(1, 8, true, fill('B', 8))); string(whole[20:]) != "AAAAAAAAABBBBBBBCCCC" {
+		t.Errorf("rebuilt %s", whole[20:])
+	}
+}
+
+// TestLinkHeader: the rebuilt packet has the link-layer header of the fragment that
+// begins it.
+func TestLinkHeader(t *testing.T) {
+	ip := packettest.UDP("10.0.0.1:1", "10.0.0.2:2", fill('A', 40), packettest.ID(9))
+	frags := packettest.Fragments(ip, 44)
+	table := New(Options{})
+	buf := make([]byte, 3, 200)
+	for i, f := range frags {
+		var p packet.Packet
+		p.Decode(packet.LinkEthernet, packettest.Ethernet(f, 5), packet.Options{})
+		whole, link, status := table.Insert(&p, 0, true, buf[:0])
+		if i < len(frags)-1 {
+			if status != Incomplete {
+				t.Fatal(status)
+			}
+			continue
+		}
+		if status != Complete || link != 18 || !bytes.Equal(whole, packettest.Ethernet(ip, 5)) || &whole[0] != &buf[0] {
+			t.Errorf("%v, IP at %d, rebuilt\n%x", status, link, whole)
 		}
 	}
 }
@@ -183,6 +241,10 @@ func TestRefused(t *testing.T) {
 		}
 		r.want(Oversize, cut(1, 65000, false, fill('A', 512)))
 		r.want(Condemned, cut(1, 65000, false, fill('A', 512)))
+		r.want(Oversize, cut(2, 65528, false, fill('A', 8)))
+		if !r.last.Events.Has(packet.EventIPv4FragmentPacketTooLarge) {
+			t.Error("no event")
+		}
 	})
 	t.Run("too many fragments", func(t *testing.T) {
 		r := newRig(t, Options{Fragments: 2})
@@ -212,6 +274,9 @@ func TestRefused(t *testing.T) {
 		r := newRig(t, Options{Policy: Last})
 		for range 200 {
 			if _, s := r.insert(cut(1, 8, true, fill('A', 1400))); s == TooMany {
+				if !r.last.Events.Has(packet.EventIPv4FragmentIgnored) {
+					t.Error("no event")
+				}
 				return
 			}
 		}
@@ -244,7 +309,7 @@ func TestCondemned(t *testing.T) {
 	first, last := cut(1, 0, true, fill('A', 8)), cut(1, 8, false, fill('A', 8))
 	r.want(Incomplete, first)
 	r.want(Complete, last)
-	r.Condemn(r.now)
+	r.Condemn(&r.last, r.now)
 	r.want(Condemned, last)
 	r.want(Condemned, first)
 	r.want(Incomplete, cut(2, 0, true, fill('A', 8)))
@@ -268,8 +333,8 @@ func TestKeys(t *testing.T) {
 		a.Decode(packet.LinkRaw, cut(1, 0, true, fill('A', 8)), packet.Options{})
 		b.Decode(packet.LinkRaw, cut(1, 8, false, fill('A', 8)), packet.Options{})
 		change(&b)
-		table.Insert(&a, 0)
-		if _, s := table.Insert(&b, 0); s != Incomplete {
+		table.Insert(&a, 0, true, nil)
+		if _, _, s := table.Insert(&b, 0, true, nil); s != Incomplete {
 			t.Errorf("another %s: %v", name, s)
 		}
 	}
@@ -299,22 +364,43 @@ func TestNoAllocs(t *testing.T) {
 	r := newRig(t, Options{})
 	frags := packettest.Fragments(packettest.UDP("10.0.0.1:1", "10.0.0.2:2", make([]byte, 4000)), 1500)
 	var p packet.Packet
+	buf := make([]byte, 0, 5000)
 	if n := testing.AllocsPerRun(100, func() {
 		for _, f := range frags {
 			p.Decode(packet.LinkRaw, f, packet.Options{})
-			r.Insert(&p, r.now)
+			r.Insert(&p, r.now, true, buf)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations for a datagram", n)
 	}
 }
 
-// slow is the twin: it has the owner of each byte.
+// slow is the twin: it has the owner of each byte, and compares two fragments in the words of
+// the policy. That is only what a policy means where no more than two overlap.
 type slow struct {
 	policy Policy
 	owner  map[int]frag
 	bytes  map[int]byte
 	end    int
+}
+
+// later says whether the later of two fragments has the bytes that both have.
+func (s *slow) later(l, e frag) bool {
+	switch s.policy {
+	case Last:
+		return true
+	case BSD:
+		return l.from < e.from
+	case BSDRight:
+		return l.from >= e.from
+	case Linux:
+		return l.from <= e.from
+	case Windows:
+		return l.from < e.from && l.to > e.to
+	case Solaris:
+		return l.from < e.from && l.to >= e.to
+	}
+	return false
 }
 
 func (s *slow) insert(from int, payload []byte, last bool) (status Status) {
@@ -332,7 +418,7 @@ func (s *slow) insert(from int, payload []byte, last bool) (status Status) {
 	}
 	for i, b := range payload {
 		old, has := s.owner[from+i]
-		if !has || s.policy.replaces(&f, &old) {
+		if !has || s.later(f, old) {
 			s.owner[from+i], s.bytes[from+i] = f, b
 		}
 	}
@@ -350,51 +436,119 @@ func (s *slow) whole() []byte {
 	return b
 }
 
-// FuzzTwin inserts fragments made of three bytes each, and compares with the twin.
+// FuzzTwin compares datagrams of which two fragments overlap with the twin. The first
+// bytes of the input are the policy, the two, and the order of all.
 func FuzzTwin(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for policy := range Solaris + 1 {
+	for policy := range numPolicies {
 		b := []byte{byte(policy)}
-		for range 60 {
-			b = append(b, byte(r.IntN(12)), byte(r.IntN(6)), byte(r.IntN(256)))
+		for range 30 {
+			b = append(b, byte(r.IntN(256)))
 		}
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < 8 {
+			return
+		}
+		policy := Policy(b[0]) % numPolicies
+		type piece struct {
+			from, units int
+			c           byte
+		}
+		pieces := []piece{{int(b[1]) % 6, 1 + int(b[2])%4, 'A'}, {int(b[3]) % 6, 1 + int(b[4])%4, 'B'}}
+		end := max(pieces[0].from+pieces[0].units, pieces[1].from+pieces[1].units)
+		for at := range end {
+			if within := func(p piece) bool { return at >= p.from && at < p.from+p.units }; !within(pieces[0]) && !within(pieces[1]) {
+				pieces = append(pieces, piece{at, 1, '0' + byte(at)})
+			}
+		}
+		pieces = append(pieces, piece{end, 0, 'z'})
+		for i, x := range b[5:] { // all but the first two change places
+			if n := len(pieces) - 2; n > 0 {
+				j, k := 2+i%n, 2+int(x)%n
+				pieces[j], pieces[k] = pieces[k], pieces[j]
+			}
+		}
+		at := int(b[5]) % len(pieces) // and the two come somewhere
+		pieces = append(append(slices.Clone(pieces[2:]), pieces[0]), pieces[1])
+		pieces = slices.Concat(pieces[at%len(pieces):], pieces[:at%len(pieces)])
+
+		rig := newRig(t, Options{Policy: policy})
+		twin := &slow{policy: policy.of(4), owner: map[int]frag{}, bytes: map[int]byte{}, end: -1}
+		for n, p := range pieces {
+			payload, last := fill(p.c, p.units*8), p.units == 0
+			if last {
+				payload = []byte{p.c}
+			}
+			want := twin.insert(p.from*8, payload, last)
+			whole, got := rig.insert(cut(7, p.from*8, !last, payload))
+			if got != want {
+				t.Fatalf("%v, %v, fragment %d: %v, the twin has %v", policy, pieces, n, got, want)
+			}
+			if got == Complete && !bytes.Equal(whole[20:], twin.whole()) {
+				t.Fatalf("%v, %v, fragment %d: rebuilt %s, the twin has %s", policy, pieces, n, whole[20:], twin.whole())
+			}
+			if got == Complete {
+				return
+			}
+		}
+	})
+}
+
+// FuzzConsistent inserts fragments of one datagram, overlapping as they like: it is complete when
+// every byte is there, and then it is that datagram, or it is refused.
+func FuzzConsistent(f *testing.F) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for policy := range numPolicies {
+		b := []byte{byte(policy)}
+		for range 60 {
+			b = append(b, byte(r.IntN(20)), byte(r.IntN(6)))
+		}
+		f.Add(b, true)
+		f.Add(b, false)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, strict bool) {
 		if len(b) == 0 {
 			return
 		}
-		policy := Policy(b[0]) % (Solaris + 1)
-		r := newRig(t, Options{Policy: policy})
-		fresh := func() *slow {
-			return &slow{policy: policy, owner: map[int]frag{}, bytes: map[int]byte{}, end: -1}
+		const units = 16
+		data := make([]byte, units*8+3)
+		for i := range data {
+			data[i] = byte(i)
 		}
-		twin := fresh()
-		for n := 0; len(b) >= 4 && n < 200; n++ {
-			from, units, c := int(b[1])%32, 1+int(b[2])%8, b[3]
-			b = b[3:]
-			payload := fill(c, units*8)
-			last := c%8 == 0
-			if last {
-				payload = payload[:len(payload)-int(c/8)%8]
-			}
+		rig := newRig(t, Options{Policy: Policy(b[0]) % numPolicies})
+		rig.strict = strict
+		var has [units + 1]bool
+		for n := 1; n+1 < len(b) && n < 200; n += 2 {
+			from := int(b[n]) % (units + 1)
+			to := min(from+1+int(b[n+1])%6, units+1)
+			last := to == units+1
 			if from == 0 && last {
 				continue // not a fragment
 			}
-			want := twin.insert(from*8, payload, last)
-			whole, got := r.insert(cut(7, from*8, !last, payload))
-			if got != want {
-				t.Fatalf("fragment %d: %v, the twin has %v", n, got, want)
+			for i := from; i < to; i++ {
+				has[i] = true
 			}
-			if got == Complete {
-				if !bytes.Equal(whole[20:], twin.whole()) {
-					t.Fatalf("fragment %d: rebuilt %s, the twin has %s", n, whole[20:], twin.whole())
+			all := !slices.Contains(has[:], false)
+			whole, got := rig.insert(cut(7, from*8, !last, data[from*8:min(to*8, len(data))]))
+			switch {
+			case got == Complete:
+				if !all || !bytes.Equal(whole[20:], data) {
+					t.Fatalf("all there %v, rebuilt %x", all, whole[20:])
 				}
 				var p packet.Packet
 				if p.Decode(packet.LinkRaw, whole, packet.Options{VerifyChecksums: true}); p.Invalid != packet.Valid || p.Fragment {
 					t.Fatalf("the rebuilt packet is not valid: %v", p.Invalid)
 				}
-				twin = fresh()
+				return
+			case got == Incomplete && all && strict:
+				t.Fatal("all is there and nobody says so")
+			case got != Incomplete:
+				if got != Ambiguous || !strict {
+					t.Fatal(got)
+				}
+				return
 			}
 		}
 	})
@@ -411,10 +565,10 @@ func FuzzInsert(f *testing.F) {
 		table := New(Options{Memory: 4096, Datagrams: 2, Fragments: 4})
 		for i, ip := range [][]byte{a, b, a, b, b, a} {
 			var p packet.Packet
-			if p.Decode(packet.LinkRaw, ip, packet.Options{}); p.Invalid != packet.Valid || !p.Fragment {
+			if p.Decode(packet.LinkRaw, ip, packet.Options{}); p.IPVersion == 0 || !p.Fragment {
 				continue
 			}
-			whole, s := table.Insert(&p, int64(i))
+			whole, _, s := table.Insert(&p, int64(i), i < 3, nil)
 			if table.used > 4096 || table.Len() > 2 {
 				t.Fatalf("%d bytes, %d datagrams", table.used, table.Len())
 			}

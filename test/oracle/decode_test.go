@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -75,26 +74,47 @@ func decode(link packet.LinkType, data []byte) (v view, ok bool) {
 	}
 }
 
-// decodeSuricata is Suricata's view of every frame. Records of inner packets do not
-// have the number of the frame, but its time.
-func decodeSuricata(t *testing.T, binary, policy string, link packet.LinkType, frames [][]byte) []view {
+// record is what is looked at of a record of Suricata's.
+type record struct {
+	Time    string   `json:"timestamp"`
+	Type    string   `json:"event_type"`
+	FlowID  uint64   `json:"flow_id"`
+	Src     string   `json:"src_ip"`
+	Dst     string   `json:"dest_ip"`
+	SrcPort int      `json:"src_port"`
+	DstPort int      `json:"dest_port"`
+	VLAN    []uint16 `json:"vlan"`
+	From    string   `json:"pkt_src"`
+	Payload []byte   `json:"payload"`
+	Packet  []byte   `json:"packet"`
+	Tunnel  struct {
+		Depth int `json:"depth"`
+	} `json:"tunnel"`
+	Anomaly struct {
+		Event string `json:"event"`
+	} `json:"anomaly"`
+}
+
+// suricataRecords has Suricata alert on every packet of the frames, and calls f with each alert and
+// anomaly and the frame that it is about. Records of inner packets do not have the number of the
+// frame, but its time. hosts are what host-os-policy says.
+func suricataRecords(t *testing.T, binary, hosts string, link packet.LinkType, frames [][]byte, f func(frame int, r *record)) {
 	t.Helper()
 	dir := t.TempDir()
 	config, err := os.ReadFile("testdata/decode.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "suricata.yaml")
-	if err := os.WriteFile(file, bytes.Replace(config, []byte("POLICY"), []byte(policy), 1), 0o600); err != nil {
+	yaml := filepath.Join(dir, "suricata.yaml")
+	if err := os.WriteFile(yaml, append(config, "host-os-policy:\n  "+hosts+"\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	capture := filepath.Join(dir, "frames.pcap")
-	f, err := os.Create(capture)
+	capture, err := os.Create(filepath.Join(dir, "frames.pcap"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	w := pcap.NewWriter(f)
+	defer capture.Close()
+	w := pcap.NewWriter(capture)
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i, data := range frames {
 		if err := w.Write(link, start.Add(time.Duration(i)*time.Microsecond).UnixNano(), data, len(data)); err != nil {
@@ -105,7 +125,7 @@ func decodeSuricata(t *testing.T, binary, policy string, link packet.LinkType, f
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "rules"), []string{"alert ip any any -> any any (ttl:>0; sid:1;)", "alert ip any any -> any any (ttl:0; sid:2;)"})
-	output, err := exec.CommandContext(t.Context(), binary, "-c", file, "-S", filepath.Join(dir, "rules"), "-l", dir, "-r", capture, "--runmode=single").CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), binary, "-c", yaml, "-S", filepath.Join(dir, "rules"), "-l", dir, "-r", capture.Name(), "--runmode=single").CombinedOutput()
 	if err != nil {
 		t.Fatalf("suricata: %v\n%s", err, output)
 	}
@@ -113,56 +133,42 @@ func decodeSuricata(t *testing.T, binary, policy string, link packet.LinkType, f
 	if err != nil {
 		t.Fatal(err)
 	}
-	views := make([]view, len(frames))
 	for line := range bytes.Lines(text) {
-		var e struct {
-			Time    string   `json:"timestamp"`
-			Type    string   `json:"event_type"`
-			FlowID  uint64   `json:"flow_id"`
-			Src     string   `json:"src_ip"`
-			Dst     string   `json:"dest_ip"`
-			SrcPort int      `json:"src_port"`
-			DstPort int      `json:"dest_port"`
-			VLAN    []uint16 `json:"vlan"`
-			From    string   `json:"pkt_src"`
-			Payload string   `json:"payload"`
-			Tunnel  struct {
-				Depth int `json:"depth"`
-			} `json:"tunnel"`
-			Anomaly struct {
-				Event string `json:"event"`
-			} `json:"anomaly"`
-		}
-		if err := json.Unmarshal(line, &e); err != nil {
+		var r record
+		if err := json.Unmarshal(line, &r); err != nil {
 			t.Fatal(err)
 		}
-		at, err := time.Parse("2006-01-02T15:04:05.000000-0700", e.Time)
+		at, err := time.Parse("2006-01-02T15:04:05.000000-0700", r.Time)
 		if err != nil {
 			t.Fatal(err)
 		}
 		i := int(at.Sub(start) / time.Microsecond)
-		if i < 0 || i >= len(views) {
+		if i < 0 || i >= len(frames) {
 			t.Fatalf("a record of no frame: %s", line)
 		}
+		f(i, &r)
+	}
+}
+
+// decodeSuricata is Suricata's view of every frame.
+func decodeSuricata(t *testing.T, binary string, link packet.LinkType, frames [][]byte) []view {
+	t.Helper()
+	ip := func(s string) string {
+		if a, err := netip.ParseAddr(s); err == nil {
+			return a.String()
+		}
+		return "invalid IP"
+	}
+	views := make([]view, len(frames))
+	suricataRecords(t, binary, "windows: [0.0.0.0/0]", link, frames, func(i int, r *record) {
 		v := &views[i]
 		switch {
-		case e.Type == "alert":
-			payload, err := base64.StdEncoding.DecodeString(e.Payload)
-			if err != nil {
-				t.Fatal(err)
-			}
-			src, dst := "invalid IP", "invalid IP"
-			if a, err := netip.ParseAddr(e.Src); err == nil {
-				src = a.String()
-			}
-			if a, err := netip.ParseAddr(e.Dst); err == nil {
-				dst = a.String()
-			}
-			v.packets = append(v.packets, packetLine(e.Tunnel.Depth, src, dst, e.From, e.SrcPort, e.DstPort, e.VLAN, e.FlowID != 0, payload))
-		case strings.HasPrefix(e.Anomaly.Event, "decoder.") && !slices.Contains(defragEvents, e.Anomaly.Event):
-			v.events = append(v.events, e.Anomaly.Event)
+		case r.Type == "alert":
+			v.packets = append(v.packets, packetLine(r.Tunnel.Depth, ip(r.Src), ip(r.Dst), r.From, r.SrcPort, r.DstPort, r.VLAN, r.FlowID != 0, r.Payload))
+		case strings.HasPrefix(r.Anomaly.Event, "decoder.") && !slices.Contains(defragEvents, r.Anomaly.Event):
+			v.events = append(v.events, r.Anomaly.Event)
 		}
-	}
+	})
 	for i := range views {
 		views[i].sort()
 	}
@@ -186,7 +192,7 @@ func TestDecoders(t *testing.T) {
 				b := builder{r: r}
 				frames[i] = b.spoil(b.link(link))
 			}
-			theirs := decodeSuricata(t, suricata, "windows", link, frames)
+			theirs := decodeSuricata(t, suricata, link, frames)
 			for i, frame := range frames {
 				total++
 				ours, ok := decode(link, frame)
