@@ -211,7 +211,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	detail := eve.Full
 	detail.CommunityID, detail.Seed = r.communityID >= 0, uint16(r.communityID)
 	e := engine.New(engine.Options{
-		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on",
+		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on", Tunnels: true,
 		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap", Detail: detail,
 		Counters: engine.NewCounters(), Latency: engine.NewLatency(),
 		NewRecords: func() engine.Records { return records }, Wants: records,

@@ -148,7 +148,7 @@ func (r *replayRecords) Alert(a *eve.Alert) {
 
 // Drop implements engine.Records.
 func (r *replayRecords) Drop(d *eve.Drop) {
-	if d.Reason != eve.ReasonInside {
+	if d.Reason != eve.ReasonInside && d.Reason != "" { // those are of what is around it
 		r.got.DroppedBy[d.Reason]++
 		r.got.of(&d.Tuple).Dropped++
 	}

@@ -23,7 +23,7 @@ alert tcp any any -> any any (flow:not_established; sid:6;)`
 		stateless.Decision{Action: stateless.Forward}, stateless.Decision{Action: stateless.Pass})
 	for name, text := range map[string]string{"without rules": "", "with rules": rules} {
 		r := newRig(t, program(t, text, exception(detect.ExceptionReject), func(p *detect.Program) { p.Stateless, p.Custom = table, []string{"Count"} }),
-			func(o *Options) { o.Wants = &nobody{}; o.NewRecords = nil })
+			func(o *Options) { o.Wants = &nobody{}; o.NewRecords = nil; o.Tunnels = true })
 		c := newConn("1")
 		r.open(c)
 		segment, answer := c.c2s(data, "some data"), c.s2c(data, "and some more")
@@ -55,6 +55,7 @@ alert tcp any any -> any any (flow:not_established; sid:6;)`
 			"midstream, reset": func() { send(strayPacket) },
 			"stateless":        func() { send(statelessPacket) },
 			"fragments":        func() { send(fragmentPackets[1]); send(fragmentPackets[0]) },
+			"tunnels":          func() { send(tunnelPacket) },
 			"a flush":          func() { r.w.table.Flush(&emptyFlush, r.now); r.sweep() },
 		} {
 			r.q.injected = make([]injected, 0, 4096)
@@ -73,6 +74,7 @@ var (
 	echoPacket      = packettest.ICMPEcho("10.0.0.1", "10.0.0.2", false, 1, 1, nil)
 	strayPacket     = packettest.TCP("10.0.0.1:77", "10.0.0.2:88", ack, 1, 1, nil)
 	statelessPacket = packettest.UDP("10.0.0.1:5", "10.0.0.2:99", nil)
+	tunnelPacket    = packettest.IP("10.0.0.1", "10.0.0.2", 47, append([]byte{0, 0, 0x86, 0xdd}, packettest.UDP("[2001:db8::1]:5", "[2001:db8::2]:53", query("www.example.com"))...))
 	fragmentPackets = packettest.Fragments(packettest.UDP("10.0.0.1:5", "10.0.0.2:53", query("www.example.com")), 60)
 	emptyFlush      = flow.Operation[state]{Filters: []flow.Filter{}}
 )

@@ -28,6 +28,8 @@ const (
 	ReasonFragment          // a fragment of a datagram that cannot be inspected, or was refused
 	ReasonPanic             // the engine failed on it
 	NumReasons
+
+	reasonTunnel = NumReasons // in records: what it carries is dropped, which is counted as that
 )
 
 var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action", "reassembly", "fragment", "panic"}

@@ -41,6 +41,7 @@ type Options struct {
 	Inline          bool // verdicts are carried out; otherwise the engine only looks on
 	FailOpen        bool // without a program packets pass
 	VerifyChecksums bool
+	Tunnels         bool // packets within packets are judged, too
 	PacketClock     bool // time is the packets' (captures) and not the machine's
 	CountPackets    bool // records carry the driver's cookie as the packet's number
 	CountFrames     bool // bytes of flows include the link-layer header, as Suricata counts

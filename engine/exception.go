@@ -99,7 +99,7 @@ func (w *worker) causeOf() (Cause, flushed) {
 
 // reject answers the packet at hand as action says.
 func (w *worker) reject(in *pktio.Packet, action detect.Action) {
-	if !w.opt.Inline {
+	if !w.opt.Inline || w.pkt.Depth > 0 {
 		return
 	}
 	p := &w.pkt

@@ -10,67 +10,52 @@ import (
 // protoFragment is what Suricata calls the protocol of an IPv6 fragment (IANA).
 const protoFragment = 44
 
-// fragment is the second engine for a fragment, as in Suricata: rules about
-// addresses and header fields see it by itself, and the datagram is judged when
-// its last missing fragment arrives, as if it had never been cut. The fragments
-// before have passed; when the datagram may not, the receiver never gets this one.
+// fragment is the second engine for a fragment, as in Suricata: the datagram is judged
+// when its last missing fragment arrives, as if it had never been cut, and rules about addresses and
+// header fields see each fragment by itself. The fragments before have passed; when the datagram
+// may not, the receiver never gets this one.
 func (w *worker) fragment(in *pktio.Packet) {
 	w.n[cFragments] += uint64(w.packets)
 	p := &w.pkt
+	status := defrag.Malformed // a datagram that is a fragment itself: no host sends that (RFC 8200, 4.5)
+	if w.level < maxLevels && (p.From != packet.FromDefrag || w.program.Suricata) {
+		o := &w.outers[w.level]
+		var link int
+		o.whole, link, status = w.fragments.Insert(p, w.now, !w.program.Suricata, o.whole[:0])
+		w.countFragments()
+		if status == defrag.Complete {
+			status = w.reassembled(in, link)
+		}
+	}
+	if w.dropped() {
+		w.fragments.Condemn(p, w.now)
+		w.dropOuter()
+		return
+	}
 	if p.IPVersion == 6 {
 		p.Proto = protoFragment
 	}
 	w.strip()
-	if w.flowless(in); w.denied {
-		return
-	}
-	link, vlan, vlans := p.LinkLen, p.VLAN, p.VLANs
-	whole, status := w.fragments.Insert(p, w.now)
-	w.countFragments()
-	if status.Refused() {
+	w.flowless(in)
+	if status.Refused() && !w.program.Suricata {
 		w.refuseFragment(in, status)
-		return
 	}
-	if status != defrag.Complete {
-		return
-	}
-	w.n[cReassembled]++
-	w.packetAnomalies()
-	w.enter()
-	w.rebuilt, w.wire = true, link+len(whole)
-	if w.opt.Detail.Packet {
-		w.frameBuf = append(append(w.frameBuf[:0], in.Data[:link]...), whole...)
-		w.frame.Data = w.frameBuf
-	}
-	p.Decode(packet.LinkRaw, whole, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
-	p.VLAN, p.VLANs = vlan, vlans
-	switch {
-	case p.Invalid != packet.Valid:
-		w.n[cInvalid+int(p.Invalid)-1] += uint64(w.packets)
-		w.deny(in, nil, 0, ReasonInvalid, nil)
-	case p.Fragment: // of a fragment: no host sends that (RFC 8200, 4.5)
-		w.refuseFragment(in, defrag.Malformed)
-	default:
-		w.stateful(in)
-	}
-	if w.denied {
-		w.condemn()
-	}
-	w.packetAnomalies()
-	w.leave()
 }
 
-// condemn keeps the datagram at hand from being completed by another copy of the
-// fragment that is dropped. Where the engine only looks on, it has arrived.
-func (w *worker) condemn() {
-	if w.opt.Inline {
-		w.fragments.Condemn(w.now)
+// reassembled judges the datagram that the fragment at hand has completed, whose IP header is at link.
+func (w *worker) reassembled(in *pktio.Packet, link int) defrag.Status {
+	w.n[cReassembled]++
+	if !w.within(in, func(p *packet.Packet, o *outer) bool { return p.DecodeDatagram(&o.pkt, o.whole, link) }) {
+		return defrag.Malformed
 	}
+	return defrag.Complete
 }
 
 // refuseFragment drops a fragment that cannot be part of a datagram that is inspected.
 func (w *worker) refuseFragment(in *pktio.Packet, status defrag.Status) {
-	w.n[cFragmentsDropped+int(status-defrag.Malformed)] += uint64(w.packets)
+	if !w.denied {
+		w.n[cFragmentsDropped+int(status-defrag.Malformed)] += uint64(w.packets)
+	}
 	w.deny(in, nil, 0, ReasonFragment, nil)
 }
 
@@ -98,7 +83,7 @@ func (w *worker) flowless(in *pktio.Packet) {
 	rules, res := w.program.Rules, &w.result
 	res.Reset()
 	w.input = detect.Input{Packet: p, First: true, Now: w.now, Hosts: w.opt.hosts}
-	if p.Net == nil {
+	if p.Net == nil || p.Proto == 0 && len(p.Events.All()) > 0 { // no protocol: as little as no header, for Suricata
 		rules.Undecoded(&w.input, res)
 	} else {
 		rules.Header(&w.input, res)

@@ -17,7 +17,7 @@ func (w *worker) related() bool {
 	}
 	var k flow.Key
 	flow.KeyOf(&k, &quoted)
-	k.VLAN = p.VLAN
+	k.VLAN, k.Tunnel = p.VLAN, p.Depth
 	f, _ := w.table.Find(&k, w.now)
 	return f != nil && f.State.decision() == passed
 }

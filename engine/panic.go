@@ -47,8 +47,10 @@ func (w *worker) giveUp(in *pktio.Packet) {
 	if w.opt.Inline {
 		in.Verdict = pktio.Drop
 	}
-	if w.rebuilt {
-		w.condemn()
+	for i := range w.level { // of datagrams that came out of fragments
+		if p := &w.outers[i].pkt; p.Fragment && w.opt.Inline {
+			w.fragments.Condemn(p, w.now)
+		}
 	}
 	if w.keyed {
 		w.guard(func() {

@@ -7,7 +7,6 @@ import (
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/engine/stateless"
 	"github.com/sluicefw/sluice/engine/stream"
-	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/pktio"
 )
 
@@ -20,34 +19,18 @@ func (w *worker) packet(in *pktio.Packet) {
 		w.packetTime = in.Time
 		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
 	}
-	w.flow, w.outer.inside, w.cause, w.causeOperation = nil, false, 0, ""
-	w.packets, w.denied, w.keyed, w.rebuilt = 0, false, false, false
+	w.packets, w.denied, w.level = 0, false, 0
 	w.modified, w.offload = false, in.Offload
-	w.wire = len(in.Data)
-	w.frame = eve.Frame{Data: in.Data, Link: in.Link}
 	p := &w.pkt
-	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload})
+	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload, Tunnels: w.opt.Tunnels})
+	w.begun()
 
 	packets := packetsOf(in, p)
 	w.packets = packets
 	w.n[cStatelessPackets] += uint64(packets)
 	w.n[cStatelessBytes] += uint64(len(p.Net))
 	switch {
-	case p.Invalid != packet.Valid:
-		w.n[cInvalid+int(p.Invalid)-1] += uint64(packets)
-		if w.program != nil {
-			w.strip()
-			w.flowless(in)
-		}
-		if !w.denied && (w.program == nil || !w.program.Suricata) {
-			w.deny(in, nil, 0, ReasonInvalid, nil)
-		}
-		return
-	case p.IPVersion == 0:
-		w.n[cNotIP] += uint64(packets)
-		if w.program != nil && len(p.Events.All()) > 0 {
-			w.flowless(in)
-		}
+	case (p.Inner.Data == nil || w.program == nil || !w.program.Suricata) && w.unfit(in):
 		return
 	case w.program == nil:
 		if w.opt.FailOpen {
@@ -74,11 +57,7 @@ func (w *worker) packet(in *pktio.Packet) {
 	}
 	w.n[cStatefulPackets] += uint64(packets)
 	w.n[cStatefulBytes] += uint64(len(p.Net))
-	if p.Fragment {
-		w.fragment(in)
-	} else {
-		w.stateful(in)
-	}
+	w.judgeInner(in)
 	if !w.denied {
 		w.n[cStatefulPassed] += uint64(packets)
 	}
@@ -132,12 +111,16 @@ func (w *worker) stateful(in *pktio.Packet) {
 	}
 	f, dir := w.table.Find(&w.key, w.now)
 	isTCP := p.Proto == packet.ProtoTCP
-	if isTCP && f != nil && f.State.tcp.Reuses(p, dir, &w.env) {
+	if isTCP && f != nil && !p.ChecksumBad && f.State.tcp.Reuses(p, dir, &w.env) {
 		w.table.End(f, flow.Reused)
 		f = nil
 	}
 	est := f != nil && established(f)
 	if f == nil {
+		if isTCP && p.ChecksumBad {
+			w.flowless(in)
+			return
+		}
 		if f, dir = w.open(in, isTCP); f == nil {
 			return
 		}
@@ -147,6 +130,7 @@ func (w *worker) stateful(in *pktio.Packet) {
 	f.Count(dir, w.packets, w.size(), w.now)
 	s.ttl[dir].add(p.TTL)
 	switch {
+	case isTCP && p.ChecksumBad: // no host takes it: its connection does not notice
 	case isTCP:
 		if !w.track(in, f, dir) && !w.program.Suricata {
 			f.Last = last // what anybody can send must not keep the flow alive
@@ -247,7 +231,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 // size is what the packet adds to the bytes of its flow.
 func (w *worker) size() int {
 	if w.opt.CountFrames {
-		return w.wire
+		return len(w.pkt.Data)
 	}
 	return len(w.pkt.Net)
 }

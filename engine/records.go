@@ -149,13 +149,11 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 		switch {
 		case w.ending:
 			t.PktSrc = "stream (flow timeout)"
-		case w.rebuilt:
-			t.PktSrc = packet.FromDefrag.String()
 		case p.From != packet.FromWire:
 			t.PktSrc = p.From.String()
 		}
 	}
-	if w.opt.CountPackets && !w.outer.inside { // that is the outer one's number
+	if w.opt.CountPackets && w.level == 0 {
 		t.PcapCnt = w.cookie
 	}
 	return t
@@ -282,6 +280,9 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 	d := &w.drop
 	w.fillDrop(d, f)
 	d.Dir, d.Reason = dir, dropReasons[reason]
+	if reason == reasonTunnel && w.level > 0 {
+		d.Reason = "" // Suricata gives it of the packet on the wire only
+	}
 	if reason == ReasonException {
 		d.Cause, d.OperationID = w.cause.String(), w.causeOperation
 		if w.rejected {
@@ -330,9 +331,10 @@ func (w *worker) hitOf(r *detect.Rule) detect.Hit {
 }
 
 // dropReasons are Suricata's words, where it has the reason.
-var dropReasons = [NumReasons]string{
+var dropReasons = [reasonTunnel + 1]string{
 	ReasonInvalid: "decode error", ReasonNoProgram: "no policy", ReasonStateless: "stateless rules",
 	ReasonFlowLimit: "flow memcap", ReasonStream: "stream error", ReasonException: "stream midstream",
 	ReasonRule: "rules", ReasonFlow: "flow drop", ReasonDefault: "rules",
 	ReasonReassembly: "stream reassembly", ReasonFragment: "defrag error", ReasonPanic: "internal error",
+	reasonTunnel: eve.ReasonInside,
 }

@@ -85,7 +85,7 @@ func (w *worker) guess(f *flowEntry, i *inspector, dir packet.Dir) {
 // normalise lets the packet go on with the bytes that came before in its place, so that the
 // receiver gets what was inspected, or drops it where it cannot be changed.
 func (w *worker) normalise() {
-	if w.rebuilt || w.pkt.Depth > 0 {
+	if w.level > 0 {
 		w.unread = true
 		return
 	}

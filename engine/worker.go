@@ -90,7 +90,6 @@ type worker struct {
 	// Of the packet at hand.
 	pkt            packet.Packet
 	flow           *flowEntry // that it belongs to, nil: none
-	outer          outer
 	key            flow.Key
 	now            int64  // clock of the flow table
 	wall           int64  // the machine's clock, when the batch came
@@ -99,13 +98,13 @@ type worker struct {
 	denied         bool   // dropped, or would be if the engine did not only look on
 	rejected       bool   // by the stream exception policy
 	keyed          bool   // key is this packet's
-	rebuilt        bool   // pkt is a datagram that this packet completed
-	wire           int    // bytes of pkt with its link-layer header
-	ending         bool   // pkt stands for the bytes of a flow that ends
-	unread         bool   // its bytes could not be taken for inspection
-	offload        bool   // its checksums are not filled in
-	modified       bool   // its payload was replaced
-	segment        bool   // of TCP: its bytes and its ACK are the connection's
+	level          int    // how many of outers there are: pkt came out of them
+	outers         [maxLevels]outer
+	ending         bool // pkt stands for the bytes of a flow that ends
+	unread         bool // its bytes could not be taken for inspection
+	offload        bool // its checksums are not filled in
+	modified       bool // its payload was replaced
+	segment        bool // of TCP: its bytes and its ACK are the connection's
 	cookie         uint64
 	input          detect.Input
 	result         detect.Result
@@ -114,16 +113,16 @@ type worker struct {
 	resetBuf       []byte
 	payloadBuf     []byte // of an alert
 
-	alertRecord eve.Alert
-	flowRecord  eve.Flow
-	drop        eve.Drop
-	counters    eve.FlowCounters
-	anomaly     eve.Anomaly
-	flowVars    eve.Vars
-	community   []byte
-	frame       eve.Frame
-	frameBuf    []byte
-	appLog      eve.App
+	alertRecord  eve.Alert
+	flowRecord   eve.Flow
+	drop         eve.Drop
+	counters     eve.FlowCounters
+	anomaly      eve.Anomaly
+	flowVars     eve.Vars
+	community    []byte
+	frame        eve.Frame
+	tunnelRecord eve.Tunnel
+	appLog       eve.App
 }
 
 // pinned is a program with the number of flows that are on its rules.

@@ -3,7 +3,7 @@ package eve
 import "github.com/sluicefw/sluice/engine/packet"
 
 // ReasonInside is the reason of a drop that is told of another packet, too: that in it, or the
-// datagram that was put together with it.
+// datagram that was put together with it. Between that and the packet on the wire there is no reason.
 const ReasonInside = "tunnel packet drop"
 
 // Drop is one packet that was dropped.
@@ -22,7 +22,7 @@ type Drop struct {
 	UDPLength    uint16      // of the UDP header; 0: there is none
 	ICMPID       uint16
 	ICMPSeq      uint16
-	Reason       string // "rules", "flow drop", "stream midstream", ... as Suricata names them
+	Reason       string // empty: not written. "rules", "flow drop", "stream midstream", ... as Suricata names them
 	Cause        string // why a packet was midstream: "flushed", "idle_timeout", ...; empty: it was not
 	OperationID  string // of the flush, when Cause is "flushed"
 	RejectTarget string // as in Alert
@@ -58,7 +58,7 @@ func AppendDrop(dst []byte, d *Drop) []byte {
 		o.uint("icmp_id", uint64(d.ICMPID))
 		o.uint("icmp_seq", uint64(d.ICMPSeq))
 	}
-	o.str("reason", d.Reason)
+	o.optStr("reason", d.Reason)
 	o.optStr("cause", d.Cause)
 	o.optStr("flow_operation_id", d.OperationID)
 	o.close()

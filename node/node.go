@@ -148,7 +148,7 @@ func (n *Node) firewall(id resource.FirewallID, failOpen bool) *firewall {
 		fw.rematch.Store(-1)
 		fw.engine = engine.New(engine.Options{
 			Account: id.Account, Firewall: id.Name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit,
-			Inline: true, FailOpen: failOpen, VerifyChecksums: true,
+			Inline: true, FailOpen: failOpen, VerifyChecksums: true, Tunnels: true,
 			Counters: n.counters, Latency: n.latency, Custom: n.custom,
 			NewRecords: rec.newRecords, Wants: rec,
 			Logger: n.opt.Logger.With(slog.String("firewall", fw.label)),

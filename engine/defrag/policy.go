@@ -89,7 +89,9 @@ func (p Policy) meet(f, old, after *frag) step {
 			return goOn
 		}
 		if f.from >= old.from {
-			f.trimTo(old.to)
+			if f.trimTo(old.to); f.robbed() {
+				return discard
+			}
 		} else {
 			old.trimTo(f.to)
 		}

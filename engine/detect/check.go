@@ -15,7 +15,7 @@ type check func(in *Input) bool
 // numberChecks are the keywords that compare a number, with where it is found;
 // ok is false for packets that have none.
 var numberChecks = map[string]func(in *Input) (n uint64, ok bool){
-	"dsize":      func(in *Input) (uint64, bool) { return uint64(len(in.Packet.Payload)), true },
+	"dsize":      func(in *Input) (uint64, bool) { return uint64(len(in.Packet.RulePayload())), true },
 	"ttl":        func(in *Input) (uint64, bool) { return uint64(in.Packet.TTL), in.Packet.IPVersion != 0 },
 	"tos":        func(in *Input) (uint64, bool) { return uint64(in.Packet.TOS), in.Packet.IPVersion == 4 },
 	"id":         func(in *Input) (uint64, bool) { return uint64(in.Packet.IPID), in.Packet.IPVersion == 4 },
@@ -87,7 +87,9 @@ func newCheck(o *rule.Option) (c check, ok bool) {
 	}
 	want := o.Arg.(rule.Numbers)
 	if o.Name == "dsize" && want.Negated { // as in Suricata, of packets that have a payload
-		return func(in *Input) bool { return len(in.Packet.Payload) > 0 && want.Has(uint64(len(in.Packet.Payload))) }, true
+		return func(in *Input) bool {
+			return len(in.Packet.RulePayload()) > 0 && want.Has(uint64(len(in.Packet.RulePayload())))
+		}, true
 	}
 	return func(in *Input) bool {
 		n, ok := get(in)

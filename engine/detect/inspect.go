@@ -96,9 +96,9 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 // Packet looks at the rules that inspect this packet's payload or headers.
 func (p *RuleSet) Packet(in *Input, res *Result) {
 	class := classOf(in.Packet.Proto)
-	res.found = p.packetIndex[class].candidates(res.found[:0], in.Packet.Payload, &res.seen)
+	res.found = p.packetIndex[class].candidates(res.found[:0], in.Packet.RulePayload(), &res.seen)
 	if !in.InStream {
-		res.found = p.strayIndex[class].candidates(res.found, in.Packet.Payload, &res.seen)
+		res.found = p.strayIndex[class].candidates(res.found, in.Packet.RulePayload(), &res.seen)
 	}
 	for _, i := range res.found {
 		r := &p.rules[i]
@@ -125,7 +125,7 @@ func (r *Rule) anyProto() bool { return r.protos[0]&1 != 0 }
 // packetPayload compares the packet's payload. Contents, negated ones too, ask
 // for a payload to look into.
 func (r *Rule) packetPayload(in *Input, m *matcher) bool {
-	return len(r.payload) == 0 || len(in.Packet.Payload) > 0 && m.match(r.payload, buffer{data: in.Packet.Payload, ended: true})
+	return len(r.payload) == 0 || len(in.Packet.RulePayload()) > 0 && m.match(r.payload, buffer{data: in.Packet.RulePayload(), ended: true})
 }
 
 // matchPacket compares what the rule asks of the packet's headers and its flow.

@@ -50,14 +50,11 @@ func (p *Packet) decodeICMP(b []byte) {
 	} else {
 		p.checkICMP4()
 	}
-	if p.opt.VerifyChecksums {
-		good := checksum(0, b) == 0
-		if p.Proto == ProtoICMPv6 {
-			good = p.verify(b)
-		}
-		if !good {
-			p.fault(sum)
-		}
+	switch {
+	case p.Proto == ProtoICMPv6:
+		p.verify(b, sum)
+	case p.opt.VerifyChecksums && checksum(0, b) != 0:
+		p.wrongSum(sum)
 	}
 }
 

@@ -131,11 +131,7 @@ func (p *Packet) decodeNextHeaders(next uint8, b []byte) {
 
 // decodeRouting notes what is odd about a routing header.
 func (p *Packet) decodeRouting(header []byte, duplicate bool) {
-	if header[3] != 0 {
-		// Segments are left: the pseudo-header holds the final destination, which only
-		// the header's own type could tell (RFC 8200, 8.1).
-		p.opt.VerifyChecksums = false
-	}
+	p.routed = p.routed || header[3] != 0
 	switch {
 	case duplicate:
 		p.note(EventIPv6ExtHeaderDuplicateRH)

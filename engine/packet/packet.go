@@ -131,6 +131,8 @@ type Packet struct {
 	TCP  TCP
 	ICMP ICMP
 
+	ChecksumBad bool // the transport checksum is wrong, so far as it was verified
+
 	Events  Events // what decoding, and then connection tracking, noticed
 	Invalid Event  // why the packet cannot be trusted, or Valid
 
@@ -140,6 +142,16 @@ type Packet struct {
 
 	opt    Options
 	layers uint8 // headers so far, those around it included
+	routed bool  // a routing header has segments left
+}
+
+// RulePayload is the payload as rules see it: not that of a packet that carries another one, which is
+// judged by itself.
+func (p *Packet) RulePayload() []byte {
+	if p.Inner.Data != nil {
+		return nil
+	}
+	return p.Payload
 }
 
 // SACK returns block i, below TCP.SACKs, of the SACK option (RFC 2018, 3).

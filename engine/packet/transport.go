@@ -37,10 +37,20 @@ func (p *Packet) decodeFragment(b []byte) {
 	}
 }
 
-// verify reports whether b, a transport header and what it covers, has the
-// right checksum over pseudo-header and bytes.
-func (p *Packet) verify(b []byte) bool {
-	return transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, b) == 0
+// verify makes the packet invalid if b, a transport header and what it covers, has the
+// wrong checksum over pseudo-header and bytes. Where segments of a route are left the
+// pseudo-header holds the final destination, which only the routing header's own type could tell
+// (RFC 8200, 8.1).
+func (p *Packet) verify(b []byte, fault Event) {
+	if p.opt.VerifyChecksums && !p.routed && transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, b) != 0 {
+		p.wrongSum(fault)
+	}
+}
+
+// wrongSum notes that the transport checksum is wrong.
+func (p *Packet) wrongSum(fault Event) {
+	p.ChecksumBad = true
+	p.fault(fault)
 }
 
 // decodeTCP decodes a segment (RFC 9293, 3.1):
@@ -77,9 +87,7 @@ func (p *Packet) decodeTCP(b []byte) {
 	if header > 20 {
 		p.decodeTCPOptions(b[20:header])
 	}
-	if p.opt.VerifyChecksums && !p.verify(b) {
-		p.fault(FaultTCPChecksum)
-	}
+	p.verify(b, FaultTCPChecksum)
 }
 
 // decodeUDP decodes a datagram (RFC 768). The length covers header and data;
@@ -111,9 +119,11 @@ func (p *Packet) decodeUDP(b []byte) {
 		p.decodeUDPTunnel()
 	}
 	// No checksum (0) is for IPv4 only (RFC 8200, 8.1).
-	unsummed := p.IPVersion == 4 && b[6]|b[7] == 0
-	if p.opt.VerifyChecksums && !unsummed && (b[6]|b[7] == 0 || !p.verify(b[:length])) {
-		p.fault(FaultUDPChecksum)
+	switch {
+	case b[6]|b[7] != 0:
+		p.verify(b[:length], FaultUDPChecksum)
+	case p.IPVersion == 6 && p.opt.VerifyChecksums && !p.routed:
+		p.wrongSum(FaultUDPChecksum)
 	}
 }
 

@@ -83,6 +83,18 @@ func (p *Packet) DecodeInner(outer *Packet) bool {
 	return p.decodePPP(in.Data)
 }
 
+// DecodeDatagram decodes the packet that frag has completed: data, whose IP header is at link, and
+// which came the same way as frag. It reports false if that header is not intact.
+func (p *Packet) DecodeDatagram(frag *Packet, data []byte, link int) bool {
+	p.reset(data, frag.Link, frag.opt)
+	p.Depth, p.From = frag.Depth, FromDefrag
+	p.VLAN, p.VLANs = frag.VLAN, frag.VLANs
+	if frag.IPVersion == 6 {
+		return p.decodeIPv6(data[link:])
+	}
+	return p.decodeIPv4(data[link:])
+}
+
 // UDP ports of tunnels (IANA).
 const (
 	portTeredo = 3544

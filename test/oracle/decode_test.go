@@ -95,10 +95,10 @@ type record struct {
 	} `json:"anomaly"`
 }
 
-// suricataRecords has Suricata alert on every packet of the frames, and calls f with each alert and
+// decoderRecords has Suricata alert on every packet of the frames, and calls f with each alert and
 // anomaly and the frame that it is about. Records of inner packets do not have the number of the
 // frame, but its time. hosts are what host-os-policy says.
-func suricataRecords(t *testing.T, binary, hosts string, link packet.LinkType, frames [][]byte, f func(frame int, r *record)) {
+func decoderRecords(t *testing.T, binary, hosts string, link packet.LinkType, frames [][]byte, f func(frame int, r *record)) {
 	t.Helper()
 	dir := t.TempDir()
 	config, err := os.ReadFile("testdata/decode.yaml")
@@ -160,7 +160,7 @@ func decodeSuricata(t *testing.T, binary string, link packet.LinkType, frames []
 		return "invalid IP"
 	}
 	views := make([]view, len(frames))
-	suricataRecords(t, binary, "windows: [0.0.0.0/0]", link, frames, func(i int, r *record) {
+	decoderRecords(t, binary, "windows: [0.0.0.0/0]", link, frames, func(i int, r *record) {
 		v := &views[i]
 		switch {
 		case r.Type == "alert":
