@@ -2,6 +2,7 @@ package eve
 
 import (
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/dcerpc"
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/dnswire"
 	"github.com/sluicefw/sluice/engine/applayer/http"
@@ -36,6 +37,13 @@ func AppendApp(dst []byte, a *App) []byte {
 	case *dns.Tx:
 		o.dnsRecord(tx, a.Part)
 		return o.end()
+	case *dcerpc.Tx: // alerts do not have it
+		o.open("dcerpc")
+		o.dcerpc(&tx.Call)
+		o.uint("call_id", uint64(tx.Call.ID))
+		o.str("rpc_version", "5.0")
+		o.close()
+		return o.end()
 	case *ssh.Tx:
 		o.uint("tx_id", tx.ID)
 	}
@@ -57,6 +65,8 @@ func AppType(tx applayer.Tx) string {
 		return "dns"
 	case *mqtt.Tx:
 		return "mqtt"
+	case *dcerpc.Tx:
+		return "dcerpc"
 	case *sip.Tx:
 		return "sip"
 	case *ssh.Tx:

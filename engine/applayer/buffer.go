@@ -70,6 +70,11 @@ const (
 	MQTTSubscribeTopic
 	MQTTUnsubscribeTopic
 
+	DCERPCRequestStub
+	DCERPCResponseStub
+	DCERPCRequestInterface
+	DCERPCResponseInterface
+
 	// NumBuffers is the number of buffers, for arrays.
 	NumBuffers = iota
 )
@@ -144,6 +149,11 @@ var buffers = [NumBuffers]field{
 	MQTTServerPublishMessage: {"mqtt.publish.message", MQTT, MQTTServerMessage},
 	MQTTSubscribeTopic:       {"mqtt.subscribe.topic", MQTT, MQTTClientMessage},
 	MQTTUnsubscribeTopic:     {"mqtt.unsubscribe.topic", MQTT, MQTTClientMessage},
+
+	DCERPCRequestStub:       {"dcerpc.stub_data", DCERPC, DCERPCRequest},
+	DCERPCResponseStub:      {"dcerpc.stub_data", DCERPC, DCERPCResponse},
+	DCERPCRequestInterface:  {"dcerpc.iface", DCERPC, DCERPCRequest},
+	DCERPCResponseInterface: {"dcerpc.iface", DCERPC, DCERPCResponse},
 }
 
 // String returns the keyword of the buffer, such as "tls.sni".
@@ -202,7 +212,10 @@ const (
 	MQTTClientMessage
 	MQTTServerMessage
 
-	MessageDone  // one side has said all of its part of a transaction, of protocols where it says one after the other
+	MessageDone // one side has said all of its part of a transaction, of protocols where it says one after the other
+	DCERPCRequest
+	DCERPCResponse
+
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
 	TxDone       // nothing more will come of the transaction: it is logged
@@ -240,6 +253,8 @@ var hooks = [NumHooks]struct {
 	MQTTClientMessage:    {"mqtt_client_message", packet.ToServer},
 	MQTTServerMessage:    {"mqtt_server_message", packet.ToClient},
 	MessageDone:          {"message_done", packet.ToServer},
+	DCERPCRequest:        {"dcerpc_request", packet.ToServer},
+	DCERPCResponse:       {"dcerpc_response", packet.ToClient},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

@@ -37,6 +37,9 @@ const (
 	MQTTConnectFlags
 	MQTTSessionPresent
 
+	DCERPCRequestOpnum
+	DCERPCResponseOpnum
+
 	// NumNumbers is the number of numbers, for arrays.
 	NumNumbers = iota
 )
@@ -78,6 +81,9 @@ var numbers = [NumNumbers]field{
 	MQTTServerReason:    {"mqtt.reason_code", MQTT, MQTTServerMessage},
 	MQTTConnectFlags:    {"mqtt.connect.flags", MQTT, MQTTClientMessage},
 	MQTTSessionPresent:  {"mqtt.connack.session_present", MQTT, MQTTServerMessage},
+
+	DCERPCRequestOpnum:  {"dcerpc.opnum", DCERPC, DCERPCRequest},
+	DCERPCResponseOpnum: {"dcerpc.opnum", DCERPC, DCERPCResponse},
 }
 
 // String returns the keyword of the number, such as "tls.cert_chain_len".

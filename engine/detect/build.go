@@ -32,12 +32,15 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		r.numbers = append(r.numbers, m)
 		return err
 	}
-	if _, ok := tlsText[o.Name]; ok {
-		s, at, err := b.steps.step(textContent(o))
-		if err != nil {
-			return err
+	if args, ok, err := derived(o); ok {
+		for i := 0; i < len(args) && err == nil; i++ {
+			var s step
+			var at rule.Place
+			if s, at, err = b.steps.step(args[i]); err == nil {
+				err = b.addStep(s, at)
+			}
 		}
-		return b.addStep(s, at)
+		return err
 	}
 	if r.addState(o) {
 		return nil

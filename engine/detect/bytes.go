@@ -29,6 +29,7 @@ type byteValue struct {
 	offsetIn int // the variable that holds offset, or -1
 	relative bool
 	little   bool
+	dce      bool // in the byte order of the transaction
 	digits   bool
 	base     int
 	bitmask  uint64
@@ -68,7 +69,7 @@ func (v *byteValue) read(m *matcher, prev int) (value uint64, end int, ok bool) 
 		}
 		for i := range field {
 			b := field[i]
-			if v.little {
+			if v.little || v.dce && m.little {
 				b = field[len(field)-1-i]
 			}
 			value = value<<8 | uint64(b)

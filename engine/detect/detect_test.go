@@ -246,7 +246,6 @@ func TestRefusals(t *testing.T) {
 		{`content:"a"; geoip:src,CN;`, "geoip", "geoip"},
 		{`pcre:"/\p{L}/";`, "pcre", "not supported"},
 		{`pcre:"/(x)/, flow:y";`, "pcre", "capture"},
-		{`byte_test:1,>,1,0,dce;`, "byte_test", "dce"},
 		{`byte_extract:1,0,v; tcp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
 		{`file.data; content:"x";`, "file.data", "file.data"},
 		{`tls.sni; xor:"zz"; content:"x";`, `content:"x";)`, "xor"},

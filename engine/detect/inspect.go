@@ -223,6 +223,8 @@ func (r *Rule) matchFields(in *Input, ev applayer.Event, m *matcher) bool {
 	if len(r.buffers)+len(r.numbers) > 0 && ev.Tx == nil {
 		return false
 	}
+	ordered, ok := ev.Tx.(interface{ LittleEndian() bool })
+	m.little = ok && ordered.LittleEndian()
 	for i := range r.buffers {
 		if !r.buffers[i].match(ev.Tx, m) {
 			return false

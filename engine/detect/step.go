@@ -51,7 +51,9 @@ type matcher struct {
 	buf   buffer
 	tries int // that are left: see maxSteps
 	vars  [maxVars]uint64
-	regex pcre.Matcher
+
+	little bool // numbers of the transaction at hand are little endian
+	regex  pcre.Matcher
 
 	scratch [2][]byte // of transformations
 	decoded []byte    // of base64_decode

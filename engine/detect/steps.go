@@ -98,10 +98,7 @@ func (c *stepCompiler) content(in *rule.Content, at rule.Place) (*content, error
 }
 
 func (c *stepCompiler) value(in *rule.ByteValue) (out byteValue, err error) {
-	if in.DCE {
-		return out, unsupported("dce needs the parser of DCERPC, which this version does not have; use big or little")
-	}
-	out = byteValue{offset: in.Offset.Value, offsetIn: -1, relative: in.Relative, little: in.Little, digits: in.String, base: in.Base, bitmask: in.Bitmask}
+	out = byteValue{offset: in.Offset.Value, offsetIn: -1, relative: in.Relative, little: in.Little, dce: in.DCE, digits: in.String, base: in.Base, bitmask: in.Bitmask}
 	if out.bytes, err = c.operand(in.Bytes, in.Place); err != nil || in.Offset.Var == "" {
 		return out, err
 	}

@@ -43,7 +43,7 @@ var (
 func Supports(keyword string) bool {
 	_, compares := numberChecks[keyword]
 	_, inWords := wordNumbers[keyword]
-	_, looks := tlsText[keyword]
+	_, looks := textKeywords[keyword]
 	return compares || inWords || looks || len(applayer.NumbersByName(keyword)) > 0 || folded(keyword) || slices.Contains(otherChecks, keyword) ||
 		slices.Contains(stepKeywords, keyword) || slices.Contains(stateKeywords, keyword) || slices.Contains(ruleKeywords, keyword)
 }

@@ -44,6 +44,7 @@ var wordNumbers = map[string]struct {
 	"tls_cert_notbefore":           {"tls_cert_notbefore", parseCertTime},
 	"tls_cert_notafter":            {"tls_cert_notafter", parseCertTime},
 	"tls_cert_expired":             {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certExpired, nil }},
+	"dcerpc.opnum":                 {"dcerpc.opnum", parseOpnums},
 	"mqtt.type":                    {"mqtt.type", oneOf(mqttTypes)},
 	"mqtt.flags":                   {"mqtt.flags", bitsOf(map[string]uint64{"retain": 1, "dup": 8})},
 	"mqtt.connect.flags":           {"mqtt.connect.flags", bitsOf(mqttConnectFlags)},
@@ -66,21 +67,6 @@ func newNumber(o *rule.Option) (m numberMatch, ok bool, err error) {
 		return m, false, nil
 	}
 	return numberMatch{keyword: o.Name, test: func(_ *Input, n uint64) bool { return want.Has(n) }}, true, nil
-}
-
-// tlsText are older keywords that look for a text in the server's certificate, by the buffer that
-// they look into.
-var tlsText = map[string]string{
-	"tls.subject": "tls.cert_subject", "tls.issuerdn": "tls.cert_issuer", "tls.fingerprint": "tls.cert_fingerprint",
-}
-
-// textContent turns one of tlsText into a content.
-func textContent(o *rule.Option) *rule.Content {
-	text, negated := strings.CutPrefix(o.Value, "!")
-	c := &rule.Content{Pattern: []byte(strings.Trim(strings.TrimSpace(text), `"`)), Negated: negated, Buffer: tlsText[o.Name]}
-	c.StartsWith = o.Name == "tls.fingerprint"
-	c.EndsWith = c.StartsWith
-	return c
 }
 
 // sslStates are the words of ssl_state.
@@ -252,4 +238,24 @@ func bitsOf(words map[string]uint64) func(value string) (test func(in *Input, n 
 
 func unknownWord(word string, words map[string]uint64) error {
 	return fmt.Errorf("unknown word %q; use one of %s", word, strings.Join(slices.Sorted(maps.Keys(words)), ", "))
+}
+
+// parseOpnums reads a list of numbers and ranges, whose ends are part of them.
+func parseOpnums(value string) (test func(in *Input, n uint64) bool, err error) {
+	var ranges [][2]uint64
+	for part := range strings.SplitSeq(value, ",") {
+		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		if !isRange {
+			to = from
+		}
+		a, err1 := strconv.ParseUint(from, 10, 16)
+		b, err2 := strconv.ParseUint(to, 10, 16)
+		if err1 != nil || err2 != nil || a > b {
+			return nil, fmt.Errorf("%q is neither a number up to 65535 nor a range such as 3-7", part)
+		}
+		ranges = append(ranges, [2]uint64{a, b})
+	}
+	return func(_ *Input, n uint64) bool {
+		return slices.ContainsFunc(ranges, func(r [2]uint64) bool { return r[0] <= n && n <= r[1] })
+	}, nil
 }

@@ -3,6 +3,7 @@ package parsers
 
 import (
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/dcerpc"
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
@@ -24,6 +25,8 @@ func New(p applayer.Proto) applayer.Parser {
 		return &ssh.Parser{}
 	case applayer.MQTT:
 		return &mqtt.Parser{}
+	case applayer.DCERPC:
+		return &dcerpc.Parser{}
 	case applayer.TLS:
 		return &tls.Parser{}
 	}
