@@ -260,6 +260,9 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 			w.begin(f, dir, established(f), rules)
 		}
 		w.result.Reset()
+		if rules != nil && i.unfinished(f, dir) {
+			rules.End(&w.input, &w.result)
+		}
 		if asm := i.asm[dir]; asm != nil && !w.opt.Inline && rules != nil {
 			asm.AckAll()
 			i.ready[dir] = true
@@ -275,6 +278,16 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, h)
 		}
 	}
+}
+
+// unfinished says whether Suricata would look at a direction of an ended flow once more: bytes wait,
+// the protocol was never told, or transactions were going on.
+func (i *inspector) unfinished(f *flowEntry, dir packet.Dir) bool {
+	if f.Key.Proto != packet.ProtoTCP {
+		return false
+	}
+	asm := i.asm[dir]
+	return asm != nil && asm.Holding() || !i.session.ProtoFinal() || i.session.Proto() != applayer.Failed && !f.State.tcp.Closed()
 }
 
 // pretend makes the packet at hand an empty one of a flow that has ended.

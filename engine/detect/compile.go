@@ -112,6 +112,9 @@ func (p *RuleSet) file(i uint32) {
 		}
 	case listPacket:
 		p.perClass(&p.packet, r, i)
+		if r.Kind == KindLikeIPOnly || r.Kind == KindApp {
+			p.ending = append(p.ending, i)
+		}
 		if r.Kind == KindEventOnly && r.ipVersion == 0 {
 			p.undecoded = append(p.undecoded, i)
 		}

@@ -93,6 +93,20 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 	return len(res.hits) > before
 }
 
+// End looks at the rules about a flow's addresses and protocol once more when it ends, as
+// Suricata does where something of the flow was still to be looked at.
+func (p *RuleSet) End(in *Input, res *Result) {
+	look := func(i uint32) {
+		if r := &p.rules[i]; (r.Kind == KindLikeIPOnly || r.Kind == KindApp) && r.header(in) && r.appMatches(in) {
+			res.hits = append(res.hits, Hit{Rule: i, Whole: true})
+		}
+	}
+	p.headerIndex[classOf(in.Packet.Proto)].visit(in.Packet, look)
+	for _, i := range p.ending {
+		look(i)
+	}
+}
+
 // Packet looks at the rules that inspect this packet's payload or headers.
 func (p *RuleSet) Packet(in *Input, res *Result) {
 	class := classOf(in.Packet.Proto)

@@ -138,6 +138,7 @@ type RuleSet struct {
 	rules     []Rule
 	packet    [numClasses][]uint32
 	stream    []uint32
+	ending    []uint32 // of packet, those that End looks at
 	undecoded []uint32
 	hooks     [applayer.NumHooks][]uint32
 
