@@ -69,7 +69,7 @@ connection's context. --midstream follows them from where they are.
 
 --eve writes records as Suricata does, with every detail: alert, anomaly, flow,
 netflow, those of application protocols, and drop in ips mode.
-Flows that are still alive at the end of the capture are written then.
+Flows that are still alive at the end of the capture are written then, and stats.
 
 --write-expect writes the verdicts as JSON. --expect compares with such a file, and
 replay fails if they differ. Members that you delete from the file are not compared.
@@ -222,6 +222,9 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	m := &meter{Queue: driver.Queues()[0]}
 	e.Attach([]pktio.Queue{m})
 	e.Wait()
+	if records.writes("stats") {
+		records.log(eve.AppendStats(records.buf[:0], &eve.Stats{Time: m.last, Uptime: (m.last - m.first) / int64(time.Second), Counters: e.Stats()}))
+	}
 	if records.sink != nil {
 		if err := records.sink.Flush(ctx); err != nil {
 			return nil, fmt.Errorf("write the EVE file: %w", err)
@@ -244,6 +247,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 type meter struct {
 	pktio.Queue
 	passed, dropped uint64
+	first, last     int64 // times of packets, nanoseconds since 1970
 	err             error
 }
 
@@ -262,6 +266,12 @@ func (m *meter) Verdicts(batch []pktio.Packet) error {
 
 func (m *meter) ReadBatch(batch []pktio.Packet, wait time.Duration) (int, error) {
 	n, err := m.Queue.ReadBatch(batch, wait)
+	for i := range batch[:n] {
+		if m.first == 0 {
+			m.first = batch[i].Time
+		}
+		m.last = max(m.last, batch[i].Time)
+	}
 	if !errors.Is(err, pktio.ErrClosed) {
 		m.keep(err)
 	}

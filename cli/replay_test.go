@@ -131,7 +131,7 @@ drop tcp any any -> any any (content:"world"; flow:to_client; sid:2;)
 				}
 				records[e.Type]++
 			}
-			if records["alert"] != 2 || records["flow"] != 3 || records["netflow"] != 5 || records["drop"] != test.dropped {
+			if records["alert"] != 2 || records["flow"] != 3 || records["netflow"] != 5 || records["drop"] != test.dropped || records["stats"] != 1 {
 				t.Errorf("records: %v", records)
 			}
 		})
@@ -285,6 +285,7 @@ func TestReplayUsage(t *testing.T) {
 		{"--rules", rules, "--var", "HOME_NET", capture},
 		{"--rules", rules, "--var", "HOME_NET=nonsense", capture},
 		{"--rules", rules, "-o", "xml", capture},
+		{"--rules", rules, "--community-id", "65536", capture},
 	} {
 		if code, _, stderr := replay(t, args...); code != ExitUsage {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)

@@ -38,6 +38,7 @@ type Config struct {
 	ReferenceSets map[string][]string `yaml:"reference_sets"`
 
 	Log      Log      `yaml:"log"`
+	Records  Records  `yaml:"records"`
 	Delivery Delivery `yaml:"delivery"`
 	Store    Store    `yaml:"store"`
 	Metrics  Metrics  `yaml:"metrics"`
@@ -95,6 +96,17 @@ type NFQueue struct {
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
 	Format string `yaml:"format"` // text, json
+}
+
+// Records says what traffic logs have beside what AWS's have.
+type Records struct {
+	Payload          bool `yaml:"payload"`           // of packets that rules alert on, in base64
+	PayloadPrintable bool `yaml:"payload_printable"` // the same as text
+	Packet           bool `yaml:"packet"`            // the whole packet, in base64
+	Metadata         bool `yaml:"metadata"`          // of rules, and the flowbits and flowints of flows
+	CommunityID      bool `yaml:"community_id"`
+	CommunityIDSeed  int  `yaml:"community_id_seed"`
+	Stats            int  `yaml:"stats"` // seconds between records of counters in the alert log; 0: none
 }
 
 // Delivery says how traffic logs reach the AWS services that their destinations

@@ -28,6 +28,7 @@ attach:
 reference_sets:
   arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a: [10.9.0.0/16, /srv/blocked.txt]
 log: {level: warn, format: json}
+records: {payload: true, payload_printable: true, packet: true, metadata: true, community_id: true, community_id_seed: 7, stats: 30}
 delivery: {services: true, endpoint: "http://127.0.0.1:5000", region: eu-west-1, spool_limit: 2097152}
 store: {endpoints: ["https://etcd-1:2379", "unix:///run/etcd.sock"]}
 metrics: {listen: ":9100"}
@@ -48,6 +49,7 @@ func wholeConfig() *Config {
 			"arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a": {"10.9.0.0/16", "/srv/blocked.txt"},
 		},
 		Log:      Log{Level: "warn", Format: "json"},
+		Records:  Records{Payload: true, PayloadPrintable: true, Packet: true, Metadata: true, CommunityID: true, CommunityIDSeed: 7, Stats: 30},
 		Delivery: Delivery{Services: true, Endpoint: "http://127.0.0.1:5000", Region: "eu-west-1", SpoolLimit: 2097152},
 		Store:    Store{Endpoints: []string{"https://etcd-1:2379", "unix:///run/etcd.sock"}},
 		Metrics:  Metrics{Listen: ":9100"},
@@ -146,6 +148,8 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"SLUICE_ATTACH":         `[{firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}, {firewall: inner, nfqueue: {queues: "2", queue_len: 4096}}]`,
 		"SLUICE_REFERENCE_SETS": `{arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a: [10.9.0.0/16, /srv/blocked.txt]}`,
 		"SLUICE_LOG_LEVEL":      "warn", "SLUICE_LOG_FORMAT": "json",
+		"SLUICE_RECORDS_PAYLOAD": "true", "SLUICE_RECORDS_PAYLOAD_PRINTABLE": "true", "SLUICE_RECORDS_PACKET": "true", "SLUICE_RECORDS_METADATA": "true",
+		"SLUICE_RECORDS_COMMUNITY_ID": "true", "SLUICE_RECORDS_COMMUNITY_ID_SEED": "7", "SLUICE_RECORDS_STATS": "30",
 		"SLUICE_DELIVERY_SERVICES": "true", "SLUICE_DELIVERY_ENDPOINT": "http://127.0.0.1:5000", "SLUICE_DELIVERY_REGION": "eu-west-1", "SLUICE_DELIVERY_SPOOL_LIMIT": "2097152",
 		"SLUICE_STORE_ENDPOINTS": `["https://etcd-1:2379", "unix:///run/etcd.sock"]`,
 		"SLUICE_METRICS_LISTEN":  ":9100",
@@ -211,6 +215,9 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 			`@:2: attach[0].nfqueue.queues: "3-1" is no set of at most 256 queues, each named once: write numbers from 0 to 65535 and ranges, such as "0-3"`}},
 		{"queue twice", "attach:\n- {firewall: a, nfqueue: {queues: 0-3}}\n- {firewall: b, nfqueue: {queues: \"2\"}}\n", []string{
 			`@:3: attach[1].nfqueue.queues: queue 2 is already attached to firewall "a": choose others`}},
+		{"records", "records: {community_id_seed: 65536, stats: -1}\n", []string{
+			`@:1: records.community_id_seed: 65536 is out of range: write a number from 0 to 65535`,
+			`@:1: records.stats: -1 is out of range: write a number from 0 to 86400`}},
 		{"log", "log: {level: all, format: xml}\n", []string{
 			`@:1: log.level: "all" is no level: write debug, info, warn or error`,
 			`@:1: log.format: "xml" is no format: write text or json`}},

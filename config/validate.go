@@ -86,6 +86,8 @@ func (c *Config) validate(p places) error {
 	if !slices.Contains([]string{"text", "json"}, c.Log.Format) {
 		k.bad("log.format", "%q is no format: write text or json", c.Log.Format)
 	}
+	k.between("records.community_id_seed", c.Records.CommunityIDSeed, 0, 0xffff)
+	k.between("records.stats", c.Records.Stats, 0, 86400)
 	if e := c.Delivery.Endpoint; e != "" {
 		if u, err := url.Parse(e); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			k.bad("delivery.endpoint", "%q is no URL: write one such as http://127.0.0.1:5000", e)

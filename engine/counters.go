@@ -79,10 +79,10 @@ const (
 	cRepinned
 	cDriverErrors
 	cPanics
-	cFragments
-	cReassembled
-	cFragmentTimeouts
-	cFragmentOverlaps
+	cFragments                   // of IPv4, then of IPv6
+	cReassembled      = iota + 1 // the same
+	cFragmentTimeouts = iota + 2
+	cFragmentOverlaps = iota + 2
 	cInvalid          = cFragmentOverlaps + 1
 	cDropped          = cInvalid + packet.NumDecoderEvents - 1
 	cStream           = cDropped + int(NumReasons) - 1
@@ -123,8 +123,10 @@ func NewCounters() Counters {
 	one(cDriverErrors, "driver_errors", "Batches whose verdicts the driver could not deliver.")
 	one(cResetsLimited, "unreachables_suppressed", "Unreachable messages that were not sent because too many were in one second.")
 	one(cPanics, "worker_panics", "Panics of workers, each of which cost a packet and its flow. Please report the stack in the log.")
-	one(cFragments, "fragments", "Fragments that arrived at the stateful engine.")
-	one(cReassembled, "fragments_reassembled_datagrams", "Datagrams that were put together from their fragments and inspected.")
+	for i, ip := range []string{"4", "6"} {
+		one(cFragments+i, "fragments", "Fragments that arrived at the stateful engine.", "ip", ip)
+		one(cReassembled+i, "fragments_reassembled_datagrams", "Datagrams that were put together from their fragments and inspected.", "ip", ip)
+	}
 	one(cFragmentTimeouts, "fragments_timed_out_datagrams", "Datagrams of which fragments were missing for too long.")
 	one(cFragmentOverlaps, "fragments_overlapping", "Fragments with bytes that an earlier fragment had, too.")
 	for s := defrag.Malformed; s < defrag.NumStatus; s++ {

@@ -15,8 +15,8 @@ const protoFragment = 44
 // header fields see each fragment by itself. The fragments before have passed; when the datagram
 // may not, the receiver never gets this one.
 func (w *worker) fragment(in *pktio.Packet) {
-	w.n[cFragments] += uint64(w.packets)
 	p := &w.pkt
+	w.n[cFragments+family(p)] += uint64(w.packets)
 	status := defrag.Malformed // a datagram that is a fragment itself: no host sends that (RFC 8200, 4.5)
 	if w.level < maxLevels && (p.From != packet.FromDefrag || w.program.Suricata) {
 		o := &w.outers[w.level]
@@ -44,11 +44,19 @@ func (w *worker) fragment(in *pktio.Packet) {
 
 // reassembled judges the datagram that the fragment at hand has completed, whose IP header is at link.
 func (w *worker) reassembled(in *pktio.Packet, link int) defrag.Status {
-	w.n[cReassembled]++
+	w.n[cReassembled+family(&w.pkt)]++
 	if !w.within(in, func(p *packet.Packet, o *outer) bool { return p.DecodeDatagram(&o.pkt, o.whole, link) }) {
 		return defrag.Malformed
 	}
 	return defrag.Complete
+}
+
+// family is 0 for IPv4 and 1 for IPv6.
+func family(p *packet.Packet) int {
+	if p.IPVersion == 6 {
+		return 1
+	}
+	return 0
 }
 
 // refuseFragment drops a fragment that cannot be part of a datagram that is inspected.

@@ -354,6 +354,13 @@ func (r *records) Flow(f *eve.Flow) {
 	}
 }
 
+// stats logs the counters of the firewall.
+func (r *recorder) stats(s *eve.Stats) {
+	if sink := r.sinks.Load().alert; sink != nil {
+		sink.Log(eve.AppendEnvelope(nil, &r.envelope, s.Time, "", eve.AppendStats(nil, s)))
+	}
+}
+
 func (r *records) Drop(*eve.Drop)       {}
 func (r *records) Anomaly(*eve.Anomaly) {}
 func (r *records) App(*eve.App)         {}

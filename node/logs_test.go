@@ -141,6 +141,33 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// What AWS's records do not have is logged where the configuration asks for it.
+func TestDetailedLogs(t *testing.T) {
+	r := start(t, func(o *Options) {
+		o.Detail = eve.Detail{Payload: true, Printable: true, Packet: true, Metadata: true, CommunityID: true}
+		o.StatsEvery = 10 * time.Millisecond
+	})
+	r.putAll(strings.Replace(alertEcho, "sid:7;", "sid:7; metadata:by tests;", 1), logTo(wire.LogTypeAlert, "alerts"))
+	r.connect(echo)
+	time.Sleep(5 * r.node.opt.StatsEvery)
+	r.synced()
+	lines, text := r.lines("alerts")
+	stats := 0
+	for _, l := range lines {
+		if l.Event.Type == "stats" && l.Firewall == "f" {
+			stats++
+		}
+	}
+	if stats == 0 || stats == len(lines) {
+		t.Errorf("%d records of counters in %d:\n%s", stats, len(lines), text)
+	}
+	for _, want := range []string{`"payload_printable":"hello`, `"packet":"`, `"metadata":{"by":["tests"]}`, `"community_id":"1:`, `"pkts":`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
 // The flows that are there when the node stops are logged.
 func TestFlowsAreLoggedAtTheEnd(t *testing.T) {
 	var r *rig

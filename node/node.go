@@ -23,6 +23,7 @@ import (
 
 	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/pktio"
 	"github.com/sluicefw/sluice/resource"
@@ -55,10 +56,12 @@ type Options struct {
 	// instead of files: a template, in which SpoolDir is the root of all spools.
 	Delivery *delivery.Options
 
-	FlowLimit   int      // per worker; 0 is the engine's default
-	ResultLimit int      // flows kept of one operation; 0 is 1,000,000
-	StoredFlows int      // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
-	HomeNet     []string // HOME_NET where no policy sets it; empty is the private ranges
+	FlowLimit   int           // per worker; 0 is the engine's default
+	ResultLimit int           // flows kept of one operation; 0 is 1,000,000
+	StoredFlows int           // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
+	Detail      eve.Detail    // of records, beside what AWS's have
+	StatsEvery  time.Duration // between records of counters in the alert logs; 0: none
+	HomeNet     []string      // HOME_NET where no policy sets it; empty is the private ranges
 	Logger      *slog.Logger
 }
 
@@ -150,7 +153,7 @@ func (n *Node) firewall(id resource.FirewallID, failOpen bool) *firewall {
 			Account: id.Account, Firewall: id.Name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit,
 			Inline: true, FailOpen: failOpen, VerifyChecksums: true, Tunnels: true,
 			Counters: n.counters, Latency: n.latency, Custom: n.custom,
-			NewRecords: rec.newRecords, Wants: rec,
+			NewRecords: rec.newRecords, Wants: rec, Detail: n.opt.Detail,
 			Logger: n.opt.Logger.With(slog.String("firewall", fw.label)),
 		})
 		n.firewalls[id] = fw
@@ -182,6 +185,9 @@ func (n *Node) Run(ctx context.Context) error {
 	wg.Go(func() { n.watchOperations(ctx) })
 	wg.Go(func() { n.watchQueries(ctx) })
 	wg.Go(func() { n.watchReports(ctx) })
+	if n.opt.StatsEvery > 0 {
+		wg.Go(func() { n.logStats(ctx) })
+	}
 	wg.Go(func() {
 		n.opt.Store.Hold(ctx, leaseTTL, n.report)
 	})
@@ -197,6 +203,22 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.logs.wait(closing)
 	return err
+}
+
+// logStats writes the counters of every firewall until ctx ends.
+func (n *Node) logStats(ctx context.Context) {
+	tick := time.NewTicker(n.opt.StatsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, fw := range n.all() {
+				fw.recorder.stats(&eve.Stats{Time: now.UnixNano(), Uptime: int64(now.Sub(n.started) / time.Second), Counters: fw.engine.Stats()})
+			}
+		}
+	}
 }
 
 func (n *Node) closeDrivers() error {

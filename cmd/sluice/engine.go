@@ -21,6 +21,7 @@ import (
 	"github.com/sluicefw/sluice/cli"
 	"github.com/sluicefw/sluice/config"
 	"github.com/sluicefw/sluice/delivery"
+	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/node"
 	"github.com/sluicefw/sluice/pktio"
@@ -125,6 +126,7 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		Attach: attachments(c, log), LogDir: c.LogDir(),
 		FlowLimit: c.Flows.Limit, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
 		Delivery: deliveryOf(c), Logger: log,
+		Detail: detailOf(c), StatsEvery: time.Duration(c.Records.Stats) * time.Second,
 	})
 	if err != nil {
 		return err
@@ -215,6 +217,15 @@ func nodeID(dir string) (string, error) {
 
 func metricsBuild(b cli.BuildInfo) metrics.Build {
 	return metrics.Build{Version: b.Version, Revision: b.Revision, Go: b.Go}
+}
+
+// detailOf is what records have beside what AWS's have.
+func detailOf(c *config.Config) eve.Detail {
+	r := &c.Records
+	return eve.Detail{
+		Payload: r.Payload, Printable: r.PayloadPrintable, Packet: r.Packet, Metadata: r.Metadata,
+		CommunityID: r.CommunityID, Seed: uint16(r.CommunityIDSeed),
+	}
 }
 
 // deliveryOf is how traffic logs reach the services of their destinations, or
