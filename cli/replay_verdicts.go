@@ -159,7 +159,7 @@ func (r *replayRecords) Drop(d *eve.Drop) {
 
 // App implements engine.Records.
 func (r *replayRecords) App(a *eve.App) {
-	if name := eve.AppType(a.Tx); name != "" && r.writes(name) {
+	if name := a.Type(); name != "" && r.writes(name) {
 		r.log(eve.AppendApp(r.buf[:0], a))
 	}
 }

@@ -61,6 +61,7 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 		w.giveUpApp(f)
 		return nil
 	}
+	w.sessions.Digests = w.opt.Wants.Wants(Transactions)
 	session.Reset(f.Key.Proto, f.Key.SrcPort, f.Key.DstPort)
 	if last := len(w.freeInsp) - 1; last >= 0 {
 		s.ext = w.freeInsp[last]
@@ -208,9 +209,10 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	if ev.Hook == applayer.AnomalySeen || ev.Hook == applayer.TxDone {
 		w.txAnomalies(f, ev.Tx)
 	}
-	if ev.Hook == applayer.TxDone {
+	switch {
+	case ev.Hook == applayer.TxDone, ev.Hook == applayer.FileDone:
 		w.appRecord(f, ev)
-	} else if rules != nil {
+	case rules != nil:
 		rules.Event(&w.input, ev, res)
 	}
 }

@@ -257,14 +257,14 @@ func appProtos(p applayer.Proto, sides [2]applayer.Proto) eve.AppProtos {
 // rejectTargets says in Suricata's words who hears of a reject.
 var rejectTargets = [detect.RejectBoth + 1]string{detect.Reject: "to_client", detect.RejectDst: "to_server", detect.RejectBoth: "both"}
 
-// appRecord logs a transaction that is done. The record is about the flow's side that the
+// appRecord logs a transaction that is done, or a file of one. The record is about the flow's side that the
 // event is of, whichever packet completed it.
 func (w *worker) appRecord(f *flowEntry, ev applayer.Event) {
 	if !w.opt.Wants.Wants(Transactions) {
 		return
 	}
 	r := &w.appLog
-	*r = eve.App{Tuple: w.tuple(f), Tx: ev.Tx}
+	*r = eve.App{Tuple: w.tuple(f), App: appProtos(f.State.app, f.State.sides), Tx: ev.Tx, File: ev.File}
 	k := f.Key
 	if ev.Dir == packet.ToClient {
 		k = k.Reverse()

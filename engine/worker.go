@@ -149,6 +149,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		birth:     time.Now(),
 	}
 	w.n = w.block.N
+	w.sessions.Inline = opt.Inline
 	w.udp = applayer.NewPool(udpSessionMemory, parsers.New).Get()
 	if !opt.PacketClock {
 		w.started = w.birth.UnixNano()

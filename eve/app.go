@@ -5,6 +5,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/dcerpc"
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/dnswire"
+	"github.com/sluicefw/sluice/engine/applayer/file"
 	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
@@ -13,12 +14,15 @@ import (
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
-// App is a transaction of an application protocol that is done. Src is the side that the
-// record is about: the client, or for protocols with a record for each message its sender.
+// App is a transaction of an application protocol that is done, or a file of one. Src is the
+// side that the record is about: the client, or the sender of the file, or of the message for
+// protocols with a record for each.
 type App struct {
 	Tuple
+	App  AppProtos
 	Tx   applayer.Tx
-	Part int // which of the records of Tx this is: see Records
+	Part int        // which of the records of Tx this is: see Records
+	File *file.File // nil: the record is the transaction's
 }
 
 // Records returns how many records a transaction has: most have one.
@@ -30,9 +34,17 @@ func Records(tx applayer.Tx) int {
 }
 
 // AppendApp appends a as the EVE event of its protocol, such as "tls". The protocol must have
-// records: see AppType.
+// records: see Type.
 func AppendApp(dst []byte, a *App) []byte {
-	o := appendHeader(dst, &a.Tuple, AppType(a.Tx))
+	o := appendHeader(dst, &a.Tuple, a.Type())
+	if a.File != nil {
+		o.tx(a.Tx)
+		o.appProtos(&a.App)
+		o.open("fileinfo")
+		o.file(a.File, a.Tx)
+		o.close()
+		return o.end()
+	}
 	switch tx := a.Tx.(type) {
 	case *dns.Tx:
 		o.dnsRecord(tx, a.Part)
@@ -44,17 +56,20 @@ func AppendApp(dst []byte, a *App) []byte {
 		o.str("rpc_version", "5.0")
 		o.close()
 		return o.end()
-	case *ssh.Tx:
-		o.uint("tx_id", tx.ID)
+	case *http.Tx, *ssh.Tx:
+		o.uint("tx_id", tx.State().ID)
 	}
 	o.tx(a.Tx)
 	return o.end()
 }
 
-// AppType returns the event type of a transaction's record, which is also the name of its object;
-// it is empty for protocols that have none, and for transactions that tell nothing.
-func AppType(tx applayer.Tx) string {
-	switch tx := tx.(type) {
+// Type returns the event type of the record. It is empty for protocols that have none, and for
+// transactions that tell nothing.
+func (a *App) Type() string {
+	if a.File != nil {
+		return "fileinfo"
+	}
+	switch tx := a.Tx.(type) {
 	case *http.Tx:
 		return "http"
 	case *tls.Tx:
@@ -93,16 +108,6 @@ func (o *object) tx(tx applayer.Tx) {
 	case *ssh.Tx:
 		o.ssh(tx)
 	}
-}
-
-func (o *object) http(tx *http.Tx) {
-	o.open("http")
-	o.value("hostname", tx, applayer.HTTPHost)
-	o.value("url", tx, applayer.HTTPURI)
-	o.value("http_user_agent", tx, applayer.HTTPUserAgent)
-	o.value("http_method", tx, applayer.HTTPMethod)
-	o.uint("length", 0)
-	o.close()
 }
 
 // value writes a buffer of a transaction, if it is there and not empty.

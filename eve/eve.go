@@ -121,6 +121,9 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 	}
 	if a.Tx != nil {
 		o.tx(a.Tx)
+		if !a.TxGuessed {
+			o.files(a.Tx, a.Dir)
+		}
 	}
 	o.appProtos(&a.App)
 	if a.FlowID != 0 {

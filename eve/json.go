@@ -1,6 +1,7 @@
 package eve
 
 import (
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -97,6 +98,12 @@ func (o *object) optBytes(k string, v []byte) {
 	if len(v) > 0 {
 		o.bytes(k, v)
 	}
+}
+
+// hex writes bytes as a string of hexadecimal digits.
+func (o *object) hex(k string, v []byte) {
+	o.key(k)
+	o.b = append(hex.AppendEncode(append(o.b, '"'), v), '"')
 }
 
 func (o *object) uint(k string, v uint64) {

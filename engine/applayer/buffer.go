@@ -33,11 +33,51 @@ const (
 	JA3SString
 	JA4Hash
 
-	HTTPHost    // lower case, without port
-	HTTPHostRaw // as sent
+	// Of HTTP requests. Of a field that is repeated it is the first, and the second behind a comma.
 	HTTPMethod
-	HTTPURI // request target as sent
+	HTTPURI         // decoded and normalised
+	HTTPURIRaw      // as sent
+	HTTPVersion     // as sent, such as "HTTP/1.1"
+	HTTPLine        // the request line
+	HTTPHost        // of the URI, or else the Host field; lower case, without port
+	HTTPHostRaw     // with port, as sent
+	HTTPHeader      // the fields but the cookie, one a line, white space around values removed
+	HTTPHeaderRaw   // the fields as sent
+	HTTPHeaderNames // one a line, between empty lines
+	HTTPHeaderField // values: each field as "name: value"
+	HTTPStart       // the request line and HTTPHeader with the cookie
+	HTTPCookie
 	HTTPUserAgent
+	HTTPReferer
+	HTTPAccept
+	HTTPAcceptLang
+	HTTPAcceptEnc
+	HTTPConnection
+	HTTPContentType
+	HTTPContentLen
+	HTTPBody     // the part of it that is to be looked at now
+	HTTPFileData // values: the same of each file in it
+	HTTPFileName // values: of each file
+
+	// The same of responses.
+	HTTPStatusLine
+	HTTPStatCode
+	HTTPStatMsg
+	HTTPReplyVersion
+	HTTPReplyHeader
+	HTTPReplyHeaderRaw
+	HTTPReplyHeaderNames
+	HTTPReplyHeaderField
+	HTTPReplyStart
+	HTTPReplyCookie // Set-Cookie
+	HTTPServer
+	HTTPLocation
+	HTTPReplyConnection
+	HTTPReplyContentType
+	HTTPReplyContentLen
+	HTTPReplyBody // decompressed
+	HTTPReplyFileData
+	HTTPReplyFileName
 
 	SSHClientProto
 	SSHServerProto
@@ -113,11 +153,49 @@ var buffers = [NumBuffers]field{
 	JA3SString:               {"ja3s.string", TLS, TLSServerHello},
 	JA4Hash:                  {"ja4.hash", TLS, TLSClientHello},
 
-	HTTPHost:      {"http.host", HTTP, HTTPRequestHeaders},
-	HTTPHostRaw:   {"http.host.raw", HTTP, HTTPRequestHeaders},
-	HTTPMethod:    {"http.method", HTTP, HTTPRequestHeaders},
-	HTTPURI:       {"http.uri", HTTP, HTTPRequestHeaders},
-	HTTPUserAgent: {"http.user_agent", HTTP, HTTPRequestHeaders},
+	HTTPMethod:      {"http.method", HTTP, HTTPRequestLine},
+	HTTPURI:         {"http.uri", HTTP, HTTPRequestLine},
+	HTTPURIRaw:      {"http.uri.raw", HTTP, HTTPRequestLine},
+	HTTPVersion:     {"http.protocol", HTTP, HTTPRequestLine},
+	HTTPLine:        {"http.request_line", HTTP, HTTPRequestLine},
+	HTTPHost:        {"http.host", HTTP, HTTPRequestHeaders},
+	HTTPHostRaw:     {"http.host.raw", HTTP, HTTPRequestHeaders},
+	HTTPHeader:      {"http.header", HTTP, HTTPRequestHeaders},
+	HTTPHeaderRaw:   {"http.header.raw", HTTP, HTTPRequestHeaders},
+	HTTPHeaderNames: {"http.header_names", HTTP, HTTPRequestHeaders},
+	HTTPHeaderField: {"http.request_header", HTTP, HTTPRequestHeaders},
+	HTTPStart:       {"http.start", HTTP, HTTPRequestHeaders},
+	HTTPCookie:      {"http.cookie", HTTP, HTTPRequestHeaders},
+	HTTPUserAgent:   {"http.user_agent", HTTP, HTTPRequestHeaders},
+	HTTPReferer:     {"http.referer", HTTP, HTTPRequestHeaders},
+	HTTPAccept:      {"http.accept", HTTP, HTTPRequestHeaders},
+	HTTPAcceptLang:  {"http.accept_lang", HTTP, HTTPRequestHeaders},
+	HTTPAcceptEnc:   {"http.accept_enc", HTTP, HTTPRequestHeaders},
+	HTTPConnection:  {"http.connection", HTTP, HTTPRequestHeaders},
+	HTTPContentType: {"http.content_type", HTTP, HTTPRequestHeaders},
+	HTTPContentLen:  {"http.content_len", HTTP, HTTPRequestHeaders},
+	HTTPBody:        {"http.request_body", HTTP, HTTPRequestBody},
+	HTTPFileData:    {"file.data", HTTP, HTTPRequestBody},
+	HTTPFileName:    {"file.name", HTTP, HTTPRequestBody},
+
+	HTTPStatusLine:       {"http.response_line", HTTP, HTTPResponseLine},
+	HTTPStatCode:         {"http.stat_code", HTTP, HTTPResponseLine},
+	HTTPStatMsg:          {"http.stat_msg", HTTP, HTTPResponseLine},
+	HTTPReplyVersion:     {"http.protocol", HTTP, HTTPResponseLine},
+	HTTPReplyHeader:      {"http.header", HTTP, HTTPResponseHeaders},
+	HTTPReplyHeaderRaw:   {"http.header.raw", HTTP, HTTPResponseHeaders},
+	HTTPReplyHeaderNames: {"http.header_names", HTTP, HTTPResponseHeaders},
+	HTTPReplyHeaderField: {"http.response_header", HTTP, HTTPResponseHeaders},
+	HTTPReplyStart:       {"http.start", HTTP, HTTPResponseHeaders},
+	HTTPReplyCookie:      {"http.cookie", HTTP, HTTPResponseHeaders},
+	HTTPServer:           {"http.server", HTTP, HTTPResponseHeaders},
+	HTTPLocation:         {"http.location", HTTP, HTTPResponseHeaders},
+	HTTPReplyConnection:  {"http.connection", HTTP, HTTPResponseHeaders},
+	HTTPReplyContentType: {"http.content_type", HTTP, HTTPResponseHeaders},
+	HTTPReplyContentLen:  {"http.content_len", HTTP, HTTPResponseHeaders},
+	HTTPReplyBody:        {"http.response_body", HTTP, HTTPResponseBody},
+	HTTPReplyFileData:    {"file.data", HTTP, HTTPResponseBody},
+	HTTPReplyFileName:    {"file.name", HTTP, HTTPResponseBody},
 
 	SSHClientProto:       {"ssh.proto", SSH, SSHClientBanner},
 	SSHServerProto:       {"ssh.proto", SSH, SSHServerBanner},

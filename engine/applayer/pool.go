@@ -12,6 +12,9 @@ const (
 // Pool lends Sessions, up to a number of bytes that they hold together. It
 // belongs to one worker and must not be used by two goroutines at once.
 type Pool struct {
+	Inline  bool // see Sink.Inline
+	Digests bool // see Sink.Digests, of sessions that are Reset from now on
+
 	limit    int64
 	used     int64 // bytes of sessions that are lent, and their parsers
 	spare    int64 // bytes of sessions that are kept for reuse

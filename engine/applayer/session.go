@@ -65,6 +65,7 @@ func (s *Session) Reset(transport uint8, srcPort, dstPort uint16) {
 	s.done = false
 	clear(s.sides[:])
 	s.sink.clear()
+	s.sink.Inline, s.sink.Digests = s.pool.Inline, s.pool.Digests
 	s.current = Event{}
 	if s.parser != nil {
 		s.pool.putParser(s.proto, s.parser)

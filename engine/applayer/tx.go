@@ -67,6 +67,13 @@ func (s *TxState) Note(a Anomaly) bool {
 	return true
 }
 
+// NoteAgain adds an anomaly, or one more time if it was noted before: Suricata logs some that often.
+func (s *TxState) NoteAgain(a Anomaly) {
+	if len(s.Anomalies) < maxAnomalies {
+		s.Anomalies = append(s.Anomalies, a)
+	}
+}
+
 // Once reports whether rule i has not matched in the transaction before, and notes that it has now.
 // A rule about a body is looked at with each of its pieces, and may match only once.
 func (s *TxState) Once(rule uint32) bool {
@@ -127,11 +134,12 @@ type Event struct {
 }
 
 // maxEvents is how many events one call of a parser can raise. ProtocolDetected is one more.
-const maxEvents = 8
+const maxEvents = 24
 
 // Sink takes the events of one call of a parser.
 type Sink struct {
 	Digests bool // somebody wants the digests of files
+	Inline  bool // packets wait for what rules say: nothing is put off that they could look at
 
 	events     [maxEvents + 1]Event
 	head, tail int

@@ -1,269 +1,443 @@
-// Package http follows the requests and responses of an HTTP/1 connection
-// (RFC 9112) up to their bodies, which it skips. Where the RFC leaves room it
-// reads messages as libhtp does, the parser of Suricata.
+// Package http follows the requests and responses of an HTTP/1 connection as libhtp does, the parser of
+// Suricata, with its settings for an IDS: tolerant of what servers and browsers tolerate, and telling
+// what is odd as anomalies.
 package http
 
-import "bytes"
+import (
+	"bytes"
+	"unsafe"
 
-// Event is what Client or Server came upon.
-type Event uint8
-
-const (
-	None     Event = iota
-	Request        // a request's header section is complete
-	Response       // a response's header section is complete
-	Switched       // the connection goes on in another protocol: after CONNECT or 101
-	Broken         // not HTTP as a server would take it; nothing more will come
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/file"
+	"github.com/sluicefw/sluice/engine/packet"
 )
 
-// Limits.
 const (
-	maxLine     = 16 << 10 // of one line
-	maxHeader   = 64 << 10 // of a message's lines up to the empty one
-	maxKept     = 32 << 10 // of the fields that are kept of a request
-	maxPending  = 64       // requests without a response
-	keepBuffer  = 2 << 10  // capacity that a Conn keeps when it is reset
-	unlimited   = int64(-1)
-	statusClass = 100
+	// maxTxs is how many transactions wait for their end, or for Release. Suricata's max-tx.
+	maxTxs = 512
+
+	// maxMemory is what a connection may hold. Header sections of many pipelined requests could grow
+	// beyond it; such a connection is not followed any more.
+	maxMemory = 16 << 20
+
+	// maxFree is how many transactions a connection keeps for reuse.
+	maxFree = 4
+
+	txSize   = int(unsafe.Sizeof(Tx{}))
+	fileSize = int(unsafe.Sizeof(file.File{}))
 )
 
-// MaxMemory is how many bytes a Conn can hold beyond its own size.
-const MaxMemory = 4 * maxKept
-
-// state of one direction.
+// state is where one direction is.
 type state uint8
 
 const (
-	startLine state = iota
-	headerLines
-	body      // left bytes of it, or unlimited
-	chunkSize // the line with the size of a chunk
-	chunkData // left bytes of it
-	chunkEnd  // the empty line after a chunk
-	trailers
+	idle          state = iota // before the first byte of a message
+	startLine                  //
+	afterLine                  // of requests: a line without protocol may be all
+	headers                    //
+	bodyLength                 // left bytes of a body
+	bodyEnd                    // of responses: a body to the end of the connection
+	chunkSize                  //
+	chunkData                  // left bytes of a chunk
+	chunkDataEnd               // the line end after a chunk
+	trailer                    //
+	finish                     // a message is complete, unless more of its body follows
+	connectWait                // of requests: CONNECT waits for its answer
+	connectProbe               // of requests: is it HTTP that goes through the tunnel?
+	ignoreRest                 // of requests: nothing can follow one of HTTP/0.9
+	closedForGood              // nothing is read any more
 )
 
-// half is one direction.
+// half is what one direction is about.
 type half struct {
 	state   state
-	left    int64 // bytes of a body or chunk
-	header  int   // bytes of the header section so far
-	count   uint32
-	chunked bool
-	length  int64 // Content-Length, or unlimited when absent
-	last    field // the field of the line before, for folded lines
+	tx      *Tx
+	left    int64  // of a body or chunk
+	scanned int    // bytes of an unfinished line that hold no line end
+	field   []byte // a header line with what continues it, as long as more may follow
+	open    bool   // field is there
+	rest    []byte // an unfinished line after a complete message
+	decoder *decoder
+	ended   bool // the connection's end was told
 }
 
-// field is a header field that is kept or acted on.
-type field uint8
-
-const (
-	other field = iota
-	fieldHost
-	fieldUserAgent
-	fieldLength
-	fieldEncoding
-)
-
-// Conn is one connection. Its zero value is ready; Reset makes it so again.
-type Conn struct {
+// Parser follows a connection.
+type Parser struct {
 	halves [2]half
+	txs    []*Tx  // the oldest first
+	first  uint64 // number of txs[0]
+	next   uint64 // number of the transaction that the next response belongs to
+	free   []*Tx
+	last   *Tx
 
-	method, uri, host, userAgent []byte // of the last request
-	normal                       []byte // see Host
-	hasHost, hasUserAgent        bool
-	hostFromURI                  bool
+	upload *multipart // what the body of the request under way is, or nil
 
-	// Of requests that wait for their response, oldest in bit 0.
-	pending  int
-	heads    uint64 // HEAD
-	connects uint64 // CONNECT
-	status   int    // of the response under way
-	deaf     bool   // responses are not seen
-	done     bool
+	failed bool
+	tunnel bool
+	change applayer.Proto // that the connection goes on with, Unknown when that must be recognised
+	inline bool
+	name   []byte
 }
 
-// Reset forgets everything but some memory.
-func (c *Conn) Reset() {
-	*c = Conn{
-		method: recycle(c.method), uri: recycle(c.uri), host: recycle(c.host),
-		userAgent: recycle(c.userAgent), normal: recycle(c.normal),
+// Reset implements applayer.Parser.
+func (p *Parser) Reset(uint8) {
+	p.closeDecoders()
+	for _, t := range p.txs {
+		p.recycle(t)
+	}
+	for i := range p.halves {
+		p.halves[i] = half{field: recycle(p.halves[i].field), rest: recycle(p.halves[i].rest)}
+	}
+	*p = Parser{halves: p.halves, txs: recycleSlice(p.txs), free: p.free, name: recycle(p.name)}
+}
+
+// recycle keeps a transaction for reuse.
+func (p *Parser) recycle(t *Tx) {
+	t.reset(0)
+	if len(p.free) < maxFree {
+		p.free = append(p.free, t)
 	}
 }
 
-func recycle(b []byte) []byte {
-	if cap(b) > keepBuffer {
+// Data implements applayer.Parser.
+func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
+	p.inline = out.Inline
+	h := &p.halves[dir]
+	r := reader{p: p, half: h, out: out, dir: dir, data: data}
+	for r.pos < len(data) && out.Room() >= roomForStep && !p.Done() && h.state != closedForGood {
+		if !r.step() {
+			break
+		}
+	}
+	if r.pos == len(data) {
+		r.ready()
+	}
+	r.settle()
+	if p.Done() || h.state == closedForGood {
+		return len(data)
+	}
+	return r.pos
+}
+
+// ready ends a message that needs no more data for it.
+func (r *reader) ready() {
+	if r.half.state == afterLine {
+		r.step()
+	}
+	if r.half.state == finish && len(r.half.rest) == 0 {
+		r.complete()
+	}
+}
+
+// roomForStep is how many events one step can raise.
+const roomForStep = 8
+
+// reader is one call of Data.
+type reader struct {
+	p    *Parser
+	half *half
+	out  *applayer.Sink
+	dir  packet.Dir
+	data []byte
+	pos  int
+	end  bool // the connection ends: no more data will come
+
+	noted *Tx // has new anomalies, which are not told yet
+}
+
+// step takes the next line or part of a body. It reports whether it could go on.
+func (r *reader) step() bool {
+	if r.dir == packet.ToServer {
+		return r.request()
+	}
+	return r.response()
+}
+
+// rest is what was not taken yet.
+func (r *reader) rest() []byte { return r.data[r.pos:] }
+
+// line returns the next line with its end. ok is false while it is not complete; a line
+// that is too long fails the connection.
+func (r *reader) line() (line []byte, ok bool) {
+	rest := r.rest()
+	end := indexLF(rest, r.half.scanned)
+	if end < 0 {
+		if r.tooLong(len(rest)) {
+			return nil, false
+		}
+		if !r.end || len(rest) == 0 {
+			r.half.scanned = len(rest)
+			return nil, false
+		}
+		end = len(rest) - 1
+	}
+	if r.tooLong(end + 1) {
+		return nil, false
+	}
+	r.pos += end + 1
+	r.half.scanned = 0
+	return rest[:end+1], true
+}
+
+// tooLong fails the connection if a line of n bytes is more than libhtp would hold.
+func (r *reader) tooLong(n int) bool {
+	if r.half.open {
+		n += len(r.half.field)
+	}
+	if n <= maxLine {
+		return false
+	}
+	if r.dir == packet.ToServer {
+		r.note(applayer.AnomalyHTTPRequestFieldTooLong)
+	}
+	r.fail()
+	return true
+}
+
+// lineAfter returns the next line, of which parts may be in half.rest, when a message is complete. ok is
+// false while it is not there.
+func (r *reader) lineAfter() (line []byte, ok bool) {
+	h := r.half
+	end := bytes.IndexByte(r.rest(), '\n') + 1
+	if end > 0 && len(h.rest) == 0 {
+		line = r.rest()[:end]
+		r.pos += end
+		return line, !r.tooLong(end)
+	}
+	ok = end > 0 || r.end
+	if end == 0 {
+		end = len(r.rest())
+	}
+	if r.tooLong(len(h.rest) + end) {
+		return nil, false
+	}
+	h.rest = append(h.rest, r.rest()[:end]...)
+	r.pos += end
+	return h.rest, ok
+}
+
+// again takes a line for the first of the next message.
+func (r *reader) again(line []byte) {
+	r.complete()
+	next := *r
+	next.data, next.pos = line, 0
+	for next.pos < len(line) && next.step() {
+	}
+	r.noted = next.noted
+	r.half.rest = r.half.rest[:0]
+}
+
+// note adds an anomaly to the transaction at hand.
+func (r *reader) note(a applayer.Anomaly) {
+	t := r.half.tx
+	if t == nil {
+		if t = r.p.last; t == nil {
+			return
+		}
+	}
+	if t.Note(a) {
+		r.newAnomaly(t)
+	}
+}
+
+// newAnomaly has tell tell of t.
+func (r *reader) newAnomaly(t *Tx) {
+	if r.noted != nil && r.noted != t {
+		r.tell()
+	}
+	r.noted = t
+}
+
+// tell raises the event of new anomalies.
+func (r *reader) tell() {
+	if r.noted != nil {
+		r.out.Emit(applayer.AnomalySeen, r.dir, r.noted)
+		r.noted = nil
+	}
+}
+
+// settle raises what was put off until the data is over.
+func (r *reader) settle() {
+	r.tell()
+	if t := r.half.tx; t != nil {
+		r.inspectBody(t)
+	}
+	if r.p.failed {
+		r.giveUp()
+	}
+}
+
+// inspectBody lets rules look at what came of a body, if it is time.
+func (r *reader) inspectBody(t *Tx) {
+	m, hook := &t.req, applayer.HTTPRequestBody
+	if r.dir == packet.ToClient {
+		m, hook = &t.res, applayer.HTTPResponseBody
+	}
+	if m.body.ready(r.p.inline) {
+		m.body.emit(r.out, hook, t)
+	}
+}
+
+// fail ends the parsing of both directions.
+func (r *reader) fail() {
+	r.p.failed = true
+	r.half.state = closedForGood
+}
+
+// giveUp logs what the connection had so far.
+func (r *reader) giveUp() {
+	for i := range r.p.halves {
+		r.p.halves[i].state = closedForGood
+	}
+	r.p.closeDecoders()
+	r.out.Emit(applayer.ParserFailed, r.dir, nil)
+	r.p.finishAll(r.out, file.Failed)
+}
+
+// finishAll logs all transactions that were not, and their files.
+func (p *Parser) finishAll(out *applayer.Sink, s file.State) {
+	for _, t := range p.txs {
+		for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
+			for _, f := range t.side(dir).files {
+				if f.State == file.Open {
+					f.Close(s)
+					out.EmitFile(dir, t, f)
+				}
+			}
+		}
+		p.done(out, t)
+	}
+}
+
+// done logs a transaction, once.
+func (p *Parser) done(out *applayer.Sink, t *Tx) {
+	if t.loggable {
+		t.loggable = false
+		out.Emit(applayer.TxDone, packet.ToServer, t)
+	}
+}
+
+// newTx begins a transaction, nil when there are too many.
+func (p *Parser) newTx() *Tx {
+	if len(p.txs) >= maxTxs {
 		return nil
 	}
-	return b[:0]
+	var t *Tx
+	if n := len(p.free); n > 0 {
+		t = p.free[n-1]
+		p.free = p.free[:n-1]
+	} else {
+		t = &Tx{}
+	}
+	t.reset(p.first + uint64(len(p.txs)))
+	p.txs = append(p.txs, t)
+	p.last = t
+	return t
 }
 
-// Memory returns how many bytes the Conn holds beyond its own size.
-func (c *Conn) Memory() int {
-	return cap(c.method) + cap(c.uri) + cap(c.host) + cap(c.userAgent) + cap(c.normal)
-}
-
-// Done reports that nothing more will come.
-func (c *Conn) Done() bool { return c.done }
-
-// Requests and Responses return how many header sections were completed;
-// interim responses (1xx) do not count.
-func (c *Conn) Requests() uint32  { return c.halves[0].count }
-func (c *Conn) Responses() uint32 { return c.halves[1].count }
-
-// Method returns the method of the last request. Like all such values it is
-// valid until the next call of Client or Reset.
-func (c *Conn) Method() []byte { return c.method }
-
-// URI returns the target of the last request as it was sent.
-func (c *Conn) URI() []byte { return c.uri }
-
-// UserAgent returns the User-Agent of the last request.
-func (c *Conn) UserAgent() (value []byte, ok bool) { return c.userAgent, c.hasUserAgent }
-
-// RawHost returns the host and port in the target of the last request, or else
-// its Host field.
-func (c *Conn) RawHost() (value []byte, ok bool) { return c.host, c.hasHost }
-
-// Host returns RawHost in lower case, without its port and final dots.
-func (c *Conn) Host() (value []byte, ok bool) { return c.normal, c.hasHost }
-
-// Client takes in what the client sent and returns how many bytes it used up,
-// at most up to the end of the header section with the first event. The
-// others have to be given again, with more behind them: never more than one
-// line.
-func (c *Conn) Client(data []byte) (n int, ev Event) { return c.read(0, data) }
-
-// Server is Client for what the server sent.
-func (c *Conn) Server(data []byte) (n int, ev Event) { return c.read(1, data) }
-
-// LoseServer notes that no more responses will be given to Server.
-func (c *Conn) LoseServer() { c.deaf = true }
-
-func (c *Conn) read(dir int, data []byte) (n int, ev Event) {
-	h := &c.halves[dir]
-	for ev == None && !c.done && n < len(data) {
-		rest := data[n:]
-		if h.state == body || h.state == chunkData {
-			n += c.skip(h, len(rest))
-			continue
-		}
-		end := bytes.IndexByte(rest[:min(len(rest), maxLine)], '\n')
-		if end < 0 {
-			if len(rest) >= maxLine {
-				return n, c.fail()
+// Release implements applayer.Parser.
+func (p *Parser) Release() {
+	n := 0
+	for n < len(p.txs) && !p.txs[n].loggable && p.txs[n] != p.halves[0].tx && p.txs[n] != p.halves[1].tx {
+		n++
+	}
+	if n > 0 {
+		for _, t := range p.txs[:n] {
+			if t == p.last {
+				p.last = nil
 			}
-			return n, None
+			p.recycle(t)
 		}
-		n += end + 1
-		ev = c.line(dir, bytes.TrimSuffix(rest[:end], []byte{'\r'}), end+1)
+		left := copy(p.txs, p.txs[n:])
+		clear(p.txs[left:])
+		p.txs = p.txs[:left]
+		p.first += uint64(n)
 	}
-	return n, ev
+	for _, t := range p.txs {
+		t.req.body.release()
+		t.res.body.release()
+	}
 }
 
-// skip passes over up to n bytes of a body.
-func (c *Conn) skip(h *half, n int) int {
-	if h.left == unlimited {
-		return n
+// Gap implements applayer.Parser.
+func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, n int) {
+	h := &p.halves[dir]
+	r := reader{p: p, half: h, out: out, dir: dir}
+	h.scanned = 0
+	if p.Done() || h.state == closedForGood {
+		return
 	}
-	k := min(int64(n), h.left)
-	h.left -= k
-	if h.left == 0 {
-		h.state = h.afterBody()
-	}
-	return int(k)
+	r.gap(n)
+	r.settle()
 }
 
-func (h *half) afterBody() state {
-	if h.state == chunkData {
-		return chunkEnd
-	}
-	return startLine
-}
-
-// line takes in one line without its end; size is its length with it.
-func (c *Conn) line(dir int, line []byte, size int) Event {
-	h := &c.halves[dir]
+// gap passes over n lost bytes. Only a body of known length, or one that the connection's end
+// ends, can have them; elsewhere they are left out as if they had not been there, as in libhtp.
+func (r *reader) gap(n int) {
+	h := r.half
 	switch h.state {
-	case startLine:
-		if len(line) == 0 { // tolerated before a request (RFC 9112, 2.2)
-			if h.header += size; h.header > maxHeader {
-				return c.fail()
+	case bodyLength:
+		lost := int(min(int64(n), h.left))
+		h.left -= int64(lost)
+		r.bodyGap(lost)
+		if h.left == 0 {
+			h.state = finish
+			r.complete()
+			if lost < n {
+				r.gap(n - lost)
 			}
-			return None
 		}
-		*h = half{state: headerLines, count: h.count, length: unlimited, header: size}
-		if dir == 0 {
-			return c.requestLine(line)
-		}
-		return c.statusLine(line)
-	case headerLines, trailers:
-		if h.header += size; h.header > maxHeader {
-			return c.fail()
-		}
-		if len(line) > 0 {
-			if h.state == headerLines {
-				return c.headerLine(dir, line)
-			}
-			return None
-		}
-		if h.state == trailers {
-			h.state = startLine
-			return None
-		}
-		if dir == 0 {
-			return c.requestEnd()
-		}
-		return c.responseEnd()
-	case chunkSize:
-		return c.chunk(h, line)
-	default: // chunkEnd
-		if len(line) > 0 {
-			return c.fail()
-		}
-		h.state = chunkSize
+	case bodyEnd:
+		r.bodyGap(n)
 	}
-	return None
 }
 
-// chunk reads the size of a chunk (RFC 9112, 7.1).
-func (c *Conn) chunk(h *half, line []byte) Event {
-	if i := bytes.IndexByte(line, ';'); i >= 0 {
-		line = line[:i]
+// End implements applayer.Parser.
+func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
+	h := &p.halves[dir]
+	if !h.ended && !p.Done() && h.state != closedForGood {
+		r := reader{p: p, half: h, out: out, dir: dir, end: true}
+		if h.tx != nil {
+			r.connectionEnds()
+		}
+		r.settle()
 	}
-	n, ok := parseSize(bytes.Trim(line, " \t"), 16)
-	if !ok {
-		return c.fail()
+	h.ended = true
+	if p.halves[dir.Reverse()].ended && !p.failed {
+		p.finishAll(out, file.Truncated)
 	}
-	h.left, h.state = n, chunkData
-	if n == 0 {
-		h.state, h.header = trailers, 0
-	}
-	return None
 }
 
-// parseSize reads a number without sign, of at most 15 digits.
-func parseSize(b []byte, base int64) (n int64, ok bool) {
-	if len(b) == 0 || len(b) > 15 {
-		return 0, false
+// Done implements applayer.Parser.
+func (p *Parser) Done() bool { return p.failed || p.tunnel }
+
+// Memory implements applayer.Parser.
+func (p *Parser) Memory() int {
+	n := int(unsafe.Sizeof(*p)) + cap(p.txs)*8 + cap(p.free)*8 + cap(p.name) + cap(p.halves[0].field) + cap(p.halves[1].field) + cap(p.halves[0].rest) + cap(p.halves[1].rest)
+	for _, t := range p.txs {
+		n += txSize + t.memory()
 	}
-	for _, d := range b {
-		v := int64(99)
-		switch {
-		case d >= '0' && d <= '9':
-			v = int64(d - '0')
-		case d|0x20 >= 'a' && d|0x20 <= 'f':
-			v = int64(d|0x20-'a') + 10
-		}
-		if v >= base {
-			return 0, false
-		}
-		n = n*base + v
+	for _, t := range p.free {
+		n += txSize + t.memory()
 	}
-	return n, true
+	for i := range p.halves {
+		if p.halves[i].decoder != nil {
+			n += decoderSize
+		}
+	}
+	if p.upload != nil {
+		n += p.upload.memory()
+	}
+	return n
 }
 
-func (c *Conn) fail() Event {
-	c.done = true
-	return Broken
+// Last implements applayer.Parser.
+func (p *Parser) Last() applayer.Tx {
+	if p.last == nil {
+		return nil
+	}
+	return p.last
 }
+
+// Name implements applayer.Parser with the host of the last request.
+func (p *Parser) Name() []byte { return p.name }
