@@ -104,12 +104,13 @@ func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed
 	p.inline = out.Inline
 	h := &p.halves[dir]
 	r := reader{p: p, half: h, out: out, dir: dir, data: data}
-	for r.pos < len(data) && out.Room() >= roomForStep && !p.Done() && h.state != closedForGood {
+	room := out.Room()
+	for r.pos < len(data) && (out.Room() == room || r.pos == 0 && out.Room() >= roomForStep) && !p.Done() && h.state != closedForGood {
 		if !r.step() {
 			break
 		}
 	}
-	if r.pos == len(data) {
+	if r.pos == len(data) && out.Room() >= roomForStep {
 		r.ready()
 	}
 	r.settle()
@@ -121,15 +122,12 @@ func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed
 
 // ready ends a message that needs no more data for it.
 func (r *reader) ready() {
-	if r.half.state == afterLine {
-		r.step()
-	}
 	if r.half.state == finish && len(r.half.rest) == 0 {
 		r.complete()
 	}
 }
 
-// roomForStep is how many events one step can raise.
+// roomForStep is how many events the end of a message can raise, but for a form with many files.
 const roomForStep = 8
 
 // reader is one call of Data.

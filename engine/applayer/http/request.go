@@ -171,18 +171,16 @@ func (t *Tx) setURIHost(name []byte) {
 }
 
 // afterRequestLine decides whether a line without a version is all of an HTTP/0.9 request: it is if nothing
-// but white space comes along with it.
+// but white space comes after it.
 func (r *reader) afterRequestLine() bool {
 	t := r.half.tx
-	for _, c := range r.rest() {
-		if !isSpace(c) {
-			t.isVersion09 = false
-			t.req.progress = inHeaders
-			r.half.state = headers
-			return true
-		}
+	if len(bytes.TrimLeftFunc(r.rest(), isSpaceRune)) == 0 {
+		r.pos = len(r.data)
+		return false
 	}
-	r.half.state = finish
+	t.isVersion09 = false
+	t.req.progress = inHeaders
+	r.half.state = headers
 	return true
 }
 

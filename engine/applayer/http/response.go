@@ -46,6 +46,12 @@ func (r *reader) response() bool {
 // transaction of its own.
 func (r *reader) startResponse() bool {
 	p, h := r.p, r.half
+	if client := &p.halves[packet.ToServer]; client.state == afterLine && p.next == client.tx.ID {
+		// The server answers: the line was all of the request.
+		c := reader{p: p, half: client, out: r.out, dir: packet.ToServer}
+		client.state = finish
+		c.complete()
+	}
 	if i := p.next - p.first; i < uint64(len(p.txs)) {
 		h.tx = p.txs[i]
 	} else {
@@ -415,6 +421,8 @@ func (r *reader) connectionEnds() {
 	switch {
 	case h.state == finish && len(h.rest) > 0:
 		r.step()
+	case h.state == afterLine:
+		h.state = finish
 	case r.dir == packet.ToClient && (h.state == bodyEnd || h.state == bodyLength || h.state == chunkData):
 		h.state = finish
 	}

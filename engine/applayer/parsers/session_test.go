@@ -416,16 +416,18 @@ func TestHTTPOfTheStandardLibrary(t *testing.T) {
 	got := splits(t, 80, turns)
 	var lines []string
 	for _, s := range got {
-		lines = append(lines, s.String())
+		lines = append(lines, fmt.Sprintf("%v#%d", s.ev.Hook, s.ev.TxID))
 	}
 	want := []string{
-		`protocol_detected/to_server#0 http `,
-		`http_request_headers/to_server#0 http http.host="example.com" http.host.raw="Example.com:8080" http.method="GET" http.uri="/a?b" http.user_agent="test/1"`,
-		`http_response_headers/to_client#0 http http.host="example.com" http.host.raw="Example.com:8080" http.method="GET" http.uri="/a?b" http.user_agent="test/1"`,
-		`http_request_headers/to_server#1 http http.host="example.com" http.host.raw="example.com" http.method="HEAD" http.uri="/head" http.user_agent="test/1"`,
-		`http_response_headers/to_client#1 http http.host="example.com" http.host.raw="example.com" http.method="HEAD" http.uri="/head" http.user_agent="test/1"`,
-		`http_request_headers/to_server#2 http http.host="second.example" http.host.raw="second.example" http.method="POST" http.uri="/form" http.user_agent="test/1"`,
-		`http_response_headers/to_client#2 http http.host="second.example" http.host.raw="second.example" http.method="POST" http.uri="/form" http.user_agent="test/1"`,
+		"protocol_detected#0",
+		"http_request_line#0", "http_request_headers#0",
+		"http_response_line#0", "http_response_headers#0", "http_response_headers#0", // again with the trailer
+		"http_response_body#0", "file_done#0", "tx_done#0",
+		"http_request_line#1", "http_request_headers#1",
+		"http_response_line#1", "http_response_headers#1", "tx_done#1",
+		"http_request_line#2", "http_request_headers#2", "http_request_headers#2", "http_request_body#2", "file_done#2",
+		"http_response_line#2", "http_response_headers#2", "http_response_headers#2",
+		"http_response_body#2", "file_done#2", "tx_done#2",
 	}
 	if !reflect.DeepEqual(lines, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
