@@ -66,7 +66,12 @@ var (
 func transaction(p applayer.Proto, transport uint8, data string) applayer.Tx {
 	parser := parsers.New(p)
 	parser.Reset(transport)
-	parser.Data(&applayer.Sink{}, packet.ToServer, []byte(data))
+	for rest := []byte(data); len(rest) > 0; {
+		n := parser.Data(&applayer.Sink{}, packet.ToServer, rest)
+		if rest = rest[n:]; n == 0 {
+			break
+		}
+	}
 	return parser.Last()
 }
 

@@ -247,7 +247,7 @@ func TestRefusals(t *testing.T) {
 		{`pcre:"/\p{L}/";`, "pcre", "not supported"},
 		{`pcre:"/(x)/, flow:y";`, "pcre", "capture"},
 		{`byte_extract:1,0,v; tcp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
-		{`http2.header_name; content:"x";`, `content:"x";)`, "http2.header_name"},
+		{`http2.header_name; content:"x";`, "http2.header_name", "http2.header_name"},
 		{`tls.sni; xor:"zz"; content:"x";`, `content:"x";)`, "xor"},
 		{`ssl_state:hello;`, "ssl_state", "client_hello"},
 	} {

@@ -347,6 +347,7 @@ func (r *reader) completeRequest() {
 	r.noteFlags(t)
 	r.closeRequestBody(t, file.Closed)
 	r.tell()
+	r.out.Emit(applayer.MessageDone, packet.ToServer, nil)
 	h.tx, h.state = nil, idle
 	if t.isVersion09 {
 		h.state = ignoreRest

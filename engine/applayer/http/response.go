@@ -408,6 +408,7 @@ func (r *reader) completeResponse() {
 	t.res.progress = complete
 	r.closeResponseBody(t, file.Closed)
 	r.tell()
+	r.out.Emit(applayer.MessageDone, packet.ToClient, nil)
 	h.tx, h.state = nil, idle
 	if t.req.progress == complete {
 		r.p.done(r.out, t)
