@@ -37,13 +37,10 @@ func (w *worker) openDropped() *flowEntry {
 	if !w.program.Suricata {
 		return nil
 	}
-	f := w.table.Insert(&w.key, w.now)
+	f := w.admit()
 	if f == nil {
 		return nil
 	}
-	w.n[cFlows]++
-	w.programs[w.current].flows++
-	f.State.slot = w.current
 	f.State.decide(dropped)
 	f.State.flags |= midstream | untracked | noInspection | appKnown
 	f.Count(packet.ToServer, w.packets, w.size(), w.now)

@@ -299,6 +299,11 @@ func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
 		k = k.Reverse()
 	}
 	w.pkt = packet.Packet{Src: k.Src, Dst: k.Dst, SrcPort: k.SrcPort, DstPort: k.DstPort, Proto: k.Proto, IPVersion: 4, VLAN: k.VLAN}
+	for _, id := range k.VLAN {
+		if id != 0 {
+			w.pkt.VLANs++
+		}
+	}
 	if !k.Src.Netip().Is4() {
 		w.pkt.IPVersion = 6
 	}

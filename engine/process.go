@@ -117,10 +117,6 @@ func (w *worker) stateful(in *pktio.Packet) {
 	}
 	est := f != nil && established(f)
 	if f == nil {
-		if isTCP && p.ChecksumBad {
-			w.flowless(in)
-			return
-		}
 		if f, dir = w.open(in, isTCP); f == nil {
 			return
 		}
@@ -201,7 +197,7 @@ func opening(p *packet.Packet) bool {
 func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	p := &w.pkt
 	dir := packet.ToServer
-	if isTCP && !opening(p) {
+	if isTCP && !opening(p) && !p.ChecksumBad {
 		if !w.exception(in) {
 			return nil, dir
 		}
@@ -209,14 +205,11 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 			w.key, dir = w.key.Reverse(), packet.ToClient // the server's answer to a SYN that was not seen
 		}
 	}
-	f := w.table.Insert(&w.key, w.now)
+	f := w.admit()
 	if f == nil {
 		w.deny(in, nil, 0, ReasonFlowLimit, nil)
 		return nil, dir
 	}
-	w.n[cFlows]++
-	f.State.slot = w.current
-	w.programs[w.current].flows++
 	switch {
 	case p.Proto == packet.ProtoUDP, isTCP && opening(p):
 	case !isTCP:
@@ -226,6 +219,17 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 		f.State.flags |= midstream | untracked | noInspection | appKnown
 	}
 	return f, dir
+}
+
+// admit makes the flow of w.key, or returns nil if there is no room.
+func (w *worker) admit() *flowEntry {
+	f := w.table.Insert(&w.key, w.now)
+	if f != nil {
+		w.n[cFlows]++
+		f.State.slot = w.current
+		w.programs[w.current].flows++
+	}
+	return f
 }
 
 // size is what the packet adds to the bytes of its flow.

@@ -352,7 +352,7 @@ func (w *worker) Closed(f *flowEntry) bool {
 // the operation's results, outside of the worker, as far as those have room.
 func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[state]) {
 	w.n[cEnded+int(reason)]++
-	w.endInspection(f, 0, f.Last)
+	w.endInspection(f, 0, w.now)
 	f.State.tcp.Release(&w.env)
 	if (op == nil || !w.kept) && w.opt.Wants.Wants(Flows) {
 		id := ""

@@ -98,6 +98,9 @@ var notCompared = map[string]bool{
 func differingFields(a, b map[string]string) []string {
 	var fields []string
 	for _, f := range slices.Sorted(maps.Keys(union(a, b))) {
+		if strings.HasPrefix(f, "packet") && a["pkt_src"] == `"stream (flow timeout)"` {
+			continue // Suricata shows one that it has made up
+		}
 		if a[f] != b[f] && !notCompared[f] {
 			fields = append(fields, f)
 		}
@@ -241,7 +244,7 @@ func recordTraffic(r *rand.Rand, flows int) [][]byte {
 		start := len(t.frames)
 		switch r.IntN(12) {
 		case 0, 1, 2, 3:
-			say := func() []byte { return append([]byte("."), sentence(r)...) } // nothing that a protocol begins with
+			say := func() []byte { return append([]byte("@"), sentence(r)...) } // nothing that a protocol begins with
 			t.connection(from, to, say(), say(), say())
 		case 4:
 			t.connection(from, to)
