@@ -262,7 +262,7 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 			w.begin(f, dir, established(f), rules)
 		}
 		w.result.Reset()
-		if rules != nil && i.unfinished(f, dir) {
+		if number == 0 && rules != nil && i.unfinished(f, dir) {
 			rules.End(&w.input, &w.result)
 		}
 		if asm := i.asm[dir]; asm != nil && !w.opt.Inline && rules != nil {
@@ -313,7 +313,7 @@ func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
 func (w *worker) events(f *flowEntry, session *applayer.Session, rules *detect.RuleSet, res *detect.Result) {
 	var ev applayer.Event
 	for session.Next(&ev) {
-		if i := w.inspectorOf(f); i != nil && ev.Hook == applayer.MessageDone {
+		if i := w.inspectorOf(f); i != nil && completes(ev.Hook) {
 			i.ready[ev.Dir] = true
 		}
 		w.event(f, ev, session.Proto(), rules, res)

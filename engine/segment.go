@@ -229,15 +229,22 @@ func (w *worker) rawReady(f *flowEntry, i *inspector, dir packet.Dir, keep int) 
 		return false
 	}
 	if w.opt.Inline {
+		w.input.HasStream = true
 		return true
 	}
 	asm := i.asm[dir]
 	if fresh := asm.Fresh(); fresh == 0 || !i.ready[dir] && fresh < detect.StreamWindow && !asm.Deep() && !f.State.tcp.Ending() {
 		return false
 	}
-	i.ready[dir] = false
+	i.ready[dir], w.input.HasStream = false, true
 	asm.Saw()
 	return true
+}
+
+// completes says whether a hook stands for the end of a message, with which rules look at the
+// stream that has it.
+func completes(h applayer.Hook) bool {
+	return h == applayer.MessageDone || h >= applayer.TLSClientHello && h <= applayer.TLSServerKeyExchange
 }
 
 // maxPayload is how many bytes of a stream an alert shows, Suricata's payload-buffer-size.

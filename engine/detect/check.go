@@ -86,15 +86,22 @@ func newCheck(o *rule.Option) (c check, ok bool) {
 		return nil, false
 	}
 	want := o.Arg.(rule.Numbers)
-	if o.Name == "dsize" && want.Negated { // as in Suricata, of packets that have a payload
-		return func(in *Input) bool {
-			return len(in.Packet.RulePayload()) > 0 && want.Has(uint64(len(in.Packet.RulePayload())))
-		}, true
+	if o.Name == "dsize" && (want.Negated || want.To == 0) {
+		return dsizeCheck(want), true
 	}
 	return func(in *Input) bool {
 		n, ok := get(in)
 		return ok && want.Has(n)
 	}, true
+}
+
+// dsizeCheck is dsize:0 and dsize:!n. As in Suricata, the one is for packets without a payload and
+// without bytes of the stream that are looked at with them, the other for packets with one of both.
+func dsizeCheck(want rule.Numbers) check {
+	return func(in *Input) bool {
+		n := len(in.Packet.Payload)
+		return (n > 0 || in.HasStream) == want.Negated && want.Has(uint64(n))
+	}
 }
 
 // otherChecks are the keywords of newCheck that compare no number.

@@ -23,8 +23,10 @@ type Input struct {
 	InStream bool
 
 	// Stream holds the bytes of the direction's stream that are looked at with this packet: see
-	// StreamWindow. As in Suricata, places count from the first of them.
-	Stream []byte
+	// StreamWindow. As in Suricata, places count from the first of them. HasStream says that Stream
+	// was called with them.
+	Stream    []byte
+	HasStream bool
 
 	// The flow, for keywords about it: 0 is none. Packets and Bytes count this packet.
 	FlowID         uint64
