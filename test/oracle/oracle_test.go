@@ -45,7 +45,7 @@ func TestAgreement(t *testing.T) {
 	seed, r := seeded(t)
 
 	alike, exact, pairs, shown := 0, 0, 0, 0
-	for round := range number("SLUICE_ROUNDS", 250) {
+	for round := range number("SLUICE_ROUNDS", 260) {
 		dir := roundDir(t, round)
 		frames := randomTraffic(r, 30)
 		var rules []string
