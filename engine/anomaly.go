@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/eve"
 )
 
@@ -16,7 +17,7 @@ func (w *worker) packetAnomalies() {
 	*a = eve.Anomaly{Tuple: w.tuple(w.flow), TxID: -1, Frame: w.frameOf()}
 	for _, e := range events {
 		a.Type, a.Event = eve.AnomalyDecode, e.String()
-		if e.Stream() {
+		if e.Stream() || e == packet.EventTooManyLayers { // as Suricata numbers them
 			a.Type = eve.AnomalyStream
 		}
 		w.records.Anomaly(a)
@@ -41,7 +42,7 @@ func (w *worker) txAnomalies(f *flowEntry, tx applayer.Tx) {
 
 // frameOf is the packet at hand for records that show it.
 func (w *worker) frameOf() *eve.Frame {
-	if !w.opt.Detail.Packet || len(w.frame.Data) == 0 {
+	if !w.opt.Detail.Packet || w.frame.Data == nil {
 		return nil
 	}
 	return &w.frame

@@ -261,7 +261,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
 	w.unread = false
-	if !s.has(noInspection) && w.pkt.Proto == f.Key.Proto && (f.Key.Proto != packet.ProtoTCP || w.segment) { // else it is an ICMP error about the flow
+	if !s.has(noInspection) && !w.dropped() && w.pkt.Proto == f.Key.Proto && (f.Key.Proto != packet.ProtoTCP || w.segment) { // else it is an ICMP error about the flow
 		w.input.InStream = f.Key.Proto == packet.ProtoTCP && rules.WantsStream(f.Key.Proto)
 		w.inspectStream(f, dir, rules, res)
 	}

@@ -180,12 +180,12 @@ func (w *worker) describeFlow(t *eve.Tuple, f *flowEntry) {
 	}
 }
 
-// appendCommunityID appends the community id of a flow. The halves of ESP's index are in
-// Suricata's order, the lower first.
+// appendCommunityID appends the community id of a flow. Of ESP's index Suricata takes the lower half
+// for the one port, and nothing for the other.
 func appendCommunityID(dst []byte, seed uint16, k *flow.Key) []byte {
 	from, to := k.SrcPort, k.DstPort
 	if k.Proto == packet.ProtoESP {
-		from, to = to, from
+		from, to = to, 0
 	}
 	return eve.AppendCommunityID(dst, seed, k.Proto, k.Src, k.Dst, from, to)
 }

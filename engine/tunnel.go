@@ -8,8 +8,9 @@ import (
 
 // A packet can carry another one, and a fragment complete a datagram. What comes out of a
 // packet has a flow of its own and is judged by itself, the innermost first, as in Suricata. If that is
-// dropped so are the packets around it, which nothing more is asked about. Rules do not look for
-// payload in a packet that carries another.
+// dropped so are the packets around it. Of rule files still hear those that are of a flow, which goes
+// on; else nothing more is asked about them. Rules do not look for payload in a packet that carries
+// another.
 //
 // Nothing is sent to the hosts of a packet in a tunnel that is rejected: they may be in a network
 // that only the ends of the tunnel can reach.
@@ -57,6 +58,9 @@ func (w *worker) judgeInner(in *pktio.Packet) {
 			p.Inner = packet.Inner{}
 		}
 		if w.dropped() {
+			if w.program.Suricata && p.Tracked {
+				w.stateful(in)
+			}
 			w.dropOuter()
 			return
 		}
@@ -78,24 +82,31 @@ func (w *worker) dropped() bool { return w.denied && w.opt.Inline }
 // dropOuter logs that the packet at hand is dropped because of what came out of it. That is
 // counted as it was dropped.
 func (w *worker) dropOuter() {
-	if w.opt.Wants.Wants(Drops) {
-		w.dropRecord(nil, packet.ToServer, reasonTunnel, nil)
+	if !w.opt.Wants.Wants(Drops) {
+		return
 	}
+	dir := packet.ToServer
+	if w.flow != nil {
+		_, dir = w.table.Find(&w.key, w.now)
+	}
+	w.dropRecord(w.flow, dir, reasonTunnel, nil)
 }
 
 // unfit deals with a packet that cannot be trusted, and with one that is not IP. It reports whether
-// it did: no more is to be done then.
+// it did: no more is to be done then. Under rule files it is theirs to say what an invalid packet is
+// worth, as in Suricata: all that could be read of it is theirs, and it has a flow if it could be
+// read to the end.
 func (w *worker) unfit(in *pktio.Packet) bool {
 	p := &w.pkt
 	suricata := w.program != nil && w.program.Suricata
 	switch {
-	case p.Invalid != packet.Valid && !(suricata && p.Invalid.Checksum()):
-		w.n[cInvalid+int(p.Invalid)-1] += uint64(w.packets)
+	case p.Invalid != packet.Valid && !(suricata && p.Net != nil):
 		if w.program != nil {
 			w.strip()
 			w.flowless(in)
 		}
 		if !suricata {
+			w.n[cInvalid+int(p.Invalid)-1] += uint64(w.packets)
 			w.deny(in, nil, 0, ReasonInvalid, nil)
 		}
 	case p.IPVersion == 0:

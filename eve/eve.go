@@ -132,6 +132,18 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 	if a.Flow != nil {
 		o.flowCounters(a)
 	}
+	if a.isIP() {
+		o.payload(a)
+	}
+	o.frame(a.Frame, 0)
+	if a.Verdict != "" {
+		o.verdict(a.Verdict, a.RejectTarget, a.Proto)
+	}
+	return o.end()
+}
+
+// payload writes what the alert is about, and whether that is of a stream.
+func (o *object) payload(a *Alert) {
 	if a.Detail.Payload {
 		o.base64("payload", a.Payload)
 	}
@@ -145,11 +157,6 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 		}
 		o.uint("stream", stream)
 	}
-	o.frame(a.Frame, 0)
-	if a.Verdict != "" {
-		o.verdict(a.Verdict, a.RejectTarget, a.Proto)
-	}
-	return o.end()
 }
 
 // alert writes what alerts and drops have of a rule.
@@ -190,6 +197,9 @@ func (o *object) common(t *Tuple) {
 	}
 }
 
+// isIP says whether it is of an IP packet.
+func (t *Tuple) isIP() bool { return t.Src != (packet.Addr{}) || t.Dst != (packet.Addr{}) }
+
 // tuple writes when, where and between whom something was.
 func (o *object) tuple(t *Tuple, event string) {
 	o.time("timestamp", t.Time)
@@ -212,7 +222,7 @@ func (o *object) tuple(t *Tuple, event string) {
 		}
 		o.b = append(o.b, ']')
 	}
-	if t.Src == (packet.Addr{}) && t.Dst == (packet.Addr{}) { // of no IP packet
+	if !t.isIP() {
 		return
 	}
 	ports := hasPorts(t.Proto)

@@ -21,6 +21,9 @@ import (
 // requiredRecords is how many records must be the same in every field, in percent.
 const requiredRecords = 95
 
+// examples is how many differences of a field a test prints.
+const examples = 3
+
 // TestRecords compares the EVE records of both engines field by field.
 func TestRecords(t *testing.T) {
 	if os.Getenv("SLUICE_ORACLE") == "" {
@@ -34,7 +37,7 @@ func TestRecords(t *testing.T) {
 	t.Logf("SLUICE_SEED=%d", seed)
 	r := rand.New(rand.NewPCG(uint64(seed), 0))
 	same, all := 0, 0
-	differences := map[string][]string{} // by field
+	differences := differences{}
 	for range number("SLUICE_ROUNDS", 6) {
 		dir := t.TempDir()
 		mode := pick(r, []string{"ids", "ips"})
@@ -42,41 +45,56 @@ func TestRecords(t *testing.T) {
 		writeCapture(t, capture, recordTraffic(r, 40))
 		rules := recordRules(r, mode)
 		a, b := suricataRecords(t, suricata, dir, mode, rules, capture), sluiceRecords(t, dir, mode, rules, capture)
-		ruleOf := func(key string) string {
-			var sid int
-			if _, s, ok := strings.Cut(key, " sid "); ok {
-				fmt.Sscan(s, &sid)
-				return ": " + rules[sid-1]
-			}
-			return ""
-		}
-		for _, key := range slices.Sorted(maps.Keys(union(a, b))) {
-			x, y := a[key], b[key]
-			all += max(len(x), len(y))
-			if len(x) != len(y) {
-				what := fmt.Sprintf("number of %s records", strings.Fields(key)[0])
-				differences[what] = append(differences[what], fmt.Sprintf("%s: Suricata has %d, Sluice %d, %s%s", key, len(x), len(y), mode, ruleOf(key)))
-			}
-			for i := range min(len(x), len(y)) {
-				fields := differingFields(x[i], y[i])
-				if len(fields) == 0 {
-					same++
-				}
-				for _, f := range fields {
-					what := strings.Fields(key)[0] + " " + f
-					differences[what] = append(differences[what], fmt.Sprintf("%s: Suricata %s, Sluice %s, %s%s", key, x[i][f], y[i][f], mode, ruleOf(key)))
-				}
-			}
-		}
+		n, of := differences.compare(a, b, mode, rules)
+		same, all = same+n, all+of
 	}
-	for _, what := range slices.Sorted(maps.Keys(differences)) {
-		list := differences[what]
-		t.Logf("%s differs %d times, such as\n\t%s", what, len(list), strings.Join(list[:min(3, len(list))], "\n\t"))
-	}
+	differences.log(t)
 	share := 100 * float64(same) / float64(max(all, 1))
 	t.Logf("%d of %d records alike: %.1f%%", same, all, share)
 	if share < requiredRecords {
 		t.Errorf("agreement is below %d%%", requiredRecords)
+	}
+}
+
+// differences are what differs between records, by kind of record and field.
+type differences map[string][]string
+
+// compare adds the differences of two sets of records, and counts the records that are the same.
+func (d differences) compare(suricata, sluice records, mode string, rules []string) (same, all int) {
+	ruleOf := func(key string) string {
+		var sid int
+		if _, s, ok := strings.Cut(key, " sid "); ok {
+			fmt.Sscan(s, &sid)
+			return ": " + rules[sid-1]
+		}
+		return ""
+	}
+	for _, key := range slices.Sorted(maps.Keys(union(suricata, sluice))) {
+		x, y := suricata[key], sluice[key]
+		all += max(len(x), len(y))
+		if len(x) != len(y) {
+			what := fmt.Sprintf("number of %s records", strings.Fields(key)[0])
+			d[what] = append(d[what], fmt.Sprintf("%s: Suricata has %d, Sluice %d, %s%s", key, len(x), len(y), mode, ruleOf(key)))
+		}
+		for i := range min(len(x), len(y)) {
+			fields := differingFields(x[i], y[i])
+			if len(fields) == 0 {
+				same++
+			}
+			for _, f := range fields {
+				what := strings.Fields(key)[0] + " " + f
+				d[what] = append(d[what], fmt.Sprintf("%s: Suricata %s, Sluice %s, %s%s", key, x[i][f], y[i][f], mode, ruleOf(key)))
+			}
+		}
+	}
+	return same, all
+}
+
+// log says how often each field differs, with some examples.
+func (d differences) log(t *testing.T) {
+	for _, what := range slices.Sorted(maps.Keys(d)) {
+		list := d[what]
+		t.Logf("%s differs %d times, such as\n\t%s", what, len(list), strings.Join(list[:min(examples, len(list))], "\n\t"))
 	}
 }
 
