@@ -175,7 +175,7 @@ func hasIPOption(p *packet.Packet, option uint8) bool {
 var packetBuffers = map[string]func(p *packet.Packet) []byte{
 	"tcp.hdr":    func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoTCP) },
 	"udp.hdr":    func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoUDP) },
-	"icmpv4.hdr": func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoICMP) },
+	"icmpv4.hdr": icmpv4Header,
 	"icmpv6.hdr": func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoICMPv6) },
 	"ipv4.hdr":   func(p *packet.Packet) []byte { return netHeader(p, 4) },
 	"ipv6.hdr":   func(p *packet.Packet) []byte { return netHeader(p, 6) },
@@ -188,6 +188,25 @@ func l4Header(p *packet.Packet, proto uint8) []byte {
 		return nil
 	}
 	return bytes.TrimSuffix(p.L4, p.Payload)
+}
+
+// icmpv4Header is the fixed part of a message: 8 bytes (RFC 792), with the times of timestamp
+// messages and the entries of router advertisements (RFC 1256, 3), as in Suricata.
+func icmpv4Header(p *packet.Packet) []byte {
+	if p.Proto != packet.ProtoICMP || len(p.L4) < 8 {
+		return nil
+	}
+	n := 8
+	switch p.ICMP.Type {
+	case 9:
+		n += int(p.L4[4]) * int(p.L4[5]) * 4
+	case 13, 14:
+		n = 20
+	}
+	if n > len(p.L4) {
+		n = 8
+	}
+	return p.L4[:n]
 }
 
 func netHeader(p *packet.Packet, version uint8) []byte {

@@ -10,13 +10,14 @@ import (
 
 // newEventCheck compiles decode-event and its like.
 func newEventCheck(name rule.Event) (check, error) {
-	rest, isDecoder := strings.CutPrefix(string(name), "decoder.")
-	find := packet.DecoderEvent
-	if !isDecoder {
-		rest, find = strings.TrimPrefix(string(name), "stream."), packet.StreamEvent
+	var event packet.Event
+	var ok bool
+	if rest, is := strings.CutPrefix(string(name), "decoder."); is {
+		event, ok = packet.DecoderEvent(rest)
+	} else if rest, is := strings.CutPrefix(string(name), "stream."); is {
+		event, ok = packet.StreamEvent(rest)
 	}
-	event, ok := find(rest)
-	if !ok || event.String() != string(name) {
+	if !ok {
 		return nil, fmt.Errorf("unknown event %q; an event is one such as decoder.ipv4.trunc_pkt or stream.rst_with_data, of which decode-event and stream-event leave out the first word", name)
 	}
 	return func(in *Input) bool { return in.Packet.Events.Has(event) }, nil

@@ -100,6 +100,11 @@ func TestHeaderKeywords(t *testing.T) {
 	options := append([]byte{0x46}, syn[1:20]...) // with a router alert
 	options = append(append(options, 148, 4, 0, 0), syn[20:]...)
 	binary.BigEndian.PutUint16(options[2:], uint16(len(options)))
+	icmp := func(kind uint8, body ...byte) []byte {
+		return packettest.ICMP("10.0.0.1", "10.0.0.2", kind, 0, 0, append(body, make([]byte, 16-len(body))...))
+	}
+	advert := icmp(9, 10, 0, 0, 7) // an address with its preference
+	binary.BigEndian.PutUint16(advert[24:], 0x0102)
 	tooBig := packettest.ICMP("2001:db8::9", "2001:db8::1", 2, 0, 1280, echo6)
 
 	for _, test := range []struct {
@@ -128,6 +133,7 @@ func TestHeaderKeywords(t *testing.T) {
 		{syn, `tcp.hdr; bsize:20; content:"|00|";`, true}, {dns, `udp.hdr; bsize:8; content:"|00 35|"; offset:2;`, true},
 		{syn, `ipv4.hdr; bsize:20; content:"|45|"; startswith;`, true}, {options, `ipv4.hdr; bsize:24; content:"|94 04|";`, true}, {echo6, `ipv4.hdr; content:"|00|";`, false},
 		{echo6, `ipv6.hdr; bsize:40; content:"|60|"; startswith;`, true}, {echo, `icmpv4.hdr; content:"|08 00|"; startswith;`, true}, {echo6, `icmpv6.hdr; content:"|80|"; startswith;`, true},
+		{advert, `icmpv4.hdr; bsize:16; content:"|0a 00 00 07|"; offset:8;`, true}, {icmp(13), `icmpv4.hdr; bsize:20;`, true}, {icmp(17), `icmpv4.hdr; bsize:8;`, true},
 		{syn, `ip.src; content:"|0a 00 00 01|"; bsize:4;`, true}, {echo6, `ip.dst; bsize:16; content:"|00 02|"; endswith;`, true},
 		{syn, `tcp.hdr; to_md5; bsize:16; content:!"a";`, true},
 	} {
