@@ -9,6 +9,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
+	"github.com/sluicefw/sluice/engine/applayer/smb"
 	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -82,6 +83,8 @@ func (a *App) Type() string {
 		return "mqtt"
 	case *dcerpc.Tx:
 		return "dcerpc"
+	case *smb.Tx:
+		return "smb"
 	case *sip.Tx:
 		return "sip"
 	case *ssh.Tx:
@@ -103,6 +106,8 @@ func (o *object) tx(tx applayer.Tx) {
 		o.dns(tx)
 	case *mqtt.Tx:
 		o.mqtt(tx)
+	case *smb.Tx:
+		o.smb(tx)
 	case *sip.Tx:
 		o.sip(tx)
 	case *ssh.Tx:

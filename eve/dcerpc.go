@@ -43,14 +43,18 @@ func (o *object) dcerpcInterfaces(c *dcerpc.Call) {
 		f := &c.Interfaces[i]
 		o.element()
 		o.openElement()
-		o.str("uuid", f.String())
-		o.key("version")
-		o.b = strconv.AppendUint(append(o.b, '"'), uint64(f.Version), 10)
-		o.b = append(strconv.AppendUint(append(o.b, '.'), uint64(f.Minor), 10), '"')
+		o.dcerpcInterface(f)
 		if f.Answered {
 			o.uint("ack_result", uint64(f.Result))
 		}
 		o.close()
 	}
 	o.closeArray()
+}
+
+func (o *object) dcerpcInterface(f *dcerpc.Interface) {
+	o.str("uuid", f.String())
+	o.key("version")
+	o.b = strconv.AppendUint(append(o.b, '"'), uint64(f.Version), 10)
+	o.b = append(strconv.AppendUint(append(o.b, '.'), uint64(f.Minor), 10), '"')
 }

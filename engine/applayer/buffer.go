@@ -115,6 +115,15 @@ const (
 	DCERPCRequestInterface
 	DCERPCResponseInterface
 
+	SMBNamedPipe
+	SMBShare
+	SMBNTLMUser
+	SMBNTLMDomain
+	SMBRequestStub
+	SMBResponseStub
+	SMBRequestInterface
+	SMBResponseInterface
+
 	// NumBuffers is the number of buffers, for arrays.
 	NumBuffers = iota
 )
@@ -232,6 +241,15 @@ var buffers = [NumBuffers]field{
 	DCERPCResponseStub:      {"dcerpc.stub_data", DCERPC, DCERPCResponse},
 	DCERPCRequestInterface:  {"dcerpc.iface", DCERPC, DCERPCRequest},
 	DCERPCResponseInterface: {"dcerpc.iface", DCERPC, DCERPCResponse},
+
+	SMBNamedPipe:         {"smb.named_pipe", SMB, SMBRequest},
+	SMBShare:             {"smb.share", SMB, SMBRequest},
+	SMBNTLMUser:          {"smb.ntlmssp_user", SMB, SMBRequest},
+	SMBNTLMDomain:        {"smb.ntlmssp_domain", SMB, SMBRequest},
+	SMBRequestStub:       {"dcerpc.stub_data", SMB, SMBRequest},
+	SMBResponseStub:      {"dcerpc.stub_data", SMB, SMBResponse},
+	SMBRequestInterface:  {"dcerpc.iface", SMB, SMBRequest},
+	SMBResponseInterface: {"dcerpc.iface", SMB, SMBResponse},
 }
 
 // String returns the keyword of the buffer, such as "tls.sni".
@@ -294,6 +312,9 @@ const (
 	DCERPCRequest
 	DCERPCResponse
 
+	SMBRequest
+	SMBResponse
+
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
 	TxDone       // nothing more will come of the transaction: it is logged
@@ -333,6 +354,8 @@ var hooks = [NumHooks]struct {
 	MessageDone:          {"message_done", packet.ToServer},
 	DCERPCRequest:        {"dcerpc_request", packet.ToServer},
 	DCERPCResponse:       {"dcerpc_response", packet.ToClient},
+	SMBRequest:           {"smb_request", packet.ToServer},
+	SMBResponse:          {"smb_response", packet.ToClient},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

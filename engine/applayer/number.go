@@ -40,6 +40,11 @@ const (
 	DCERPCRequestOpnum
 	DCERPCResponseOpnum
 
+	SMBRequestVersion
+	SMBResponseVersion
+	SMBRequestOpnum
+	SMBResponseOpnum
+
 	// NumNumbers is the number of numbers, for arrays.
 	NumNumbers = iota
 )
@@ -84,6 +89,11 @@ var numbers = [NumNumbers]field{
 
 	DCERPCRequestOpnum:  {"dcerpc.opnum", DCERPC, DCERPCRequest},
 	DCERPCResponseOpnum: {"dcerpc.opnum", DCERPC, DCERPCResponse},
+
+	SMBRequestVersion:  {"smb.version", SMB, SMBRequest},
+	SMBResponseVersion: {"smb.version", SMB, SMBResponse},
+	SMBRequestOpnum:    {"dcerpc.opnum", SMB, SMBRequest},
+	SMBResponseOpnum:   {"dcerpc.opnum", SMB, SMBResponse},
 }
 
 // String returns the keyword of the number, such as "tls.cert_chain_len".

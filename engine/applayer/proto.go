@@ -61,6 +61,10 @@ func (p Proto) String() string {
 	return "unknown"
 }
 
+// Covers reports whether rules about p are about flows of q, too: those about DCERPC are about what
+// SMB carries.
+func (p Proto) Covers(q Proto) bool { return p == q || p == DCERPC && q == SMB }
+
 // ProtoByName returns the protocol that rules call name, in lower case. Besides
 // the names of String it knows those that Suricata takes: "ssl", "http1",
 // "ikev2" and "krb".

@@ -289,7 +289,7 @@ func (r *Rule) appMatches(in *Input) bool {
 	if r.appNot {
 		return in.App != r.app && (in.App != applayer.Unknown || in.AppFinal)
 	}
-	return !r.appGiven || in.App == r.app
+	return !r.appGiven || r.app.Covers(in.App)
 }
 
 // Decide puts the hits in the program's order and finds the outcome: pass stops

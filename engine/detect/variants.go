@@ -43,7 +43,7 @@ func (r *Rule) variants() ([]Rule, error) {
 	keywords := r.keywords()
 	for _, first := range fieldsOf(keywords[0]) {
 		v := *r
-		if r.appGiven && r.app != first.Proto() || !v.resolve(first) {
+		if r.appGiven && !r.app.Covers(first.Proto()) || !v.resolve(first) {
 			continue
 		}
 		v.app, v.appGiven = first.Proto(), true

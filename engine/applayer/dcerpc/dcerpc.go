@@ -23,7 +23,7 @@ type Tx struct {
 // Reset makes it transaction number id.
 func (t *Tx) Reset(id uint64) {
 	t.TxState.Reset(id)
-	t.Call.reset()
+	t.Call.Reset()
 	t.asked = nil
 }
 
@@ -74,9 +74,9 @@ func (p *Parser) pdu(out *applayer.Sink, dir packet.Dir, h *Header, b []byte) {
 		at = len(p.txs.Live) - 1
 	}
 	tx := p.txs.Live[at]
-	p.held -= tx.memory()
-	tx.add(dir, h, b)
-	p.held += tx.memory()
+	p.held -= tx.Call.Memory()
+	tx.Add(dir, h, b, 0) // as in Suricata, a response's is all that follows the header
+	p.held += tx.Call.Memory()
 	if h.Kind == BindAck || h.Kind == AlterAck {
 		p.interfaces = append(p.interfaces[:0], tx.Interfaces...)
 	}
@@ -117,7 +117,7 @@ func (p *Parser) Release() {
 	p.txs.Release()
 	p.held = 0
 	for _, tx := range p.txs.Live {
-		p.held += tx.memory()
+		p.held += tx.Call.Memory()
 	}
 }
 
@@ -148,7 +148,7 @@ func (t *Tx) Value(b applayer.Buffer, i int) (value []byte, ok bool) {
 		return t.stub(packet.ToClient, i)
 	case applayer.DCERPCRequestInterface, applayer.DCERPCResponseInterface:
 		if t.asked != nil && (t.Request == Request || t.Response == Response) {
-			return accepted(*t.asked, t.Context, i, &t.key)
+			return Accepted(*t.asked, t.Context, i, &t.key)
 		}
 	}
 	return nil, false
@@ -158,9 +158,9 @@ func (t *Tx) stub(dir packet.Dir, i int) ([]byte, bool) {
 	return t.Stub[dir], i == 0 && len(t.Stub[dir]) > 0
 }
 
-// accepted returns the UUID and the version of interface i of those that a context stands for and
+// Accepted returns the UUID and the version of interface i of those that a context stands for and
 // that were accepted.
-func accepted(all []Interface, context uint16, i int, key *[20]byte) (value []byte, ok bool) {
+func Accepted(all []Interface, context uint16, i int, key *[20]byte) (value []byte, ok bool) {
 	for k := range all {
 		f := &all[k]
 		if f.Context != context || !f.Answered || f.Result != 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
+	"github.com/sluicefw/sluice/engine/applayer/smb"
 	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
 )
@@ -27,6 +28,8 @@ func New(p applayer.Proto) applayer.Parser {
 		return &mqtt.Parser{}
 	case applayer.DCERPC:
 		return &dcerpc.Parser{}
+	case applayer.SMB:
+		return &smb.Parser{}
 	case applayer.TLS:
 		return &tls.Parser{}
 	}

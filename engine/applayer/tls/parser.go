@@ -78,13 +78,18 @@ func (p *Parser) finish(out *applayer.Sink) {
 	p.done, p.emitted = true, true
 }
 
+// knownMessage tells the types of messages that there are.
+func knownMessage(kind uint8) bool {
+	return kind <= typeNewSessionTicket && kind != 3 || kind >= typeEncryptedExtensions && kind <= typeCertificateStatus
+}
+
 // message takes in one handshake message.
 func (p *Parser) message(out *applayer.Sink, dir packet.Dir, kind uint8, body []byte) {
 	tx := &p.tx
 	switch {
 	case dir == packet.ToServer && kind == typeClientHello:
 		p.clientHello(out, body)
-	case kind == 3 || kind > typeNewSessionTicket && kind < typeEncryptedExtensions || kind > typeCertificateStatus:
+	case !knownMessage(kind):
 		p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
 	case dir == packet.ToServer && !tx.greeted:
 		p.fail(out, dir, noFault)

@@ -203,7 +203,11 @@ func (p *Parser) handshake(out *applayer.Sink, dir packet.Dir, fragment []byte) 
 	}
 	size := messageSize(h.message)
 	if size > maxMessage {
-		p.fail(out, dir, noFault)
+		if knownMessage(h.message[0]) {
+			p.fail(out, dir, noFault)
+		} else {
+			p.fail(out, dir, applayer.AnomalyTLSInvalidHandshakeMessage)
+		}
 		return n
 	}
 	k := min(handshakeHeader+size-len(h.message), len(fragment)-n)
