@@ -179,7 +179,7 @@ alerts: sid 7 ask                      1
 
 func TestReplayWrongRules(t *testing.T) {
 	dir, capture := replayFiles(t, map[string]string{"my.rules": `alert tcp any any -> any any (sid:1;)
-alert tcp any any -> any any (content:"x"; rpc:1,2,3; sid:2;)
+alert tcp any any -> any any (content:"x"; asn1:double_overflow; sid:2;)
 alert tcp any any -> any any (sid:1;)
 alert tcp $NOBODY any -> any any (sid:4;)
 alert tcp any any any any (sid:5;)
@@ -189,7 +189,7 @@ alert tcp any any any any (sid:5;)
 	if code != ExitError || stdout != "" {
 		t.Errorf("exit code %d, output %q", code, stdout)
 	}
-	for _, want := range []string{`:2:44: keyword "rpc"`, ":3:1: sid 1 is already used in line 1", ":4:1: source address: variable $NOBODY", ":5:", "4 of the rules"} {
+	for _, want := range []string{`:2:44: keyword "asn1"`, ":3:1: sid 1 is already used in line 1", ":4:1: source address: variable $NOBODY", ":5:", "4 of the rules"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q is not said in:\n%s", want, stderr)
 		}

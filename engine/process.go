@@ -272,7 +272,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	}
 	rules.Packet(&w.input, res)
 	rules.Decide(&w.input, res)
-	w.n[cVarsRefused], w.n[cRegexGaveUp] = w.vars.Refused(), res.GaveUp()
+	w.n[cVarsRefused], w.n[cRegexGaveUp], w.n[cAlertsDiscarded] = w.vars.Refused(), res.GaveUp(), res.Discarded()
 	w.conclude(in, f, dir, est, rules)
 	w.settle(f, rules)
 }
@@ -289,6 +289,10 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 		w.input.Packets = [2]uint64{f.Packets(packet.ToServer), f.Packets(packet.ToClient)}
 		w.input.Bytes = [2]uint64{f.Bytes(packet.ToServer), f.Bytes(packet.ToClient)}
 		w.input.Vars, w.input.Hosts = w.vars, w.opt.hosts
+		if tcp := &f.State.tcp; f.Key.Proto == packet.ProtoTCP && tcp.Tracked() {
+			w.input.Tracked = true
+			w.input.StreamSize = [2]uint32{tcp.Size(packet.ToServer), tcp.Size(packet.ToClient)}
+		}
 	}
 }
 
@@ -305,6 +309,9 @@ func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 	if res.Action == detect.None {
 		if !w.denied {
 			w.defaults(in, f, dir, est)
+		}
+		if res.Bypass && !w.denied {
+			s.decide(passed)
 		}
 		return
 	}

@@ -63,6 +63,8 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 	switch o.Name {
 	case "ip_proto":
 		r.restrictProto(o.Arg.(rule.Numbers))
+	case "bypass":
+		r.bypass = true
 	case "l3_proto":
 		r.restrictVersion(uint8(o.Arg.(rule.L3Proto)))
 	case "noalert":
@@ -71,7 +73,7 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		r.Log = true
 	default:
 		if !folded(o.Name) { // held in Rule itself, or in the step that it belongs to
-			return unsupported("keyword %q is not supported by this version of Sluice; remove it from the rule", o.Name)
+			return unsupported("keyword %q is known, but not supported here: %s; remove it from the rule", o.Name, whyNot(o.Name))
 		}
 	}
 	return nil
@@ -96,9 +98,6 @@ func (r *Rule) restrictVersion(v uint8) {
 
 func (b *ruleBuilder) flow(f *rule.Flow) error {
 	b.r.flow = *f
-	if f.NoFrag || f.OnlyFrag {
-		return unsupported("flow:no_frag and flow:only_frag need reassembled fragments, which this version does not have; remove them")
-	}
 	b.onlyStream = b.onlyStream || f.OnlyStream
 	return nil
 }
@@ -109,10 +108,11 @@ func (b *ruleBuilder) appProto(a *rule.AppProto) error {
 	if !ok {
 		return unsupported("application protocol %q is not known to this version", a.Name)
 	}
-	if r.appGiven {
-		return fmt.Errorf("the rule's protocol and app-layer-protocol both name an application protocol; keep one of them")
+	if a.Negated {
+		r.notApps = append(r.notApps, proto)
+	} else {
+		r.app, r.appGiven = proto, true
 	}
-	r.app, r.appGiven, r.appNot = proto, !a.Negated, a.Negated
 	return nil
 }
 
@@ -149,7 +149,7 @@ func (b *ruleBuilder) addStep(s step, at rule.Place) error {
 		return nil
 	}
 	if len(applayer.BuffersByName(at.Buffer)) == 0 {
-		return unsupported("buffer %q is not supported by this version of Sluice; remove it from the rule", at.Buffer)
+		return unsupported("buffer %q is known, but not supported here: %s; remove it from the rule", at.Buffer, whyNot(at.Buffer))
 	}
 	for i := range r.buffers {
 		if r.buffers[i].name == name {

@@ -77,6 +77,12 @@ func newCheck(o *rule.Option) (c check, ok bool) {
 	case "fragbits":
 		bits := o.Arg.(*rule.FragBits)
 		return func(in *Input) bool { return matchFragBits(bits, in.Packet) }, true
+	case "stream_size":
+		return streamSizeCheck(o.Arg.(*rule.StreamSize)), true
+	case "rpc":
+		return rpcCheck(o.Arg.(*rule.RPC)), true
+	case "ipv4-csum", "tcpv4-csum", "tcpv6-csum", "udpv4-csum", "udpv6-csum", "icmpv4-csum", "icmpv6-csum":
+		return checksumCheck(o.Name, o.Arg.(*rule.Checksum).Valid), true
 	case "ipopts":
 		option := o.Arg.(uint8)
 		return func(in *Input) bool { return hasIPOption(in.Packet, option) }, true
@@ -105,7 +111,64 @@ func dsizeCheck(want rule.Numbers) check {
 }
 
 // otherChecks are the keywords of newCheck that compare no number.
-var otherChecks = []string{"tcp.flags", "sameip", "fragbits", "ipopts"}
+var otherChecks = []string{
+	"tcp.flags", "sameip", "fragbits", "ipopts", "stream_size", "rpc",
+	"ipv4-csum", "tcpv4-csum", "tcpv6-csum", "udpv4-csum", "udpv6-csum", "icmpv4-csum", "icmpv6-csum",
+}
+
+// streamSizeCheck compares how much the sides of a connection have sent, SYN and FIN counted.
+func streamSizeCheck(s *rule.StreamSize) check {
+	return func(in *Input) bool {
+		client := s.Size.Has(uint64(in.StreamSize[packet.ToServer]))
+		server := s.Size.Has(uint64(in.StreamSize[packet.ToClient]))
+		switch {
+		case !in.Tracked:
+			return false
+		case s.Side == "client":
+			return client
+		case s.Side == "server":
+			return server
+		case s.Side == "both":
+			return client && server
+		}
+		return client || server
+	}
+}
+
+// checksumCheck compares one of the checksums of a packet with what it should be.
+func checksumCheck(name string, valid bool) check {
+	of := map[string]struct{ version, proto uint8 }{
+		"tcpv4-csum": {4, packet.ProtoTCP}, "tcpv6-csum": {6, packet.ProtoTCP},
+		"udpv4-csum": {4, packet.ProtoUDP}, "udpv6-csum": {6, packet.ProtoUDP},
+		"icmpv4-csum": {4, packet.ProtoICMP}, "icmpv6-csum": {6, packet.ProtoICMPv6},
+	}[name]
+	return func(in *Input) bool {
+		p := in.Packet
+		if of.proto == 0 {
+			return p.IPVersion == 4 && p.Net != nil && p.HeaderSum() == valid
+		}
+		return p.IPVersion == of.version && p.Proto == of.proto && p.L4 != nil && p.TransportSum() == valid
+	}
+}
+
+// rpcCheck compares the numbers of a Sun RPC call (RFC 5531, 9), which TCP puts behind the
+// length of its record:
+//
+//	0 | xid | 0 for a call | RPC version 2 | program | version | procedure |
+func rpcCheck(r *rule.RPC) check {
+	return func(in *Input) bool {
+		b := in.Packet.Payload
+		if in.Packet.Proto == packet.ProtoTCP {
+			b = b[min(4, len(b)):]
+		}
+		if len(b) < 24 {
+			return false
+		}
+		word := func(i int) uint32 { return binary.BigEndian.Uint32(b[4*i:]) }
+		return word(1) == 0 && word(2) == 2 && word(3) == r.Program &&
+			(r.Version == nil || word(4) == *r.Version) && (r.Procedure == nil || word(5) == *r.Procedure)
+	}
+}
 
 // matchFlags compares a packet's TCP flags as the flags keyword asks.
 func matchFlags(f *rule.TCPFlags, p *packet.Packet) bool {

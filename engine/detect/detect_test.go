@@ -242,7 +242,7 @@ func TestHeaderSaysWhenNothingWillMatch(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct{ options, column, says string }{
-		{`rpc:1,2,3;`, "rpc", "rpc"},
+		{`asn1:double_overflow;`, "asn1", "asn1"},
 		{`content:"a"; geoip:src,CN;`, "geoip", "geoip"},
 		{`pcre:"/\p{L}/";`, "pcre", "not supported"},
 		{`pcre:"/(x)/, flow:y";`, "pcre", "capture"},

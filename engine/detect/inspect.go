@@ -33,6 +33,9 @@ type Input struct {
 	FlowStart, Now int64 // nanoseconds on one clock
 	Packets, Bytes [2]uint64
 
+	Tracked    bool      // Packet belongs to a TCP connection, and
+	StreamSize [2]uint32 // how far its sides have come in their sequence numbers
+
 	// What rules remember, both or neither.
 	Vars  *FlowVars
 	Hosts *HostVars
@@ -56,12 +59,13 @@ func (h *Hit) tx() int64 {
 
 // Result collects hits and decides. It is reused: Reset it for each packet.
 type Result struct {
-	hits    []Hit
-	waiting []Hit  // in a transaction, for what the stream holds
-	lower   []byte // scratch of host look-ups
-	m       matcher
-	found   []uint32 // rules that may match
-	seen    sightings
+	hits      []Hit
+	waiting   []Hit  // in a transaction, for what the stream holds
+	lower     []byte // scratch of host look-ups
+	m         matcher
+	found     []uint32 // rules that may match
+	seen      sightings
+	discarded uint64 // alerts beyond maxAlerts
 
 	// Set by Decide.
 	Action Action
@@ -69,13 +73,21 @@ type Result struct {
 	Rule   *Rule  // that decided, nil when Action is None
 	Index  uint32 // of Rule in the set
 	Alerts []Hit  // rules to log, in order
+	Bypass bool   // the flow is not to be looked at any more
 }
+
+// maxAlerts is how many alerts of a packet are logged, Suricata's packet-alert-max. What else its
+// rules ask for is done all the same.
+const maxAlerts = 15
+
+// Discarded returns how many alerts were not logged because their packets had more than enough.
+func (r *Result) Discarded() uint64 { return r.discarded }
 
 // Reset forgets what was found.
 func (r *Result) Reset() {
 	r.hits, r.waiting = r.hits[:0], r.waiting[:0]
 	r.Alerts = r.Alerts[:0]
-	r.Action, r.Whole, r.Rule = None, false, nil
+	r.Action, r.Whole, r.Rule, r.Bypass = None, false, nil, false
 }
 
 // GaveUp returns how many regular expressions ran out of work since r was made; they
@@ -275,7 +287,8 @@ func (r *Rule) header(in *Input) bool {
 		return false
 	}
 	if r.flow.ToServer && in.Dir != packet.ToServer || r.flow.ToClient && in.Dir != packet.ToClient ||
-		r.flow.Established && !in.Established || r.flow.NotEstablished && in.Established {
+		r.flow.Established && !in.Established || r.flow.NotEstablished && in.Established ||
+		r.flow.OnlyFrag && p.From != packet.FromDefrag || r.flow.NoFrag && p.From == packet.FromDefrag {
 		return false
 	}
 	if r.srcPort != nil && !r.srcPort.has(p.SrcPort) || r.dstPort != nil && !r.dstPort.has(p.DstPort) {
@@ -286,8 +299,8 @@ func (r *Rule) header(in *Input) bool {
 
 // appMatches compares the flow's application protocol with the rule's.
 func (r *Rule) appMatches(in *Input) bool {
-	if r.appNot {
-		return in.App != r.app && (in.App != applayer.Unknown || in.AppFinal)
+	if len(r.notApps) > 0 && (slices.Contains(r.notApps, in.App) || in.App == applayer.Unknown && !in.AppFinal) {
+		return false
 	}
 	return !r.appGiven || r.app.Covers(in.App)
 }
@@ -332,9 +345,12 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 			}
 			log = log && c == countAlert
 		}
-		if log {
+		if log && len(res.Alerts) < maxAlerts {
 			res.Alerts = append(res.Alerts, h)
+		} else if log {
+			res.discarded++
 		}
+		res.Bypass = res.Bypass || r.bypass
 		if r.Action != Alert && res.Action == None {
 			res.Action, res.Rule, res.Index = r.Action, r, h.Rule
 			res.Whole = h.Whole || p.flowVerdicts

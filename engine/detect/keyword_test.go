@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/internal/packettest"
 )
@@ -107,12 +108,31 @@ func TestHeaderKeywords(t *testing.T) {
 	binary.BigEndian.PutUint16(advert[24:], 0x0102)
 	tooBig := packettest.ICMP("2001:db8::9", "2001:db8::1", 2, 0, 1280, echo6)
 
+	call := make([]byte, 28) // of procedure 3 of version 2 of program 100000
+	binary.BigEndian.PutUint32(call[8:], 2)
+	binary.BigEndian.PutUint32(call[12:], 100000)
+	binary.BigEndian.PutUint32(call[16:], 2)
+	binary.BigEndian.PutUint32(call[20:], 3)
+	rpc := packettest.UDP("10.0.0.1:900", "192.0.2.1:111", call)
+	rpcTCP := packettest.TCP("10.0.0.1:900", "192.0.2.1:111", packet.PSH|packet.ACK, 1, 1, append([]byte{0x80, 0, 0, 28}, call...))
+	badSum := append([]byte(nil), syn...)
+	badSum[36] ^= 1
+	badHeader := append([]byte(nil), syn...)
+	badHeader[10] ^= 1
+
 	for _, test := range []struct {
 		ip      []byte
 		options string
 		want    bool
 	}{
 		{syn, fmt.Sprintf("ttl:%d;", syn[8]), true},
+		{syn, "l3_proto:ipv4;", true}, {syn, "l3_proto:ipv6;", false}, {echo6, "l3_proto:ip6;", true},
+		{rpc, "rpc:100000,2,3;", true}, {rpc, "rpc:100000,*,3;", true}, {rpc, "rpc:100000;", true}, {rpc, "rpc:100001;", false}, {rpc, "rpc:100000,3;", false}, {rpc, "rpc:100000,2,4;", false},
+		{rpcTCP, "rpc:100000,2,3;", true}, {syn, "rpc:100000;", false},
+		{syn, "ipv4-csum:valid;", true}, {syn, "tcpv4-csum:valid;", true}, {syn, "tcpv4-csum:invalid;", false}, {syn, "tcpv6-csum:valid;", false}, {syn, "udpv4-csum:valid;", false},
+		{badSum, "tcpv4-csum:invalid;", true}, {badSum, "ipv4-csum:valid;", true}, {badHeader, "ipv4-csum:invalid;", true},
+		{rpc, "udpv4-csum:valid;", true}, {echo, "icmpv4-csum:valid;", true}, {echo6, "icmpv6-csum:valid;", true}, {echo6, "icmpv4-csum:valid;", false},
+		{syn, "flow:no_frag;", true}, {syn, "flow:only_frag;", false},
 		{syn, fmt.Sprintf("ttl:<%d;", syn[8]), false},
 		{syn, "ip_proto:6;", true}, {syn, "ip_proto:!TCP;", false}, {echo6, "ip_proto:ipv6-icmp;", true},
 		{syn, fmt.Sprintf("id:%d;", binary.BigEndian.Uint16(syn[4:])), true}, {syn, "id:4711;", false}, {echo6, "id:0;", false},
@@ -145,6 +165,48 @@ func TestHeaderKeywords(t *testing.T) {
 		}
 		if got := len(run(set, &Input{Packet: p, First: true}).Alerts) > 0; got != test.want {
 			t.Errorf("%s on % x: got %v, want %v", test.options, test.ip, got, test.want)
+		}
+	}
+}
+
+// TestAlertLimit: a packet has 15 alerts at most, and all that its rules decide.
+func TestAlertLimit(t *testing.T) {
+	var rules strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&rules, "alert ip any any -> any any (sid:%d;)\n", i+1)
+	}
+	rules.WriteString("drop ip any any -> any any (sid:99;)")
+	set := compile(t, Options{Strict: true}, rules.String())
+	res := run(set, &Input{Packet: decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", []byte("x"))), First: true})
+	if len(res.Alerts) != 15 || res.Action != Drop || res.Discarded() != 6 {
+		t.Errorf("%d alerts, %d discarded, %v; want 15, 6 and drop", len(res.Alerts), res.Discarded(), res.Action)
+	}
+}
+
+// TestNotTheseProtocols: several negated protocols hold once the protocol is known.
+func TestNotTheseProtocols(t *testing.T) {
+	set := compile(t, Options{}, "alert tcp any any -> any any (app-layer-protocol:!http; app-layer-protocol:!tls; bypass; sid:1;)")
+	p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.ACK, 1, 1, nil))
+	for app, want := range map[applayer.Proto]bool{applayer.HTTP: false, applayer.TLS: false, applayer.SSH: true, applayer.Failed: true, applayer.Unknown: false} {
+		if res := run(set, &Input{Packet: p, App: app}); len(res.Alerts) > 0 != want || res.Bypass != want {
+			t.Errorf("%v: %d alerts, bypass %v, want %v", app, len(res.Alerts), res.Bypass, want)
+		}
+	}
+}
+
+func TestStreamSize(t *testing.T) {
+	p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.ACK, 1, 1, nil))
+	in := Input{Packet: p, FlowID: 1, Tracked: true, StreamSize: [2]uint32{packet.ToServer: 100, packet.ToClient: 2000}}
+	for size, want := range map[string]bool{
+		"client,=,100": true, "server,=,100": false, "server,>,1999": true, "server,>,2000": false, "both,>,50": true, "both,>,500": false,
+		"either,>,500": true, "either,<,100": false, "client,!=,100": false, "client,<=,100": true, "client,<,0": false,
+	} {
+		set := compile(t, Options{}, "alert tcp any any -> any any (stream_size:"+size+"; sid:1;)")
+		if got := len(run(set, &in).Alerts) > 0; got != want {
+			t.Errorf("%s: %v, want %v", size, got, want)
+		}
+		if untracked := (Input{Packet: p}); len(run(set, &untracked).Alerts) > 0 {
+			t.Errorf("%s: matches without a connection", size)
 		}
 	}
 }

@@ -70,10 +70,10 @@ type Rule struct {
 	protos    [4]uint64 // IP protocols, as a bit set
 	ipVersion uint8     // 4, 6 or 0 for both
 	app       applayer.Proto
-	appGiven  bool     // app must be the flow's protocol
-	appNot    bool     // app must not be it, once it is known
-	src, dst  *addrSet // nil matches every address
-	srcPort   portSet  // nil matches every port, also where there is none
+	appGiven  bool             // app must be the flow's protocol
+	notApps   []applayer.Proto // app must be none of them, once it is known
+	src, dst  *addrSet         // nil matches every address
+	srcPort   portSet          // nil matches every port, also where there is none
 	dstPort   portSet
 	flow      rule.Flow
 
@@ -86,6 +86,7 @@ type Rule struct {
 
 	anomalies []applayer.Anomaly // that the transaction or the flow must have
 
+	bypass     bool // a match ends the inspection of its flow
 	conditions []condition
 	effects    []effect
 	orders     [numOrders]uint8

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/rule"
@@ -35,7 +36,7 @@ var stepKeywords = []string{
 // itself or its flow.
 var (
 	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter"}
-	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "ip_proto", "l3_proto", "flow", "app-layer-protocol", "app-layer-event", "noalert", "alert"}
+	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "ip_proto", "l3_proto", "flow", "app-layer-protocol", "app-layer-event", "bypass", "noalert", "alert"}
 )
 
 // Supports says whether rules may use a keyword, given by its canonical name.
@@ -46,4 +47,27 @@ func Supports(keyword string) bool {
 	_, looks := textKeywords[keyword]
 	return compares || inWords || looks || len(applayer.NumbersByName(keyword)) > 0 || folded(keyword) || slices.Contains(otherChecks, keyword) ||
 		slices.Contains(stepKeywords, keyword) || slices.Contains(stateKeywords, keyword) || slices.Contains(ruleKeywords, keyword)
+}
+
+// reasons say why a keyword about packets and flows is not supported.
+var reasons = map[string]string{
+	"replace": "packets go on as they came", "lua": "rules run no scripts", "nfq_set_mark": "packets are given no marks",
+	"config": "logging cannot be switched off for a flow", "filestore": "files are not stored", "tls.store": "certificates are not stored",
+	"flowvar": "nothing is captured in variables", "pktvar": "nothing is captured in variables",
+	"frame": "parsers mark no frames", "asn1": "ASN.1 is not decoded", "filemagic": "types of files are not recognised by magic numbers",
+	"file.magic": "types of files are not recognised by magic numbers", "tag": "packets after an alert are not logged",
+	"geoip": "there is no database of countries", "iprep": "there are no lists of reputation",
+	"dataset": "there are no data sets", "datarep": "there are no data sets",
+	"aws_domain_category": "AWS does not publish its categories", "aws_url_category": "AWS does not publish its categories",
+}
+
+// whyNot says why a keyword is not supported.
+func whyNot(name string) string {
+	if why, ok := reasons[name]; ok {
+		return why
+	}
+	if kw, _ := rule.Known(name); len(kw.Protocols()) > 0 {
+		return "no parser of " + strings.Join(kw.Protocols(), " or ") + " finds what it asks for"
+	}
+	return "nothing here finds what it asks for"
 }

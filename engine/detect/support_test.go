@@ -86,7 +86,7 @@ func TestSupports(t *testing.T) {
 				continue
 			}
 			err = Check(r, noVariables{})
-			refused := err != nil && (strings.Contains(err.Error(), fmt.Sprintf("%q is not supported", kw.Name)) || strings.Contains(err.Error(), fmt.Sprintf("buffer %q", kw.Buffer)))
+			refused := err != nil && (strings.Contains(err.Error(), fmt.Sprintf("%q is known, but not supported here", kw.Name)) || strings.Contains(err.Error(), fmt.Sprintf("buffer %q", kw.Buffer)))
 			if refused == Supports(kw.Name) {
 				t.Errorf("%s: supported %v, but %v", text, Supports(kw.Name), err)
 			}

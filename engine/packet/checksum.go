@@ -83,3 +83,25 @@ func (p *Packet) FixChecksum() {
 	p.L4[16], p.L4[17] = 0, 0
 	binary.BigEndian.PutUint16(p.L4[16:], transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, p.L4))
 }
+
+// HeaderSum says whether the header of an IPv4 packet has the right checksum.
+func (p *Packet) HeaderSum() bool {
+	n := min(int(p.Net[0]&15)*4, len(p.Net))
+	return checksum(0, p.Net[:n]) == 0
+}
+
+// TransportSum says whether TCP, UDP, ICMP or ICMPv6 has the right checksum; UDP over IPv4 need
+// not have one. L4 must not be nil.
+func (p *Packet) TransportSum() bool {
+	b := p.L4
+	switch p.Proto {
+	case ProtoUDP:
+		if len(b) < 8 || p.IPVersion == 4 && b[6]|b[7] == 0 {
+			return true
+		}
+		b = b[:min(len(p.Payload)+8, len(b))]
+	case ProtoICMP:
+		return checksum(0, b) == 0
+	}
+	return transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, b) == 0
+}

@@ -108,7 +108,7 @@ func headerOption(r *rand.Rand, proto string) string {
 		n := r.IntN(most)
 		return pick(r, []string{fmt.Sprint(n), fmt.Sprintf("<%d", n+1), fmt.Sprintf(">%d", n), fmt.Sprintf("%d<>%d", n, n+2+r.IntN(most))})
 	}
-	options := []string{"dsize:" + number(60), "dsize:!" + fmt.Sprint(r.IntN(60)), "ttl:" + number(128),
+	options := []string{"l3_proto:" + pick(r, []string{"ipv4", "ipv6"}), "ipv4-csum:valid", pick(r, []string{"tcpv4-csum", "udpv4-csum", "icmpv4-csum"}) + ":valid", "dsize:" + number(60), "dsize:!" + fmt.Sprint(r.IntN(60)), "ttl:" + number(128),
 		"id:" + fmt.Sprint(r.IntN(3)), "tos:" + pick(r, []string{"0", "!0", "4"}), "fragbits:" + pick(r, []string{"D", "!D", "M", "+D", "*MD", "!M"}), "fragoffset:" + pick(r, []string{"0", "!0", ">0"}), "sameip",
 		"ipopts:" + pick(r, []string{"any", "rr"}), "flow.age:" + pick(r, []string{"0", "<2", ">0"}),
 		`ipv4.hdr; content:"|45|"; startswith`, `ipv4.hdr; content:"|c0 00 02|"; offset:12`}
@@ -116,7 +116,7 @@ func headerOption(r *rand.Rand, proto string) string {
 	case "ip":
 		options = append(options, "ip_proto:"+pick(r, []string{"6", "!6", ">5", "<17", "UDP", "ICMP"}))
 	case "tcp", "tcp-pkt":
-		options = append(options, "window:"+pick(r, []string{"65535", "!65535", "1024"}), "ack:0", "seq:1", `tcp.hdr; content:"|00 50|"; offset:2; depth:2`, "tcp.mss:"+number(2000))
+		options = append(options, "stream_size:"+pick(r, []string{"server", "client", "both", "either"})+","+pick(r, []string{"<", ">", "=", "!=", "<=", ">="})+","+fmt.Sprint(r.IntN(200)), "window:"+pick(r, []string{"65535", "!65535", "1024"}), "ack:0", "seq:1", `tcp.hdr; content:"|00 50|"; offset:2; depth:2`, "tcp.mss:"+number(2000))
 	case "icmp":
 		options = append(options, "itype:"+number(10), "icode:"+number(3), "icmp_id:"+fmt.Sprint(r.IntN(30)), "icmp_seq:"+fmt.Sprint(r.IntN(3)), `icmpv4.hdr; content:"|08 00|"; startswith`)
 	case "udp":
