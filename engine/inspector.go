@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -17,7 +19,13 @@ type inspector struct {
 	seen    [2]int  // bytes of asm's that the session has left unconsumed
 	ready   [2]bool // rules need not wait for more bytes of the stream, see rawReady
 	over    bool    // no more bytes will come, or can be kept
+
+	// Events that rules look at with the next packet of each direction.
+	pending [2][]applayer.Event
 }
+
+// maxPending is how many events wait for a packet of their direction. With more, the bytes wait, too.
+const maxPending = 1024
 
 // session returns the flow's parsers while it has them.
 func (w *worker) session(f *flowEntry) *applayer.Session {
@@ -109,7 +117,11 @@ func (w *worker) recycle(at uint32) {
 			w.pool.Put(i.asm[dir])
 		}
 	}
-	*i = inspector{}
+	for dir := range i.pending {
+		clear(i.pending[dir])
+		i.pending[dir] = i.pending[dir][:0]
+	}
+	*i = inspector{pending: i.pending}
 	w.freeInsp = append(w.freeInsp, at)
 }
 
@@ -189,9 +201,11 @@ func (w *worker) recognised(f *flowEntry, proto applayer.Proto) {
 	w.input.App, w.input.AppFinal = proto, true
 }
 
-// event gives what the parsers found to the rules.
+// event takes what the parsers found: the log at once, the rules now or with the next packet of
+// its direction.
 func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, rules *detect.RuleSet, res *detect.Result) {
 	s := &f.State
+	i := w.inspectorOf(f)
 	switch ev.Hook {
 	case applayer.ProtocolDetected:
 		w.recognised(f, proto)
@@ -205,16 +219,49 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 		w.sawDomain(f, ev.Tx, DomainHost, applayer.HTTPHost)
 	case applayer.ParserFailed:
 		s.flags |= appKnown
-	}
-	if ev.Hook == applayer.AnomalySeen || ev.Hook == applayer.TxDone {
+	case applayer.AnomalySeen:
 		w.txAnomalies(f, ev.Tx)
-	}
-	switch {
-	case ev.Hook == applayer.TxDone, ev.Hook == applayer.FileDone:
+	case applayer.TxDone:
 		w.appRecord(f, ev)
-	case rules != nil:
+		w.txAnomalies(f, ev.Tx)
+		return
+	}
+	lasts := i != nil && proto.Lasts()
+	if lasts && ev.Dir != w.input.Dir {
+		i.defers(ev, ev.Dir)
+		if ev.Hook != applayer.AnomalySeen {
+			return
+		}
+	} else if lasts && ev.Hook == applayer.AnomalySeen {
+		i.defers(ev, ev.Dir.Reverse())
+	}
+	w.present(f, ev, rules, res)
+}
+
+// present gives an event to the rules, or a file to the log.
+func (w *worker) present(f *flowEntry, ev applayer.Event, rules *detect.RuleSet, res *detect.Result) {
+	if ev.Hook == applayer.FileDone {
+		w.appRecord(f, ev)
+	} else if rules != nil {
 		rules.Event(&w.input, ev, res)
 	}
+}
+
+// defers lets an event wait for the next packet of a direction. One that waits already is not repeated:
+// rules look at the transaction as it is then.
+func (i *inspector) defers(ev applayer.Event, dir packet.Dir) {
+	if ev.Hook == applayer.FileDone || !slices.Contains(i.pending[dir], ev) {
+		i.pending[dir] = append(i.pending[dir], ev)
+	}
+}
+
+// presentPending gives the events that waited for a packet of its direction to the rules.
+func (w *worker) presentPending(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
+	for n := range i.pending[dir] {
+		w.present(f, i.pending[dir][n], rules, res)
+	}
+	clear(i.pending[dir])
+	i.pending[dir] = i.pending[dir][:0]
 }
 
 // settle gives the inspector back when nothing more can come of it. Records of
@@ -225,7 +272,9 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 		return
 	}
 	i := w.inspectors[s.ext-1]
-	i.session.Release()
+	if len(i.pending[0])+len(i.pending[1]) == 0 {
+		i.session.Release()
+	}
 	if i.over {
 		w.endInspection(f, w.cookie, w.packetTime)
 	}
@@ -270,6 +319,7 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 			i.ready[dir] = true
 			w.feed(f, i, dir, rules, &w.result)
 		}
+		w.presentPending(f, i, dir, rules, &w.result)
 		i.session.End(dir)
 		w.events(f, i.session, rules, &w.result)
 		if rules == nil {
@@ -279,6 +329,9 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 		for _, h := range w.result.Alerts {
 			w.alert(f, dir, &rules.Rules()[h.Rule], w.result.Action, h)
 		}
+	}
+	for dir := range i.pending { // files that the end of the other side has closed
+		w.presentPending(f, i, packet.Dir(dir), nil, &w.result)
 	}
 }
 

@@ -25,7 +25,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	tcp := &f.State.tcp
 	if other := i.asm[dir.Reverse()]; other != nil {
 		other.Ack(tcp.Acked(dir.Reverse()))
-		w.guess(f, i, dir.Reverse())
+		w.acknowledged(f, i, dir.Reverse(), rules, res)
 		if w.opt.Inline {
 			other.Prune(lookBack(rules))
 		}
@@ -70,15 +70,19 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	}
 }
 
-// guess recognises the protocol of a flow by the bytes of a direction that were acknowledged just now.
-// The parsers take them with the next packet of that direction, as rules look at them then, but
-// the protocol counts from here on.
-func (w *worker) guess(f *flowEntry, i *inspector, dir packet.Dir) {
-	if f.State.app != applayer.Unknown {
-		return
-	}
-	if proto := i.session.Guess(dir, i.asm[dir].Bytes()); proto != applayer.Unknown {
+// acknowledged takes the bytes of the other direction that were acknowledged just now, where the engine only looks
+// on. Parsers whose transactions last read them at once; the rules look at what they found with the
+// next packet of that direction. Other parsers take them only then, but the protocol counts from here on.
+func (w *worker) acknowledged(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
+	proto := f.State.app
+	if proto == applayer.Unknown {
+		if proto = i.session.Guess(dir, i.asm[dir].Bytes()); proto == applayer.Unknown {
+			return
+		}
 		w.recognised(f, proto)
+	}
+	if !w.opt.Inline && proto.Lasts() && len(i.pending[dir]) < maxPending {
+		w.parse(f, i, dir, rules, res)
 	}
 }
 
@@ -152,6 +156,7 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 		i.ready[dir] = i.ready[dir] || n > 0
 		// What rules about messages ask of the stream they ask now.
 		w.lookAt(f, i, dir, keep)
+		w.presentPending(f, i, dir, rules, res)
 		w.parse(f, i, dir, rules, res)
 		if w.rawReady(f, i, dir, keep) {
 			rules.Stream(&w.input, res)

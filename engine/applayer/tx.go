@@ -74,8 +74,9 @@ func (s *TxState) NoteAgain(a Anomaly) {
 	}
 }
 
-// Once reports whether rule i has not matched in the transaction before, and notes that it has now.
-// A rule about a body is looked at with each of its pieces, and may match only once.
+// Once reports whether a rule has not matched in the transaction before, and notes that it has now. The number
+// stands for the rule and a direction: in each it may match once, as a rule about a body is looked at
+// with each of its pieces.
 func (s *TxState) Once(rule uint32) bool {
 	if slices.Contains(s.matched, rule) {
 		return false

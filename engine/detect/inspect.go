@@ -184,22 +184,22 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 	}
 	for _, h := range res.waiting {
 		if p.rules[h.Rule].matchStream(in, &res.m) {
-			res.hit(h)
+			res.hit(h, in.Dir)
 		}
 	}
 	res.waiting = res.waiting[:0]
 }
 
 // hit notes a match in a transaction, in which a rule may match once, or in none.
-func (r *Result) hit(h Hit) {
-	if h.Tx == nil || h.Tx.State().Once(h.Rule) {
+func (r *Result) hit(h Hit, dir packet.Dir) {
+	if h.Tx == nil || h.Tx.State().Once(h.Rule<<1|uint32(dir)) {
 		r.hits = append(r.hits, h)
 	}
 }
 
 // Event looks at the rules that wait for a hook of the flow's protocol parser.
 func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
-	hit := func(i uint32) { res.hit(Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx}) }
+	hit := func(i uint32) { res.hit(Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx}, in.Dir) }
 	index := &p.hookIndex[ev.Hook]
 	for n := range index.hosts {
 		hosts := &index.hosts[n]
