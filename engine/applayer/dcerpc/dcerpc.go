@@ -32,17 +32,21 @@ type Parser struct {
 	txs        applayer.Txs[Tx, *Tx]
 	interfaces []Interface // of the last bind that was answered
 	held       int         // bytes of calls
+	lost       [2]bool
 	done       bool
 }
 
 // Reset implements applayer.Parser.
 func (p *Parser) Reset(uint8) {
 	p.txs.Reset()
-	p.interfaces, p.held, p.done = p.interfaces[:0], 0, false
+	p.interfaces, p.held, p.lost, p.done = p.interfaces[:0], 0, [2]bool{}, false
 }
 
 // Data implements applayer.Parser.
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
+	if p.lost[dir] {
+		return len(data)
+	}
 	if len(data) < headerSize {
 		return 0
 	}
@@ -99,10 +103,12 @@ func (p *Parser) finish(out *applayer.Sink, i int) {
 	out.Emit(applayer.TxDone, packet.ToServer, p.txs.Done(i))
 }
 
-// Gap implements applayer.Parser: PDUs cannot be found again.
+// Gap implements applayer.Parser: PDUs cannot be found again, and the other side is read on.
 func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, _ int) {
-	p.done = true
-	out.Emit(applayer.ParserFailed, dir, nil)
+	if p.lost[dir] = true; p.lost[dir.Reverse()] {
+		p.done = true
+		out.Emit(applayer.ParserFailed, dir, nil)
+	}
 }
 
 // End implements applayer.Parser. Calls without an answer are logged, as many as one call can raise.

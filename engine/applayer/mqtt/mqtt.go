@@ -44,6 +44,7 @@ type Parser struct {
 	version   uint8
 	connected bool
 	skip      [2]int
+	lost      [2]bool
 	memory    int // about what txs hold
 	done      bool
 }
@@ -51,11 +52,14 @@ type Parser struct {
 // Reset implements applayer.Parser.
 func (p *Parser) Reset(uint8) {
 	p.txs.Reset()
-	p.version, p.connected, p.skip, p.memory, p.done = 0, false, [2]int{}, 0, false
+	p.version, p.connected, p.skip, p.lost, p.memory, p.done = 0, false, [2]int{}, [2]bool{}, 0, false
 }
 
 // Data implements applayer.Parser.
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
+	if p.lost[dir] {
+		return len(data)
+	}
 	if n := min(p.skip[dir], len(data)); n > 0 {
 		p.skip[dir] -= n
 		return n
@@ -209,13 +213,15 @@ func (p *Parser) fail(out *applayer.Sink, dir packet.Dir) {
 	out.Emit(applayer.ParserFailed, dir, nil)
 }
 
-// Gap implements applayer.Parser.
+// Gap implements applayer.Parser: packets cannot be found again, and the other side is read on.
 func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, n int) {
-	if n > p.skip[dir] {
-		p.fail(out, dir)
+	if n <= p.skip[dir] {
+		p.skip[dir] -= n
 		return
 	}
-	p.skip[dir] -= n
+	if p.lost[dir] = true; p.lost[dir.Reverse()] {
+		p.fail(out, dir)
+	}
 }
 
 // End implements applayer.Parser. What waits for an answer is logged without, as much of it as

@@ -29,6 +29,7 @@ type Parser struct {
 	asked   []dcerpc.Interface // of the last bind that was answered
 	waiting *Tx                // a call written to a pipe, the answer to which is to be read
 	skip    [2]int
+	lost    [2]bool
 	held    int // bytes of transactions
 	out     *applayer.Sink
 	emitted bool
@@ -43,6 +44,9 @@ func (p *Parser) Reset(uint8) {
 
 // Data implements applayer.Parser: messages with their length before them (MS-SMB2, 2.1).
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
+	if p.lost[dir] {
+		return len(data)
+	}
 	if n := min(p.skip[dir], len(data)); n > 0 {
 		p.skip[dir] -= n
 		return n
@@ -164,15 +168,17 @@ func (p *Parser) call(tx *Tx, dir packet.Dir, b []byte) {
 	}
 }
 
-// Gap implements applayer.Parser: a gap within what is passed over does not matter.
+// Gap implements applayer.Parser: a gap within what is passed over does not matter. After others
+// messages cannot be found again, and the other side is read on.
 func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, n int) {
 	if n <= p.skip[dir] {
 		p.skip[dir] -= n
 		return
 	}
-	p.out = out
-	p.fail(dir)
-	p.out = nil
+	if p.lost[dir] = true; p.lost[dir.Reverse()] {
+		p.done = true
+		out.Emit(applayer.ParserFailed, dir, nil)
+	}
 }
 
 // End implements applayer.Parser. Commands without an answer are logged, as many as one call can

@@ -37,7 +37,7 @@ type Side struct {
 	kex     bool // Hassh is set
 	skip    int  // bytes of an uninteresting packet still to come
 	lines   int  // before the banner
-	newKeys bool // what follows is encrypted
+	newKeys bool // what follows is encrypted, or lost
 }
 
 func (s *Side) reset() {
@@ -223,8 +223,12 @@ func (p *Parser) finish(out *applayer.Sink) {
 	p.logged, p.done = true, true
 }
 
-// Gap implements applayer.Parser: packets cannot be found again.
-func (p *Parser) Gap(out *applayer.Sink, _ packet.Dir, _ int) { p.finish(out) }
+// Gap implements applayer.Parser: packets cannot be found again, and the other side is read on.
+func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, _ int) {
+	if p.tx.Sides[dir].newKeys = true; p.tx.Sides[dir.Reverse()].newKeys {
+		p.finish(out)
+	}
+}
 
 // End implements applayer.Parser.
 func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
