@@ -6,6 +6,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/dnswire"
 	"github.com/sluicefw/sluice/engine/applayer/file"
+	"github.com/sluicefw/sluice/engine/applayer/ftp"
 	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
@@ -57,7 +58,7 @@ func AppendApp(dst []byte, a *App) []byte {
 		o.str("rpc_version", "5.0")
 		o.close()
 		return o.end()
-	case *http.Tx, *ssh.Tx:
+	case *ftp.Tx, *http.Tx, *ssh.Tx:
 		o.uint("tx_id", tx.State().ID)
 	}
 	o.tx(a.Tx)
@@ -85,6 +86,8 @@ func (a *App) Type() string {
 		return "dcerpc"
 	case *smb.Tx:
 		return "smb"
+	case *ftp.Tx:
+		return "ftp"
 	case *sip.Tx:
 		return "sip"
 	case *ssh.Tx:
@@ -108,6 +111,8 @@ func (o *object) tx(tx applayer.Tx) {
 		o.mqtt(tx)
 	case *smb.Tx:
 		o.smb(tx)
+	case *ftp.Tx:
+		o.ftp(tx)
 	case *sip.Tx:
 		o.sip(tx)
 	case *ssh.Tx:

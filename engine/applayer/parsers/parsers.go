@@ -5,6 +5,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/dcerpc"
 	"github.com/sluicefw/sluice/engine/applayer/dns"
+	"github.com/sluicefw/sluice/engine/applayer/ftp"
 	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
@@ -30,6 +31,8 @@ func New(p applayer.Proto) applayer.Parser {
 		return &dcerpc.Parser{}
 	case applayer.SMB:
 		return &smb.Parser{}
+	case applayer.FTP:
+		return &ftp.Parser{}
 	case applayer.TLS:
 		return &tls.Parser{}
 	}
