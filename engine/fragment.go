@@ -27,16 +27,22 @@ func (w *worker) fragment(in *pktio.Packet) {
 			status = w.reassembled(in, link)
 		}
 	}
-	if w.dropped() {
+	lost := w.dropped()
+	if lost {
 		w.fragments.Condemn(p, w.now)
-		w.dropOuter()
-		return
+		if !w.program.Suricata {
+			w.dropOuter()
+			return
+		}
 	}
 	if p.IPVersion == 6 {
 		p.Proto = protoFragment
 	}
 	w.strip()
 	w.flowless(in)
+	if lost {
+		w.dropOuter()
+	}
 	if status.Refused() && !w.program.Suricata {
 		w.refuseFragment(in, status)
 	}

@@ -30,7 +30,7 @@ func (w *worker) untrackedPacket(in *pktio.Packet) {
 		w.flowless(in)
 		return
 	}
-	w.flow = f
+	w.flow, w.dir = f, dir
 	f.Count(dir, w.packets, w.size(), w.now)
 	f.State.ttl[dir].add(w.pkt.TTL)
 	w.decide(in, f, dir, established(f))

@@ -206,6 +206,9 @@ func (w *worker) recognised(f *flowEntry, proto applayer.Proto) {
 func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, rules *detect.RuleSet, res *detect.Result) {
 	s := &f.State
 	i := w.inspectorOf(f)
+	if ev.Tx != nil {
+		w.eventTx[ev.Dir] = ev.Tx
+	}
 	switch ev.Hook {
 	case applayer.ProtocolDetected:
 		w.recognised(f, proto)

@@ -19,7 +19,7 @@ func (w *worker) packet(in *pktio.Packet) {
 		w.packetTime = in.Time
 		w.now = max(w.now, in.Time) // a capture's clock may step back, the table's may not
 	}
-	w.packets, w.denied, w.level = 0, false, 0
+	w.packets, w.denied, w.level, w.refusal = 0, false, 0, detect.None
 	w.modified, w.offload = false, in.Offload
 	p := &w.pkt
 	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload, Tunnels: w.opt.Tunnels})
@@ -85,6 +85,9 @@ func (w *worker) deny(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Rea
 		return // one reason is enough
 	}
 	w.denied = true
+	if r != nil && reason == ReasonRule {
+		w.refusal = r.Action
+	}
 	w.n[cDropped+int(reason)-1] += uint64(w.packets)
 	if !w.opt.Inline {
 		return
@@ -121,7 +124,7 @@ func (w *worker) stateful(in *pktio.Packet) {
 			return
 		}
 	}
-	w.flow = f
+	w.flow, w.dir = f, dir
 	s, last := &f.State, f.Last
 	f.Count(dir, w.packets, w.size(), w.now)
 	s.ttl[dir].add(p.TTL)

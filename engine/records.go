@@ -53,6 +53,7 @@ type FlowRecord struct {
 	App         applayer.Proto
 	sides       [2]applayer.Proto
 	State       FlowState
+	gap         [2]bool       // bytes of its stream never came
 	TCPState    stream.State  // StateNone for what is not TCP, or not followed
 	Action      detect.Action // Pass or Drop once a rule has decided the flow, else None
 	Midstream   bool
@@ -79,6 +80,7 @@ func (w *worker) record(r *FlowRecord, f *flowEntry) {
 	}
 	if f.Key.Proto == packet.ProtoTCP && !f.State.has(untracked) {
 		r.TCPState = f.State.tcp.State()
+		r.gap = [2]bool{f.State.tcp.Gap(packet.ToServer), f.State.tcp.Gap(packet.ToClient)}
 	}
 }
 
@@ -98,6 +100,7 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 	}
 	if r.TCPState != stream.StateNone {
 		e.TCPState = r.TCPState.String()
+		e.ToServer.Gap, e.ToClient.Gap = r.gap[0], r.gap[1]
 		e.ToServer.TCPFlags, e.ToClient.TCPFlags = r.tcpFlags[0], r.tcpFlags[1] // else nothing is known, as in Suricata
 	}
 	for i, id := range r.Key.VLAN {
@@ -219,29 +222,65 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 	if w.opt.Inline && (w.denied || outcome.Drops()) {
 		a.Verdict = "drop"
 	}
+	if w.denied && a.RejectTarget == "" {
+		a.RejectTarget = rejectTargets[w.refusal]
+	}
 	if a.Detail.Metadata {
 		a.Metadata = r.Meta.Metadata
+	}
+	if w.pkt.IPVersion == 0 { // there is nothing to tell but the rule and the frame
+		a.Target, a.Detail.Payload, a.Detail.Printable = detect.NoTarget, false, false
 	}
 	if a.Detail.Payload || a.Detail.Printable {
 		a.Payload = w.payload(f, dir, h.Stream, &a.Stream)
 	}
 	a.Frame, a.Tunnel = w.frameOf(), w.tunnel()
 	if f != nil {
-		w.alertFlow(a, f)
+		w.alertFlow(a, f, r, h)
 	}
 }
 
 // alertFlow adds what an alert says about the flow.
-func (w *worker) alertFlow(a *eve.Alert, f *flowEntry) {
+func (w *worker) alertFlow(a *eve.Alert, f *flowEntry, r *detect.Rule, h detect.Hit) {
 	a.App = appProtos(f.State.app, f.State.sides)
-	if s := w.session(f); s != nil && a.Tx == nil {
-		a.Tx = s.Last()
+	if a.Tx == nil {
+		a.Tx, a.TxGuessed = w.guessTx(f, r, a.Dir, h)
 	}
 	w.counters = eve.FlowCounters{
 		PktsToServer: f.Packets(0), PktsToClient: f.Packets(1),
 		BytesToServer: f.Bytes(0), BytesToClient: f.Bytes(1), Start: f.First,
 	}
 	a.Flow = &w.counters
+}
+
+// maxGuessed is how many alerts show a transaction that they may have nothing to do with; Suricata's figure.
+const maxGuessed = 4
+
+// guessTx returns the transaction that an alert shows which matched in none. Suricata shows the one that the
+// bytes of a stream are of, by guess, and for rules about its protocol that of a datagram. AWS's records have
+// the newest.
+func (w *worker) guessTx(f *flowEntry, r *detect.Rule, dir packet.Dir, h detect.Hit) (tx applayer.Tx, guessed bool) {
+	s := w.session(f)
+	if !w.program.Suricata {
+		if s != nil {
+			tx = s.Last()
+		}
+		return tx, false
+	}
+	tx = w.eventTx[dir]
+	switch {
+	case f.Key.Proto == packet.ProtoUDP && r.AppLayer():
+		return tx, false
+	case !h.Stream:
+		return nil, false
+	case tx == nil && s != nil:
+		tx = s.Last()
+	}
+	if tx == nil || tx.State().Guessed == maxGuessed {
+		return nil, false
+	}
+	tx.State().Guessed++
+	return tx, true
 }
 
 func appProtos(p applayer.Proto, sides [2]applayer.Proto) eve.AppProtos {
@@ -280,8 +319,11 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 	d := &w.drop
 	w.fillDrop(d, f)
 	d.Dir, d.Reason = dir, dropReasons[reason]
-	if reason == reasonTunnel && w.level > 0 {
-		d.Reason = "" // Suricata gives it of the packet on the wire only
+	if reason == reasonTunnel {
+		d.RejectTarget = rejectTargets[w.refusal]
+		if w.level > 0 {
+			d.Reason = "" // Suricata gives it of the packet on the wire only
+		}
 	}
 	if reason == ReasonException {
 		d.Cause, d.OperationID = w.cause.String(), w.causeOperation

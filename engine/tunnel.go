@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/pktio"
@@ -46,8 +47,9 @@ func (w *worker) within(in *pktio.Packet, decode func(inner *packet.Packet, o *o
 // begun forgets what was known of another packet.
 func (w *worker) begun() {
 	w.frame = eve.Frame{Data: w.pkt.Data, Link: w.pkt.Link}
-	w.flow, w.keyed, w.segment = nil, false, false
+	w.flow, w.dir, w.keyed, w.segment = nil, packet.ToServer, false, false
 	w.cause, w.causeOperation = 0, ""
+	w.eventTx = [2]applayer.Tx{}
 }
 
 // judgeInner judges a packet that came out of another, or is about to have others come out of it.
@@ -82,14 +84,9 @@ func (w *worker) dropped() bool { return w.denied && w.opt.Inline }
 // dropOuter logs that the packet at hand is dropped because of what came out of it. That is
 // counted as it was dropped.
 func (w *worker) dropOuter() {
-	if !w.opt.Wants.Wants(Drops) {
-		return
+	if w.opt.Wants.Wants(Drops) {
+		w.dropRecord(w.flow, w.dir, reasonTunnel, nil)
 	}
-	dir := packet.ToServer
-	if w.flow != nil {
-		_, dir = w.table.Find(&w.key, w.now)
-	}
-	w.dropRecord(w.flow, dir, reasonTunnel, nil)
 }
 
 // unfit deals with a packet that cannot be trusted, and with one that is not IP. It reports whether

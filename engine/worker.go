@@ -90,21 +90,24 @@ type worker struct {
 	// Of the packet at hand.
 	pkt            packet.Packet
 	flow           *flowEntry // that it belongs to, nil: none
+	dir            packet.Dir // of it in flow
 	key            flow.Key
-	now            int64  // clock of the flow table
-	wall           int64  // the machine's clock, when the batch came
-	packetTime     int64  // for records
-	packets        uint32 // on the wire; 0 until they are counted as received
-	denied         bool   // dropped, or would be if the engine did not only look on
-	rejected       bool   // by the stream exception policy
-	keyed          bool   // key is this packet's
-	level          int    // how many of outers there are: pkt came out of them
+	now            int64         // clock of the flow table
+	wall           int64         // the machine's clock, when the batch came
+	packetTime     int64         // for records
+	packets        uint32        // on the wire; 0 until they are counted as received
+	denied         bool          // dropped, or would be if the engine did not only look on
+	refusal        detect.Action // of the rule that it was dropped by
+	rejected       bool          // by the stream exception policy
+	keyed          bool          // key is this packet's
+	level          int           // how many of outers there are: pkt came out of them
 	outers         [maxLevels]outer
-	ending         bool // pkt stands for the bytes of a flow that ends
-	unread         bool // its bytes could not be taken for inspection
-	offload        bool // its checksums are not filled in
-	modified       bool // its payload was replaced
-	segment        bool // of TCP: its bytes and its ACK are the connection's
+	eventTx        [2]applayer.Tx // that parsers spoke of last, by direction
+	ending         bool           // pkt stands for the bytes of a flow that ends
+	unread         bool           // its bytes could not be taken for inspection
+	offload        bool           // its checksums are not filled in
+	modified       bool           // its payload was replaced
+	segment        bool           // of TCP: its bytes and its ACK are the connection's
 	cookie         uint64
 	input          detect.Input
 	result         detect.Result

@@ -28,6 +28,7 @@ type HalfFlow struct {
 	Packets, Bytes uint64
 	MinTTL, MaxTTL uint8
 	TCPFlags       uint8 // of all packets together
+	Gap            bool  // bytes of a TCP stream never came
 	ICMPType       uint8 // of the reply; the request's are in Tuple
 	ICMPCode       uint8
 }
@@ -92,6 +93,12 @@ func AppendFlow(dst []byte, f *Flow) []byte {
 		o.tcpFlags(all)
 		if f.TCPState != "" {
 			o.str("state", f.TCPState)
+			if f.ToServer.Gap {
+				o.bool("ts_gap", true)
+			}
+			if f.ToClient.Gap {
+				o.bool("tc_gap", true)
+			}
 			o.uint("ts_max_regions", 1) // of memory that a stream was kept in at once: Sluice has one for each
 			o.uint("tc_max_regions", 1)
 		}

@@ -36,6 +36,14 @@ type Frame struct {
 	Link packet.LinkType
 }
 
+// linkType is the number as programs know it: files have another one for raw IP.
+func linkType(l packet.LinkType) packet.LinkType {
+	if l == packet.LinkRaw {
+		return packet.LinkRaw12
+	}
+	return l
+}
+
 // frame writes the first limit bytes of a packet, or with limit 0 all of it.
 func (o *object) frame(f *Frame, limit int) {
 	if f == nil {
@@ -47,7 +55,7 @@ func (o *object) frame(f *Frame, limit int) {
 	}
 	o.base64("packet", data)
 	o.open("packet_info")
-	o.uint("linktype", uint64(f.Link))
+	o.uint("linktype", uint64(linkType(f.Link)))
 	o.close()
 }
 

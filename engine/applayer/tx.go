@@ -34,6 +34,7 @@ type TxState struct {
 	ID        uint64    // number of the transaction in its flow, from 0
 	Anomalies []Anomaly // what is wrong with it, in the order of discovery, at most maxAnomalies
 	Told      int       // how many of Anomalies are in records
+	Guessed   int       // alerts that show it because it was under way
 
 	matched []uint32 // rules
 }

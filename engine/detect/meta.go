@@ -29,6 +29,9 @@ const (
 	TargetDst
 )
 
+// AppLayer says whether the rule is about an application protocol.
+func (r *Rule) AppLayer() bool { return r.appGiven }
+
 // describe takes what records show from the options of a rule. As in Suricata's records,
 // what comes last in the rule comes first, and entries without a value are left out.
 func (m *Meta) describe(in *rule.Rule) {
