@@ -18,6 +18,7 @@ type inspector struct {
 	asm     [2]*stream.Reassembly
 	seen    [2]int  // bytes of asm's that the session has left unconsumed
 	ready   [2]bool // rules need not wait for more bytes of the stream, see rawReady
+	ended   [2]bool // the session was told that no more bytes will come
 	over    bool    // no more bytes will come, or can be kept
 
 	// Events that rules look at with the next packet of each direction.

@@ -64,7 +64,13 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		}
 	}
 	w.feed(f, i, dir, rules, res)
-	if asm.Stopped() || tcp.Closed() && (w.opt.Inline || !i.waits()) {
+	if asm.Stopped() && !i.ended[dir] && f.State.app.Lasts() {
+		// To the depth: the parser goes on with the other side.
+		i.ended[dir] = true
+		i.session.End(dir)
+		w.events(f, i.session, rules, res)
+	}
+	if asm.Stopped() && (!i.ended[dir] || i.ended[dir.Reverse()]) || tcp.Closed() && (w.opt.Inline || !i.waits()) {
 		i.over = true
 		w.giveUpApp(f)
 	}

@@ -36,6 +36,8 @@ func (o *object) file(f *file.File, tx applayer.Tx) {
 	if f.Sums {
 		o.hex("md5", f.MD5[:])
 		o.hex("sha1", f.SHA1[:])
+	}
+	if f.HasSHA2 {
 		o.hex("sha256", f.SHA2[:])
 	}
 	o.bool("stored", false)

@@ -52,7 +52,9 @@ type File struct {
 	MD5  [md5.Size]byte
 	SHA1 [sha1.Size]byte
 	SHA2 [sha256.Size]byte
-	Sums bool // the digests are set
+	Sums bool // MD5 and SHA1 are set
+
+	HasSHA2 bool
 }
 
 // sums are the running digests of an open file.
@@ -98,17 +100,21 @@ func (f *File) Lose(n int) {
 	f.drop()
 }
 
-// Close ends the file in a state other than Open. Only those that are Closed have digests.
+// Close ends the file in a state other than Open. As in Suricata, those that are not Closed have
+// a SHA-256 at most, of what there was of them.
 func (f *File) Close(s State) {
 	if f.State != Open {
 		return
 	}
 	f.State = s
-	if s == Closed && f.sums != nil {
-		f.sums.md5.Sum(f.MD5[:0])
-		f.sums.sha1.Sum(f.SHA1[:0])
+	if f.sums != nil {
 		f.sums.sha256.Sum(f.SHA2[:0])
-		f.Sums = true
+		f.HasSHA2 = true
+		if s == Closed {
+			f.sums.md5.Sum(f.MD5[:0])
+			f.sums.sha1.Sum(f.SHA1[:0])
+			f.Sums = true
+		}
 	}
 	f.drop()
 }

@@ -352,7 +352,7 @@ func (r *reader) completeRequest() {
 	if t.isVersion09 {
 		h.state = ignoreRest
 	}
-	if t.res.progress == complete {
+	if t.res.progress == complete || r.p.halves[packet.ToClient].ended {
 		r.p.done(r.out, t)
 	}
 }

@@ -410,7 +410,7 @@ func (r *reader) completeResponse() {
 	r.tell()
 	r.out.Emit(applayer.MessageDone, packet.ToClient, nil)
 	h.tx, h.state = nil, idle
-	if t.req.progress == complete {
+	if t.req.progress == complete || r.p.halves[packet.ToServer].ended {
 		r.p.done(r.out, t)
 	}
 }
