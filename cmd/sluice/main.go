@@ -40,6 +40,7 @@ func newRoot(env cli.Env, build cli.BuildInfo) *cobra.Command {
 		newEngine(env, build),
 		demo.New(env),
 		cli.NewReplay(env),
+		cli.NewRules(env),
 		cli.NewFlows(env),
 		newKeys(env),
 		newConfig(env),
