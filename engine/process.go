@@ -200,7 +200,8 @@ func opening(p *packet.Packet) bool {
 func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	p := &w.pkt
 	dir := packet.ToServer
-	if isTCP && !opening(p) && !p.ChecksumBad {
+	// Suricata has no policy for a reset: it never fits.
+	if isTCP && !opening(p) && !p.ChecksumBad && !(w.program.Suricata && p.TCP.Flags&packet.RST != 0) {
 		if !w.exception(in) {
 			return nil, dir
 		}
@@ -264,16 +265,24 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
 	w.unread = false
-	if !s.has(noInspection) && !w.dropped() && w.pkt.Proto == f.Key.Proto && (f.Key.Proto != packet.ProtoTCP || w.segment) { // else it is an ICMP error about the flow
-		w.input.InStream = f.Key.Proto == packet.ProtoTCP && rules.WantsStream(f.Key.Proto)
+	switch {
+	case s.has(noInspection), w.dropped(), w.pkt.Proto != f.Key.Proto: // an ICMP error about the flow
+	case f.Key.Proto != packet.ProtoTCP || w.segment:
 		w.inspectStream(f, dir, rules, res)
+	default:
+		w.lookLate(f, dir, rules, res)
 	}
 	if bit := stageBit(dir, est, s.app); s.quiet&bit == 0 || w.input.First {
 		if !rules.Header(&w.input, res) && !w.input.First {
 			s.quiet |= bit
 		}
 	}
+	payload := w.pkt.Payload
+	if w.denied && w.opt.Inline {
+		w.pkt.Payload = nil // dropped for what it is, whatever it says
+	}
 	rules.Packet(&w.input, res)
+	w.pkt.Payload = payload
 	rules.Decide(&w.input, res)
 	w.n[cVarsRefused], w.n[cRegexGaveUp], w.n[cAlertsDiscarded] = w.vars.Refused(), res.GaveUp(), res.Discarded()
 	w.conclude(in, f, dir, est, rules)

@@ -27,16 +27,19 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		other.Ack(tcp.Acked(dir.Reverse()))
 		w.acknowledged(f, i, dir.Reverse(), rules, res)
 		if w.opt.Inline {
-			other.Prune(lookBack(rules))
+			other.Prune(lookBack(rules), again(f, dir.Reverse(), rules))
 		}
-		if other.Missing(tcp.Finishing()) > 0 && !i.session.Done() {
-			w.pkt.Events.Add(packet.StreamReassemblySeqGap)
-			tcp.SetGap(dir.Reverse())
+		if !w.opt.Inline {
+			w.gapEvent(f, i, dir.Reverse())
 		}
+	}
+	data := p.Payload
+	if p.TCP.Flags&packet.RST != 0 {
+		data = nil // no receiver takes it
 	}
 	asm := i.asm[dir]
 	if asm == nil {
-		if len(p.Payload) == 0 {
+		if len(data) == 0 {
 			return
 		}
 		if asm = w.pool.Get(); asm == nil {
@@ -53,8 +56,9 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		asm.Reset(tcp.Start(dir), stream.Config{Acked: !w.opt.Inline, Policy: policy})
 	}
 	asm.Ack(tcp.Acked(dir))
-	if len(p.Payload) > 0 {
-		in := asm.Insert(firstByte(p), p.Payload)
+	if len(data) > 0 {
+		w.input.InStream = rules != nil && rules.WantsStream(p.Proto)
+		in := asm.Insert(firstByte(p), data)
 		w.insertEvents(in)
 		// What cannot be held now must not get to the receiver either, or rules
 		// would never see it: its sender will repeat it.
@@ -63,6 +67,9 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 			w.normalise()
 		}
 	}
+	if w.opt.Inline {
+		w.gapEvent(f, i, dir)
+	}
 	w.feed(f, i, dir, rules, res)
 	if asm.Stopped() && !i.ended[dir] && f.State.app.Lasts() {
 		// To the depth: the parser goes on with the other side.
@@ -70,7 +77,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		i.session.End(dir)
 		w.events(f, i.session, rules, res)
 	}
-	if asm.Stopped() && (!i.ended[dir] || i.ended[dir.Reverse()]) || tcp.Closed() && (w.opt.Inline || !i.waits()) {
+	if asm.Stopped() && (!i.ended[dir] || i.ended[dir.Reverse()]) || tcp.Closed() && w.opt.Inline || tcp.State() == stream.StateClosed && !i.waits() {
 		i.over = true
 		w.giveUpApp(f)
 	}
@@ -89,6 +96,29 @@ func (w *worker) acknowledged(f *flowEntry, i *inspector, dir packet.Dir, rules 
 	}
 	if !w.opt.Inline && proto.Lasts() && len(i.pending[dir]) < maxPending {
 		w.parse(f, i, dir, rules, res)
+	}
+}
+
+// lookLate lets rules look at what was acknowledged of a stream when a packet comes that has no part in
+// it, where the engine only looks on.
+func (w *worker) lookLate(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
+	i := w.inspectorOf(f)
+	if i == nil || i.asm[dir] == nil || w.opt.Inline {
+		return
+	}
+	keep := lookBack(rules)
+	w.lookAt(f, i, dir, keep)
+	w.lookRaw(f, i, dir, keep, rules, res)
+}
+
+// gapEvent notes that bytes of dir will not come any more, if that matters to its parsers: they
+// know the protocol, or have seen nothing yet.
+func (w *worker) gapEvent(f *flowEntry, i *inspector, dir packet.Dir) {
+	asm, tcp := i.asm[dir], &f.State.tcp
+	known := f.State.app != applayer.Unknown && f.State.app != applayer.Failed && !i.session.Done()
+	if asm.Missing(tcp.Finishing()) > 0 && (known || asm.Untouched() && len(asm.Bytes()) == 0) {
+		tcp.SetGap(dir)
+		w.pkt.Events.Add(packet.StreamReassemblySeqGap)
 	}
 }
 
@@ -136,7 +166,7 @@ func (i *inspector) waits() bool {
 
 // firstByte is the sequence number of the first payload byte.
 func firstByte(p *packet.Packet) uint32 {
-	if p.TCP.Flags&packet.SYN != 0 {
+	if p.TCP.Flags&(packet.SYN|packet.RST) == packet.SYN {
 		return p.TCP.Seq + 1
 	}
 	return p.TCP.Seq
@@ -153,20 +183,30 @@ func lookBack(rules *detect.RuleSet) int {
 	return detect.StreamWindow
 }
 
+// maxAgain bounds how many bytes are kept that were acknowledged.
+const maxAgain = 64 << 10
+
+// again is how many bytes that are acknowledged are kept for rules that ask for others in their
+// place: a window, as in Suricata.
+func again(f *flowEntry, dir packet.Dir, rules *detect.RuleSet) int {
+	if rules == nil || !rules.WantsOverlaps() {
+		return 0
+	}
+	return int(min(f.State.tcp.Window(dir), maxAgain))
+}
+
 // feed passes on the bytes of a direction that are in order, up to and beyond holes that will
 // not be filled.
 func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
 	asm, keep := i.asm[dir], lookBack(rules)
 	for {
 		n := asm.Missing(f.State.tcp.Finishing())
-		i.ready[dir] = i.ready[dir] || n > 0
+		i.ready[dir] = i.ready[dir] || n > 0 || w.ending
 		// What rules about messages ask of the stream they ask now.
 		w.lookAt(f, i, dir, keep)
 		w.presentPending(f, i, dir, rules, res)
 		w.parse(f, i, dir, rules, res)
-		if w.rawReady(f, i, dir, keep) {
-			rules.Stream(&w.input, res)
-		}
+		w.lookRaw(f, i, dir, keep, rules, res)
 		if n == 0 {
 			break
 		}
@@ -178,9 +218,9 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 			w.events(f, i.session, rules, res)
 		}
 		asm.Skip(n)
-		i.seen[dir] = 0
+		i.seen[dir], i.ready[dir] = 0, false
 	}
-	asm.Prune(keep)
+	asm.Prune(keep, again(f, dir, rules))
 }
 
 // parse gives the parsers the bytes that came now, after those that they left.
@@ -230,6 +270,14 @@ func window(data []byte, before, n int) []byte {
 	right := max(min(after, room/2), min(after, room-before))
 	left := min(before, room-right)
 	return data[before-left : min(before+n+right, len(data))]
+}
+
+// lookRaw lets rules about the stream look at it, if they have to now.
+func (w *worker) lookRaw(f *flowEntry, i *inspector, dir packet.Dir, keep int, rules *detect.RuleSet, res *detect.Result) {
+	if w.rawReady(f, i, dir, keep) {
+		rules.Stream(&w.input, res)
+		w.input.InStream = true
+	}
 }
 
 // rawReady says whether rules about the stream have to look at it now. Where the engine only

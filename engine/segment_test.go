@@ -67,9 +67,12 @@ alert tcp any any -> any any (msg:"gap"; stream-event:reassembly_seq_gap; sid:3;
 		at := c.clientSeq
 		r.accepts("bytes", c.c2s(data, "some"))
 		r.accepts("other bytes", packettest.TCP(c.client, c.server, data, at, c.serverSeq, []byte("same")))
+		c = newConn("2")
+		r.open(c)
 		c.clientSeq += 10
 		r.accepts("bytes behind a hole", c.c2s(data, "more"))
 		r.accepts("an ACK of all", c.s2c(ack, ""))
+		r.accepts("bytes again", c.c2s(data, "more"))
 		var sids []uint32
 		for _, a := range r.rec.alerts {
 			sids = append(sids, a.SID)

@@ -48,6 +48,7 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 	switch arg := o.Arg.(type) {
 	case rule.Event:
 		check, err := newEventCheck(arg)
+		r.overlaps = r.overlaps || arg == "stream.reassembly_overlap_different_data"
 		r.checks = append(r.checks, check)
 		return err
 	case rule.AppEvent:

@@ -69,6 +69,7 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 		p.rules[i] = all[i].Rule
 		r := &p.rules[i]
 		p.needsFlow = p.needsFlow || r.threshold != nil || len(r.conditions) > 0 || len(r.effects) > 0 || len(r.checks) > 0 || len(r.numbers) > 0
+		p.overlaps = p.overlaps || r.overlaps
 		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0
 		p.file(uint32(i))
 	}

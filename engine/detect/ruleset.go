@@ -71,6 +71,7 @@ type Rule struct {
 	ipVersion uint8     // 4, 6 or 0 for both
 	app       applayer.Proto
 	appGiven  bool             // app must be the flow's protocol
+	overlaps  bool             // it asks for bytes that came again and differ
 	notApps   []applayer.Proto // app must be none of them, once it is known
 	src, dst  *addrSet         // nil matches every address
 	srcPort   portSet          // nil matches every port, also where there is none
@@ -157,6 +158,7 @@ type RuleSet struct {
 	remembers    bool // some rules have conditions or effects
 	needsFlow    bool // some rules look at figures of the flow, or remember
 	needsStream  bool
+	overlaps     bool // some rules ask for bytes that came again and differ
 }
 
 // Source is one rule to compile, with the scope that its variables live in.
@@ -232,6 +234,10 @@ func (p *RuleSet) Hits() []uint64 {
 
 // NeedsStream says whether TCP payload must be reassembled for stream rules.
 func (p *RuleSet) NeedsStream() bool { return p.needsStream }
+
+// WantsOverlaps says whether rules ask for bytes of a stream that come again and differ from
+// those that were acknowledged.
+func (p *RuleSet) WantsOverlaps() bool { return p.overlaps }
 
 // NeedsFlow says whether rules look at Input.FlowID and what follows it.
 func (p *RuleSet) NeedsFlow() bool { return p.needsFlow }

@@ -172,7 +172,7 @@ func (a *arrival) answer() Outcome {
 		}
 	}
 	a.takeAnswer(synAckOf(a.p))
-	if a.n == 0 {
+	if a.n == 0 || !a.has(fastOpen) {
 		return 0
 	}
 	a.me.next = a.me.next.Add(a.n)

@@ -93,6 +93,9 @@ func (r *Reassembly) Next() uint32 { return uint32(r.next) }
 // pool refused memory.
 func (r *Reassembly) Stopped() bool { return r.stop }
 
+// Untouched reports that nothing was consumed yet.
+func (r *Reassembly) Untouched() bool { return r.app == r.start }
+
 // Deep reports that all bytes are taken that ever will be.
 func (r *Reassembly) Deep() bool { return r.next.Diff(r.start) >= r.cfg.Depth }
 
@@ -106,6 +109,12 @@ func (r *Reassembly) Holding() bool {
 // it in its place: it is what the receiver must see.
 func (r *Reassembly) Insert(seq uint32, data []byte) (in Inserted) {
 	from := packet.Seq(seq)
+	if from.Less(r.start) && r.cfg.Acked {
+		// Suricata takes nothing of what begins before the stream. Where packets wait for a
+		// verdict that would hide bytes that the receiver takes.
+		in.Overlap = len(data)
+		return in
+	}
 	if old := min(r.base.Diff(from), len(data)); old > 0 {
 		in.Overlap, in.Old = old, old == len(data)
 		data, from = data[old:], from.Add(old)
@@ -158,15 +167,17 @@ func (r *Reassembly) store(s segment, data []byte, in *Inserted) {
 		}
 		return
 	}
+	place := last + 1
+	for ; place > 0; place-- {
+		if old := r.segs[place-1]; old.from.Less(s.from) || old.from == s.from && old.to.LessEq(s.to) {
+			break
+		}
+	}
 	mine := r.pool.scratch(len(data))
 	copy(mine, data)
-	covered := 0 // bytes of s up to here came before, counted once
+	covered := 0 // bytes of s up to at came before, counted once
 	at := s.from
-	place := len(r.segs)
-	for i, old := range r.segs {
-		if place == len(r.segs) && (s.from.Less(old.from) || s.from == old.from && s.to.Less(old.to)) {
-			place = i
-		}
+	for _, old := range r.segs[r.reaching(s, place):] {
 		if !old.from.Less(s.to) {
 			break
 		}
@@ -205,6 +216,19 @@ func (r *Reassembly) store(s segment, data []byte, in *Inserted) {
 	copy(r.segs[place+1:], r.segs[place:])
 	r.segs[place] = s
 	r.advance()
+}
+
+// reaching returns the first of the segments that are compared with s, which goes to place. A
+// packet that waits for its verdict is compared with all. Else Suricata goes back until one
+// ends before s begins, and misses longer ones before that.
+func (r *Reassembly) reaching(s segment, place int) int {
+	if r.cfg.Policy == First {
+		return 0
+	}
+	for place > 0 && s.from.Less(r.segs[place-1].to) {
+		place--
+	}
+	return place
 }
 
 // merge makes one segment of those without a hole between them.
@@ -335,11 +359,15 @@ func (r *Reassembly) AckAll() {
 	}
 }
 
-// Missing returns how many bytes are in the first hole, if the receiver has acknowledged
-// them: they will not come any more. fin says that an ACK may count a FIN.
+// Missing returns how many bytes are in the first hole, if others came behind it and the
+// receiver has acknowledged what is missing: it will not come any more. fin says that an ACK may
+// count a FIN.
 func (r *Reassembly) Missing(fin bool) int {
 	end := r.acked
-	if fin {
+	switch {
+	case fin && r.base == r.start && !r.base.Less(r.acked):
+		end = r.next.Add(maxWindow) // Suricata takes all for acknowledged then
+	case fin:
 		end--
 	}
 	for _, s := range r.segs {
@@ -347,24 +375,24 @@ func (r *Reassembly) Missing(fin bool) int {
 			if s.from.Less(end) {
 				end = s.from
 			}
-			break
+			return max(end.Diff(r.next), 0)
 		}
 	}
-	return max(end.Diff(r.next), 0)
+	return 0
 }
 
-// Skip gives up n bytes that are missing, and what lies in order before them.
+// Skip goes on behind n bytes that are missing.
 func (r *Reassembly) Skip(n int) {
 	r.next = r.next.Add(n)
 	r.app, r.raw = r.next, r.next
 	r.advance()
-	r.drop(r.app)
 	r.stop = r.stop || r.Deep()
 }
 
 // Prune gives up the bytes that are no longer needed. keep is how many bytes before those
-// that are new to them rules look at, or negative if there are none.
-func (r *Reassembly) Prune(keep int) {
+// that are new to them rules look at, or negative if there are none; more is how many bytes
+// are kept beside, because other bytes in their place are of interest.
+func (r *Reassembly) Prune(keep, more int) {
 	left := r.app
 	if keep < 0 {
 		r.raw = packet.MaxSeq(r.raw, r.visible())
@@ -374,7 +402,7 @@ func (r *Reassembly) Prune(keep int) {
 	if r.acked.Less(left) {
 		left = r.acked
 	}
-	if r.base.Less(left) {
+	if left = left.Add(-min(more, max(left.Diff(r.base), 0))); r.base.Less(left) {
 		r.drop(left)
 	}
 	if r.Deep() && r.app == r.next && r.raw == r.next {

@@ -59,6 +59,10 @@ func newTwin(cfg Config) *twin { return &twin{cfg: cfg, held: map[int64]byte{}} 
 // insert returns what the segment became: its bytes, and of those that came before how many.
 func (w *twin) insert(at int64, data []byte) (result []byte, in Inserted) {
 	result = slices.Clone(data)
+	if at < 0 && w.cfg.Acked {
+		in.Overlap = len(data)
+		return result, in
+	}
 	from, to := max(at, w.base), min(at+int64(len(data)), int64(w.cfg.Depth))
 	in.Overlap = int(min(from-at, int64(len(data))))
 	in.Old = in.Overlap == len(data)
@@ -73,11 +77,12 @@ func (w *twin) insert(at int64, data []byte) (result []byte, in Inserted) {
 	in.Gap = from > w.next
 	rows := newWins[w.cfg.Policy]
 	written := map[int64]byte{}
+	compared := w.compared(from, to)
 	for i := from; i < to; i++ {
 		b := data[i-at]
 		wins, covered := true, false
-		for _, s := range w.segs {
-			if i < s[0] || i >= s[1] || s[1] <= w.base {
+		for _, s := range compared {
+			if i < s[0] || i >= s[1] {
 				continue
 			}
 			covered = true
@@ -106,6 +111,25 @@ func (w *twin) insert(at int64, data []byte) (result []byte, in Inserted) {
 		result = data
 	}
 	return result, in
+}
+
+// compared returns the segments that a new one is compared with: those behind the last, in their
+// order, that ends before it begins. Where bytes that came first always count it is all.
+func (w *twin) compared(from, to int64) [][2]int64 {
+	var before, behind [][2]int64
+	slices.SortFunc(w.segs, func(a, b [2]int64) int { return slices.Compare(a[:], b[:]) })
+	for _, s := range w.segs {
+		switch {
+		case s[1] <= w.base:
+		case slices.Compare(s[:], []int64{from, to}) > 0:
+			behind = append(behind, s)
+		case s[1] <= from && w.cfg.Policy != First:
+			before = nil
+		default:
+			before = append(before, s)
+		}
+	}
+	return append(before, behind...)
 }
 
 func compare(a, b int64) int {
@@ -151,13 +175,21 @@ func (w *twin) part(from, to int64, before int) []byte {
 
 func (w *twin) missing(fin bool) int {
 	end := w.ackd
-	if fin {
+	switch {
+	case fin && w.base == 0 && w.ackd <= 0:
+		end = w.next + 1<<20
+	case fin:
 		end--
 	}
+	behind := false
 	for i := range w.held {
+		behind = behind || i > w.next
 		if i > w.next && i < end {
 			end = i
 		}
+	}
+	if !behind {
+		return 0
 	}
 	return int(max(end-w.next, 0))
 }
@@ -175,18 +207,17 @@ func (w *twin) skip(n int) {
 	w.next += int64(n)
 	w.app, w.raw = w.next, w.next
 	w.advance()
-	w.drop(w.app)
 	w.stop = w.stop || w.next >= int64(w.cfg.Depth)
 }
 
-func (w *twin) prune(keep int) {
+func (w *twin) prune(keep int, more int64) {
 	left := w.app
 	if keep < 0 {
 		w.raw = max(w.raw, w.visible())
 	} else {
 		left = min(left, max(w.raw-int64(keep), w.base))
 	}
-	if left = min(left, w.ackd); left > w.base {
+	if left = min(left, w.ackd) - more; left > w.base {
 		w.drop(left)
 	}
 	w.stop = w.stop || w.next >= int64(w.cfg.Depth) && w.app == w.next && w.raw == w.next
@@ -238,7 +269,7 @@ func play(t *testing.T, data []byte) {
 		step := fmt.Sprintf("%v, step %d", cfg.Policy, i/4)
 		switch op % 8 {
 		case 0, 1, 2, 3: // a segment near what is missing
-			at := max(w.next-40, 0) + int64(x)%90
+			at := max(w.next-40, -5) + int64(x)%90
 			segment := make([]byte, 1+y%40)
 			for k := range segment {
 				segment[k] = 'a' + byte(at+int64(k))%4
@@ -284,8 +315,8 @@ func play(t *testing.T, data []byte) {
 			}
 		case 7:
 			keep := int(int8(x)) % 60
-			r.Prune(keep)
-			w.prune(keep)
+			r.Prune(keep, int(y)%40)
+			w.prune(keep, int64(y)%40)
 		}
 		w.check(t, r, first, step)
 	}
@@ -348,7 +379,7 @@ func TestReassemblyBounds(t *testing.T) {
 	}
 	r.Consume(10)
 	r.Ack(1010)
-	if r.Prune(-1); !r.Stopped() || pool.InUse() != reassemblySize {
+	if r.Prune(-1, 0); !r.Stopped() || pool.InUse() != reassemblySize {
 		t.Errorf("all seen: stopped %v, %d bytes in use", r.Stopped(), pool.InUse())
 	}
 }
@@ -395,7 +426,7 @@ func TestReassemblyDoesNotAllocate(t *testing.T) {
 			r.Consume(len(r.Bytes()))
 			r.Saw()
 			r.Ack(seq)
-			r.Prune(100)
+			r.Prune(100, 0)
 		}
 		pool.Put(r)
 	}); n != 0 {

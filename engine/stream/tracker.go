@@ -123,6 +123,14 @@ func (t *Tracker) window(dir packet.Dir) uint32 {
 	return n
 }
 
+// Window returns how many bytes the other side lets dir send now, or 4096 if none.
+func (t *Tracker) Window(dir packet.Dir) uint32 {
+	if n := t.window(dir); n > 0 {
+		return n
+	}
+	return 4096
+}
+
 // allow notes the window that the other side offers dir.
 func (t *Tracker) allow(dir packet.Dir, window uint16, scaled bool) {
 	t.windows[dir] = window
