@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/pktio"
@@ -30,6 +31,7 @@ type replayCommand struct {
 	exception   string
 	vars        []string
 	checksums   string
+	fragments   string
 	out         string
 	expect      string
 	writeExpect string
@@ -100,7 +102,8 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	fl.BoolVar(&r.midstream, "midstream", false, "follow TCP connections whose start is missing")
 	fl.StringVar(&r.exception, "stream-exception-policy", "", "drop, continue, reject or ignore: what other TCP connections without start meet")
 	fl.StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
-	fl.StringVar(&r.checksums, "checksums", "on", "on: packets with wrong checksums are invalid; off: checksums are not looked at")
+	fl.StringVar(&r.checksums, "checksums", "on", "on: what has a wrong checksum is no part of a stream, and invalid for a policy; off: they are not looked at")
+	fl.StringVar(&r.fragments, "fragments", defrag.Default.String(), "the kind of host that overlapping fragments are put together as: windows, linux, bsd, bsd-right, solaris, first, last; default: windows for IPv4, bsd for IPv6")
 	fl.StringVar(&r.out, "out", "", "write the packets that passed to this capture")
 	fl.StringVar(&r.expect, "expect", "", "compare the verdicts with this file")
 	fl.StringVar(&r.writeExpect, "write-expect", "", "write the verdicts to this file")
@@ -129,6 +132,9 @@ func (r *replayCommand) check() error {
 	}
 	if err := errors.Join(oneOf("--mode", r.mode, "ids", "ips"), oneOf("--checksums", r.checksums, "on", "off"), oneOf("-o", r.format, "table", "json")); err != nil {
 		return err
+	}
+	if _, err := defrag.ParsePolicy(r.fragments); err != nil {
+		return usagef("--fragments: %v", err)
 	}
 	if r.communityID > 0xffff {
 		return usagef("--community-id %d: write a seed of 0 to 65535", r.communityID)
@@ -208,10 +214,14 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 		records.sink = eve.NewDirect(file)
 	}
 
+	fragments, err := defrag.ParsePolicy(r.fragments)
+	if err != nil {
+		return nil, err
+	}
 	detail := eve.Full
 	detail.CommunityID, detail.Seed = r.communityID >= 0, uint16(r.communityID)
 	e := engine.New(engine.Options{
-		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on", Tunnels: true,
+		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on", Tunnels: true, Fragments: defrag.Options{Policy: fragments},
 		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap", Detail: detail,
 		Counters: engine.NewCounters(), Latency: engine.NewLatency(),
 		NewRecords: func() engine.Records { return records }, Wants: records,

@@ -35,6 +35,18 @@ func replayFiles(t *testing.T, files map[string]string) (dir, capture string) {
 	}
 	dir = t.TempDir()
 	capture = filepath.Join(dir, "traffic.pcap")
+	writeCapture(t, capture, packets)
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, capture
+}
+
+// writeCapture makes a capture of IP packets.
+func writeCapture(t *testing.T, path string, packets [][]byte) {
+	t.Helper()
 	var b bytes.Buffer
 	w := pcap.NewWriter(&b)
 	for i, p := range packets {
@@ -45,15 +57,9 @@ func replayFiles(t *testing.T, files map[string]string) (dir, capture string) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(capture, b.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir, capture
 }
 
 // replay runs the command.
@@ -257,6 +263,26 @@ func TestReplayPolicy(t *testing.T) {
 	}
 }
 
+func TestReplayFragments(t *testing.T) {
+	datagram := func(payload string) [][]byte {
+		return packettest.Fragments(packettest.UDP("10.0.0.1:5000", "192.0.2.1:6000", []byte(payload)), 36)
+	}
+	// The second fragment comes twice, and is not the same.
+	good, evil := datagram("12345678harmless, as the rest"), datagram("12345678exploits, as the rest")
+	dir, _ := replayFiles(t, map[string]string{"my.rules": `
+alert udp any any -> any any (content:"harmless"; sid:1;)
+alert udp any any -> any any (content:"exploits"; sid:2;)
+`})
+	capture := filepath.Join(dir, "fragments.pcap")
+	writeCapture(t, capture, [][]byte{good[0], good[1], evil[1], good[2]})
+	for policy, sid := range map[string]uint32{"default": 1, "first": 1, "windows": 1, "last": 2, "linux": 2} {
+		v := readReplay(t, "--rules", filepath.Join(dir, "my.rules"), "--checksums", "off", "--fragments", policy, capture)
+		if v.Alerts[sid] != 1 || len(v.Alerts) != 1 {
+			t.Errorf("%s: alerts %v, want %d", policy, v.Alerts, sid)
+		}
+	}
+}
+
 func TestReplayDamagedCapture(t *testing.T) {
 	dir, capture := replayFiles(t, map[string]string{"my.rules": ""})
 	text, err := os.ReadFile(capture)
@@ -281,6 +307,7 @@ func TestReplayUsage(t *testing.T) {
 		{"--rules", rules, "--policy", dir, capture},
 		{"--rules", rules, "--mode", "inline", capture},
 		{"--rules", rules, "--checksums", "maybe", capture},
+		{"--rules", rules, "--fragments", "amiga", capture},
 		{"--rules", rules, "--stream-exception-policy", "drop-flow", capture},
 		{"--rules", rules, "--var", "HOME_NET", capture},
 		{"--rules", rules, "--var", "HOME_NET=nonsense", capture},

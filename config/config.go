@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicefw/sluice/engine/defrag"
 )
 
 // Config is a configuration. Its yaml tags are the keys of the file.
@@ -25,9 +27,10 @@ type Config struct {
 	Zone    string `yaml:"zone"`     // Availability Zone of this node; empty: Region + "a"
 	DataDir string `yaml:"data_dir"` // absolute
 
-	API     API      `yaml:"api"`
-	Flows   Flows    `yaml:"flows"`
-	HomeNet []string `yaml:"home_net,flow"` // HOME_NET where no policy sets it; empty: all private ranges
+	API       API       `yaml:"api"`
+	Flows     Flows     `yaml:"flows"`
+	Fragments Fragments `yaml:"fragments"`
+	HomeNet   []string  `yaml:"home_net,flow"` // HOME_NET where no policy sets it; empty: all private ranges
 
 	Subnets map[string]string `yaml:"subnets"` // subnet id to zone; other subnets are in Zone
 	Attach  []Attachment      `yaml:"attach"`
@@ -65,6 +68,11 @@ func (t TLS) Enabled() bool { return t.SelfSigned || t.Cert != "" }
 type Flows struct {
 	Limit       int `yaml:"limit"`        // flows in the table of one queue
 	ResultLimit int `yaml:"result_limit"` // flows kept of one capture or flush on one node
+}
+
+// Fragments says how the fragments of datagrams are put together.
+type Fragments struct {
+	Policy string `yaml:"policy"` // whose bytes overlapping fragments are: a name that defrag.ParsePolicy takes
 }
 
 // Attachment says which packets meet a firewall on this node.
@@ -131,12 +139,13 @@ type Metrics struct {
 // Default is the configuration of an empty file.
 func Default() *Config {
 	return &Config{
-		Region:  "us-east-1",
-		Account: "000000000000",
-		DataDir: defaultDataDir(os.Geteuid() == 0, os.Getenv, os.UserHomeDir),
-		API:     API{Listen: "127.0.0.1:4580"},
-		Flows:   Flows{Limit: 1_000_000, ResultLimit: 1_000_000},
-		Log:     Log{Level: "info", Format: "text"},
+		Region:    "us-east-1",
+		Account:   "000000000000",
+		DataDir:   defaultDataDir(os.Geteuid() == 0, os.Getenv, os.UserHomeDir),
+		API:       API{Listen: "127.0.0.1:4580"},
+		Flows:     Flows{Limit: 1_000_000, ResultLimit: 1_000_000},
+		Fragments: Fragments{Policy: defrag.Default.String()},
+		Log:       Log{Level: "info", Format: "text"},
 	}
 }
 

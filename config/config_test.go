@@ -19,6 +19,7 @@ api: {listen: "[::1]:4580", dev: true, tls: {cert: /etc/sluice/cert.pem, key: /e
 flows:
   limit: 500000
   result_limit: 10
+fragments: {policy: bsd-right}
 home_net: [10.0.0.0/8, "fd00::/8"]
 subnets: {subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}
 attach:
@@ -37,10 +38,11 @@ metrics: {listen: ":9100"}
 func wholeConfig() *Config {
 	return &Config{
 		Region: "eu-central-1", Account: "012345678901", Zone: "eu-central-1b", DataDir: "/srv/sluice",
-		API:     API{Listen: "[::1]:4580", Dev: true, TLS: TLS{Cert: "/etc/sluice/cert.pem", Key: "/etc/sluice/key.pem"}},
-		Flows:   Flows{Limit: 500_000, ResultLimit: 10},
-		HomeNet: []string{"10.0.0.0/8", "fd00::/8"},
-		Subnets: map[string]string{"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
+		API:       API{Listen: "[::1]:4580", Dev: true, TLS: TLS{Cert: "/etc/sluice/cert.pem", Key: "/etc/sluice/key.pem"}},
+		Flows:     Flows{Limit: 500_000, ResultLimit: 10},
+		Fragments: Fragments{Policy: "bsd-right"},
+		HomeNet:   []string{"10.0.0.0/8", "fd00::/8"},
+		Subnets:   map[string]string{"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
 		Attach: []Attachment{
 			{Firewall: "edge", NFQueue: &NFQueue{Queues: "0-1", FailOpen: true}},
 			{Firewall: "inner", NFQueue: &NFQueue{Queues: "2", QueueLen: 4096}},
@@ -79,7 +81,7 @@ func TestLoadWhole(t *testing.T) {
 func TestYAMLLoadsToTheSame(t *testing.T) {
 	for _, c := range []*Config{wholeConfig(), {
 		Region: "us-east-1", Account: "000000000000", Zone: "us-east-1a", DataDir: "/d",
-		API: API{Listen: ":0"}, Flows: Flows{Limit: 1024, ResultLimit: 1}, Log: Log{Level: "info", Format: "text"},
+		API: API{Listen: ":0"}, Flows: Flows{Limit: 1024, ResultLimit: 1}, Fragments: Fragments{Policy: "linux"}, Log: Log{Level: "info", Format: "text"},
 	}} {
 		text, err := c.YAML()
 		if err != nil {
@@ -142,7 +144,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"SLUICE_REGION": "eu-central-1", "SLUICE_ACCOUNT": "012345678901", "SLUICE_ZONE": "eu-central-1b",
 		"SLUICE_DATA_DIR": "/srv/sluice", "SLUICE_API_LISTEN": "[::1]:4580", "SLUICE_API_DEV": "true",
 		"SLUICE_API_TLS_CERT": "/etc/sluice/cert.pem", "SLUICE_API_TLS_KEY": "/etc/sluice/key.pem", "SLUICE_API_TLS_SELF_SIGNED": "false",
-		"SLUICE_FLOWS_LIMIT": "500000", "SLUICE_FLOWS_RESULT_LIMIT": "10",
+		"SLUICE_FLOWS_LIMIT": "500000", "SLUICE_FLOWS_RESULT_LIMIT": "10", "SLUICE_FRAGMENTS_POLICY": "bsd-right",
 		"SLUICE_HOME_NET":       `[10.0.0.0/8, "fd00::/8"]`,
 		"SLUICE_SUBNETS":        "{subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}",
 		"SLUICE_ATTACH":         `[{firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}, {firewall: inner, nfqueue: {queues: "2", queue_len: 4096}}]`,
@@ -198,6 +200,8 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 		{"limits", "flows: {limit: 5,\n result_limit: 0}\n", []string{
 			`@:1: flows.limit: 5 is out of range: write a number from 1024 to 100000000`,
 			`@:2: flows.result_limit: 0 is out of range: write a number from 1 to 10000000`}},
+		{"fragments", "fragments: {policy: amiga}\n", []string{
+			`@:1: fragments.policy: "amiga" is no policy of fragments: write one of default, windows, first, last, bsd, bsd-right, linux, solaris`}},
 		{"home_net", "home_net:\n- 10.0.0.0/8\n- 10.0.0.1\n", []string{`@:3: home_net[1]: "10.0.0.1" is no network: write one in CIDR form, such as 10.0.0.0/8 or fd00::/8`}},
 		{"subnets", "subnets:\n  subnet-1: X\n", []string{`@:2: subnets.subnet-1: "X" is no Availability Zone: write one, such as {subnet-0a1b2c: us-east-1a}`}},
 		{"attach", "attach:\n- {firewall: a b}\n", []string{

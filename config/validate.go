@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/pktio/nfqueue"
 )
 
@@ -68,6 +69,9 @@ func (c *Config) validate(p places) error {
 	k.tls(c.API.TLS)
 	k.between("flows.limit", c.Flows.Limit, 1024, 100_000_000)
 	k.between("flows.result_limit", c.Flows.ResultLimit, 1, 10_000_000)
+	if _, err := defrag.ParsePolicy(c.Fragments.Policy); err != nil {
+		k.bad("fragments.policy", "%v", err)
+	}
 	for i, n := range c.HomeNet {
 		if _, err := netip.ParsePrefix(n); err != nil {
 			k.bad(fmt.Sprintf("home_net[%d]", i), "%q is no network: write one in CIDR form, such as 10.0.0.0/8 or fd00::/8", n)

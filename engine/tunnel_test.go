@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -105,6 +106,48 @@ alert ip 192.0.2.0/24 any -> any any (sid:2;)`), tunnels)
 	if len(r.q.injected) != 0 {
 		t.Errorf("%d packets were sent to hosts in a tunnel", len(r.q.injected))
 	}
+	r.addsUp()
+}
+
+// TestTunnelDropUnderRuleFiles: a dropped packet's tunnel still has its rules if it is of a flow.
+func TestTunnelDropUnderRuleFiles(t *testing.T) {
+	r := newRig(t, suricata(t, `drop udp 10.0.0.0/8 any -> any any (content:"evil"; sid:1;)
+alert ip 192.0.2.0/24 any -> any any (ttl:>0; sid:2;)`), tunnels)
+	evil := packettest.UDP("10.0.0.1:1000", "10.0.0.2:2000", []byte("evil"))
+	r.drops("in VXLAN, which is UDP", vxlan(evil))
+	r.drops("in GRE, which has no flow", gre(evil))
+	var got []string
+	for _, a := range r.rec.alerts {
+		got = append(got, fmt.Sprintf("%d %s %s", a.SID, a.PktSrc, a.Action))
+	}
+	if want := []string{"1 vxlan encapsulation blocked", "2 wire/pcap allowed", "1 gre tunnel blocked"}; !slices.Equal(got, want) {
+		t.Errorf("alerts %q, want %q", got, want)
+	}
+	if d := r.rec.drops[1]; d.Reason != "tunnel packet drop" || d.FlowID == 0 {
+		t.Errorf("drop %+v", d)
+	}
+	if r.w.table.Len() != 2 {
+		t.Errorf("%d flows, want those of the datagram and of VXLAN", r.w.table.Len())
+	}
+	r.addsUp()
+}
+
+// TestOddOptions: what is wrong with an option takes neither flow nor payload from a packet under
+// rule files, and is the end of it under a policy.
+func TestOddOptions(t *testing.T) {
+	udp := packettest.UDP("10.0.0.1:1000", "10.0.0.2:2000", []byte("evil"))
+	odd := append(append([]byte{}, udp[:20]...), 148, 3, 0, 0, 0, 0, 0, 0) // a router alert has 4 bytes
+	odd = append(odd, udp[20:]...)
+	odd[0], odd[3] = 0x47, byte(len(odd))
+	rules := `alert udp any any -> any 2000 (content:"evil"; sid:1;)`
+	r := newRig(t, suricata(t, rules), func(o *Options) { o.VerifyChecksums = false })
+	r.accepts("rule file", odd)
+	if len(r.rec.alerts) != 1 || r.rec.alerts[0].FlowID == 0 {
+		t.Errorf("alerts %+v", r.rec.alerts)
+	}
+	r = newRig(t, program(t, rules), func(o *Options) { o.VerifyChecksums = false })
+	r.drops("policy", odd)
+	r.dropped(ReasonInvalid, 1)
 	r.addsUp()
 }
 

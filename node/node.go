@@ -23,6 +23,7 @@ import (
 
 	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
+	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/pktio"
@@ -57,6 +58,7 @@ type Options struct {
 	Delivery *delivery.Options
 
 	FlowLimit   int           // per worker; 0 is the engine's default
+	Fragments   defrag.Policy // whose bytes those of overlapping fragments are
 	ResultLimit int           // flows kept of one operation; 0 is 1,000,000
 	StoredFlows int           // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
 	Detail      eve.Detail    // of records, beside what AWS's have
@@ -150,7 +152,7 @@ func (n *Node) firewall(id resource.FirewallID, failOpen bool) *firewall {
 		}
 		fw.rematch.Store(-1)
 		fw.engine = engine.New(engine.Options{
-			Account: id.Account, Firewall: id.Name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit,
+			Account: id.Account, Firewall: id.Name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit, Fragments: defrag.Options{Policy: n.opt.Fragments},
 			Inline: true, FailOpen: failOpen, VerifyChecksums: true, Tunnels: true,
 			Counters: n.counters, Latency: n.latency, Custom: n.custom,
 			NewRecords: rec.newRecords, Wants: rec, Detail: n.opt.Detail,

@@ -21,6 +21,7 @@ import (
 	"github.com/sluicefw/sluice/cli"
 	"github.com/sluicefw/sluice/config"
 	"github.com/sluicefw/sluice/delivery"
+	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/node"
@@ -114,6 +115,10 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		err = errors.Join(err, seat.Close())
 	}()
 
+	fragments, err := defrag.ParsePolicy(c.Fragments.Policy)
+	if err != nil {
+		return err
+	}
 	st, err := store.Dial(ctx, store.DialOptions{Endpoints: c.Store.Endpoints, Logger: log})
 	if err != nil {
 		return err
@@ -124,7 +129,7 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		ID: id, Zone: c.Zone, Version: build.Version,
 		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
 		Attach: attachments(c, log), LogDir: c.LogDir(),
-		FlowLimit: c.Flows.Limit, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
+		FlowLimit: c.Flows.Limit, Fragments: fragments, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
 		Delivery: deliveryOf(c), Logger: log,
 		Detail: detailOf(c), StatsEvery: time.Duration(c.Records.Stats) * time.Second,
 	})

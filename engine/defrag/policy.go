@@ -37,7 +37,7 @@ func ParsePolicy(name string) (Policy, error) {
 	if i := slices.Index(policyNames[:], name); i >= 0 {
 		return Policy(i), nil
 	}
-	return 0, fmt.Errorf("unknown policy %q for overlapping fragments: use one of %s", name, strings.Join(policyNames[:], ", "))
+	return 0, fmt.Errorf("%q is no policy of fragments: write one of %s", name, strings.Join(policyNames[:], ", "))
 }
 
 // of resolves Default for a version of IP.

@@ -67,7 +67,7 @@ var layout = []struct{ pkg, imports string }{
 	{"store", "go.etcd.io/ go.uber.org/zap google.golang.org/grpc/"},
 	{"resource", "awsapi/wire"},
 	{"iam", "awsapi/wire resource store github.com/go-json-experiment/json"},
-	{"node", "awsapi/wire resource store engine engine/packet engine/flow engine/stream engine/applayer engine/detect pktio policy eve metrics delivery github.com/prometheus/"},
+	{"node", "awsapi/wire resource store engine engine/defrag engine/packet engine/flow engine/stream engine/applayer engine/detect pktio policy eve metrics delivery github.com/prometheus/"},
 	{"control", "awsapi/wire resource store policy iam github.com/google/uuid"},
 	{"audit", "awsapi/wire eve resource store github.com/google/uuid"},
 	{"awsapi/sigv4", "awsapi/wire"},
@@ -77,7 +77,7 @@ var layout = []struct{ pkg, imports string }{
 
 	// Wiring: these name drivers.
 	{"internal/hosts", "pktio/netstack golang.org/x/net/dns/"},
-	{"config", "pktio/... go.yaml.in/yaml/"},
+	{"config", "engine/defrag pktio/... go.yaml.in/yaml/"},
 	{"supervise", ""},
 	{"cli", "awsapi/wire awsapi/client iam rule policy engine engine/... pktio pktio/pcap eve github.com/spf13/cobra golang.org/x/sys/"},
 	{"onebox", "awsapi awsapi/wire control iam audit metrics node policy resource store"},
