@@ -40,6 +40,18 @@ func (w *worker) txAnomalies(f *flowEntry, tx applayer.Tx) {
 	}
 }
 
+// flowAnomaly logs what is wrong with the protocol of a flow itself.
+func (w *worker) flowAnomaly(f *flowEntry, found applayer.Anomaly) {
+	if !w.opt.Wants.Wants(Anomalies) {
+		return
+	}
+	a := &w.anomaly
+	*a = eve.Anomaly{
+		Tuple: w.tuple(f), Type: eve.AnomalyAppLayer, Event: found.Event(), AppProto: f.State.app.String(), Layer: eve.LayerDetection, TxID: -1,
+	}
+	w.records.Anomaly(a)
+}
+
 // frameOf is the packet at hand for records that show it.
 func (w *worker) frameOf() *eve.Frame {
 	if !w.opt.Detail.Packet || w.frame.Data == nil {

@@ -141,9 +141,9 @@ func (w *worker) follow(f *flowEntry, dir packet.Dir) {
 // udpSessionMemory is enough for a session that reads datagrams.
 const udpSessionMemory = 1 << 20
 
-// datagram gives a UDP payload to the parsers. Messages stand alone, so one
+// datagram gives a UDP payload to the parsers. Messages mostly stand alone, so one
 // session reads those of all flows, and a flood of datagrams takes none of the
-// memory that connections need.
+// memory that connections need. Where answers belong to requests the flow has its own.
 //
 // As in Suricata the first datagram of each side is looked at to recognise the protocol. It is
 // "failed" from the first that is of none, until the other side's is.
@@ -153,10 +153,23 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 	if !known && s.sides[dir] != applayer.Unknown {
 		return
 	}
+	if i := w.inspectorOf(f); i != nil {
+		i.session.Datagram(dir, w.pkt.Payload)
+		w.events(f, i.session, rules, res)
+		return
+	}
 	session.Reset(packet.ProtoUDP, f.Key.SrcPort, f.Key.DstPort)
 	session.Datagram(dir, w.pkt.Payload)
 	number := f.Packets(packet.ToServer) + f.Packets(packet.ToClient) - 1
 	proto := session.Proto()
+	if proto == applayer.DCERPC && !known {
+		if i := w.inspector(f); i != nil {
+			s.sides[dir] = proto
+			i.session.Datagram(dir, w.pkt.Payload)
+			w.events(f, i.session, rules, res)
+		}
+		return
+	}
 	switch {
 	case known && s.app != proto:
 		return
@@ -200,7 +213,18 @@ func (w *worker) recognised(f *flowEntry, proto applayer.Proto) {
 		f.State.flags |= appKnown
 	}
 	w.input.App, w.input.AppFinal = proto, true
+	if i := w.inspectorOf(f); i != nil && boundless(proto) {
+		for _, asm := range i.asm {
+			if asm != nil {
+				asm.Boundless()
+			}
+		}
+	}
 }
+
+// boundless says whether connections of a protocol are followed to their end, however much they
+// carry, as in Suricata.
+func boundless(proto applayer.Proto) bool { return proto == applayer.SMB }
 
 // event takes what the parsers found: the log at once, the rules now or with the next packet of
 // its direction.
@@ -224,7 +248,11 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	case applayer.ParserFailed:
 		s.flags |= appKnown
 	case applayer.AnomalySeen:
-		w.txAnomalies(f, ev.Tx)
+		if ev.Tx != nil {
+			w.txAnomalies(f, ev.Tx)
+		} else if w.flowAnomaly(f, ev.Anomaly); i != nil {
+			s.sides[ev.Dir] = i.session.Other(ev.Dir)
+		}
 	case applayer.TxDone:
 		w.appRecord(f, ev)
 		w.txAnomalies(f, ev.Tx)

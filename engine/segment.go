@@ -54,6 +54,9 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 			policy = w.env.Policies.Of(&p.Dst)
 		}
 		asm.Reset(tcp.Start(dir), stream.Config{Acked: !w.opt.Inline, Policy: policy})
+		if boundless(f.State.app) {
+			asm.Boundless()
+		}
 	}
 	asm.Ack(tcp.Acked(dir))
 	if len(data) > 0 {

@@ -52,11 +52,7 @@ func AppendApp(dst []byte, a *App) []byte {
 		o.dnsRecord(tx, a.Part)
 		return o.end()
 	case *dcerpc.Tx: // alerts do not have it
-		o.open("dcerpc")
-		o.dcerpc(&tx.Call)
-		o.uint("call_id", uint64(tx.Call.ID))
-		o.str("rpc_version", "5.0")
-		o.close()
+		o.dcerpc(tx)
 		return o.end()
 	case *ftp.Tx, *http.Tx, *ssh.Tx:
 		o.uint("tx_id", tx.State().ID)

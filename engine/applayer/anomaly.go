@@ -148,10 +148,12 @@ const (
 	AnomalyRFBMalformedMessage
 	AnomalyRFBUnimplementedSecurityType
 	AnomalyRFBUnknownSecurityResult
+	AnomalySMBDuplicateNegotiate
 	AnomalySMBFileOverlap
 	AnomalySMBInternalError
 	AnomalySMBMalformedData
 	AnomalySMBMalformedNTLMSSPRequest
+	AnomalySMBMalformedNTLMSSPResponse
 	AnomalySMBNegotiateMalformedDialects
 	AnomalySMBNegotiateMaxReadSizeTooLarge
 	AnomalySMBNegotiateMaxWriteSizeTooLarge
@@ -159,9 +161,11 @@ const (
 	AnomalySMBReadQueueSizeExceeded
 	AnomalySMBReadRequestTooLarge
 	AnomalySMBReadResponseTooLarge
+	AnomalySMBRecordOverflow
 	AnomalySMBRequestToClient
 	AnomalySMBResponseToServer
 	AnomalySMBTooManyTransactions
+	AnomalySMBUnusualNTLMSSPOrder
 	AnomalySMBWriteQueueCountExceeded
 	AnomalySMBWriteQueueSizeExceeded
 	AnomalySMBWriteRequestTooLarge
@@ -361,10 +365,12 @@ var anomalyNames = [numAnomalies]string{
 	AnomalyRFBMalformedMessage:                        "rfb.malformed_message",
 	AnomalyRFBUnimplementedSecurityType:               "rfb.unimplemented_security_type",
 	AnomalyRFBUnknownSecurityResult:                   "rfb.unknown_security_result",
+	AnomalySMBDuplicateNegotiate:                      "smb.duplicate_negotiate",
 	AnomalySMBFileOverlap:                             "smb.file_overlap",
 	AnomalySMBInternalError:                           "smb.internal_error",
 	AnomalySMBMalformedData:                           "smb.malformed_data",
 	AnomalySMBMalformedNTLMSSPRequest:                 "smb.malformed_ntlmssp_request",
+	AnomalySMBMalformedNTLMSSPResponse:                "smb.malformed_ntlmssp_response",
 	AnomalySMBNegotiateMalformedDialects:              "smb.negotiate_malformed_dialects",
 	AnomalySMBNegotiateMaxReadSizeTooLarge:            "smb.negotiate_max_read_size_too_large",
 	AnomalySMBNegotiateMaxWriteSizeTooLarge:           "smb.negotiate_max_write_size_too_large",
@@ -372,9 +378,11 @@ var anomalyNames = [numAnomalies]string{
 	AnomalySMBReadQueueSizeExceeded:                   "smb.read_queue_size_exceeded",
 	AnomalySMBReadRequestTooLarge:                     "smb.read_request_too_large",
 	AnomalySMBReadResponseTooLarge:                    "smb.read_response_too_large",
+	AnomalySMBRecordOverflow:                          "smb.record_overflow",
 	AnomalySMBRequestToClient:                         "smb.request_to_client",
 	AnomalySMBResponseToServer:                        "smb.response_to_server",
 	AnomalySMBTooManyTransactions:                     "smb.too_many_transactions",
+	AnomalySMBUnusualNTLMSSPOrder:                     "smb.unusual_ntlmssp_order",
 	AnomalySMBWriteQueueCountExceeded:                 "smb.write_queue_cnt_exceeded",
 	AnomalySMBWriteQueueSizeExceeded:                  "smb.write_queue_size_exceeded",
 	AnomalySMBWriteRequestTooLarge:                    "smb.write_request_too_large",

@@ -112,14 +112,14 @@ const (
 
 	DCERPCRequestStub
 	DCERPCResponseStub
-	DCERPCRequestInterface
+	DCERPCRequestInterface // values: those that were agreed on, as UUID and version
 	DCERPCResponseInterface
 
-	SMBNamedPipe
-	SMBShare
+	SMBNamedPipe // a share of pipes, without the first backslash
+	SMBShare     // another share, or one that the server has not answered for yet
 	SMBNTLMUser
 	SMBNTLMDomain
-	SMBRequestStub
+	SMBRequestStub // of the call in a pipe
 	SMBResponseStub
 	SMBRequestInterface
 	SMBResponseInterface
@@ -242,7 +242,7 @@ var buffers = [NumBuffers]field{
 	DCERPCRequestInterface:  {"dcerpc.iface", DCERPC, DCERPCRequest},
 	DCERPCResponseInterface: {"dcerpc.iface", DCERPC, DCERPCResponse},
 
-	SMBNamedPipe:         {"smb.named_pipe", SMB, SMBRequest},
+	SMBNamedPipe:         {"smb.named_pipe", SMB, SMBTree},
 	SMBShare:             {"smb.share", SMB, SMBRequest},
 	SMBNTLMUser:          {"smb.ntlmssp_user", SMB, SMBRequest},
 	SMBNTLMDomain:        {"smb.ntlmssp_domain", SMB, SMBRequest},
@@ -309,11 +309,13 @@ const (
 	MQTTServerMessage
 
 	MessageDone // one side has said all of its part of a transaction, of protocols where it says one after the other
-	DCERPCRequest
-	DCERPCResponse
 
 	SMBRequest
+	SMBTree // what kind of share a tree is, which the server says of what the client asked for
 	SMBResponse
+
+	DCERPCRequest
+	DCERPCResponse
 
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
@@ -352,10 +354,11 @@ var hooks = [NumHooks]struct {
 	MQTTClientMessage:    {"mqtt_client_message", packet.ToServer},
 	MQTTServerMessage:    {"mqtt_server_message", packet.ToClient},
 	MessageDone:          {"message_done", packet.ToServer},
+	SMBRequest:           {"smb_request", packet.ToServer},
+	SMBTree:              {"smb_tree", packet.ToServer},
+	SMBResponse:          {"smb_response", packet.ToClient},
 	DCERPCRequest:        {"dcerpc_request", packet.ToServer},
 	DCERPCResponse:       {"dcerpc_response", packet.ToClient},
-	SMBRequest:           {"smb_request", packet.ToServer},
-	SMBResponse:          {"smb_response", packet.ToClient},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

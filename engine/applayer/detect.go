@@ -150,18 +150,22 @@ func detectTLS(o opening) match {
 	return bestOf(record, alert, ssl2)
 }
 
-// detectSMB: SMB 1, 2 or encrypted 3 in a NetBIOS session message.
+// detectSMB: SMB 1, 2 or encrypted 3 in a NetBIOS session message, before which the session may be
+// asked for, and granted.
 func detectSMB(o opening) match {
-	return allOf(o.byteIs(0, one(0)), o.byteIs(4, isOneOf("\xff\xfe\xfd")), o.prefix(5, "SMB"))
+	message := func(at int) match {
+		return allOf(o.byteIs(at, one(0)), o.byteIs(at+4, isOneOf("\xff\xfe\xfd")), o.prefix(at+5, "SMB"))
+	}
+	asked := allOf(o.byteIs(0, isOneOf("\x81\x82")), o.prefix(1, "\x00\x00"), o.byteIs(3, func(byte) bool { return true }))
+	if asked == yes {
+		asked = message(4 + int(o.data[3]))
+	}
+	return bestOf(message(0), asked)
 }
 
-// detectDCERPC: a connection-oriented PDU (DCE 1.1, 12.6.3.1).
+// detectDCERPC: a connection-oriented PDU (DCE 1.1: RPC, 12.6.3.1).
 func detectDCERPC(o opening) match {
-	kinds := "\x00\x0b\x0e" // request, bind, alter_context
-	if o.dir == packet.ToClient {
-		kinds = "\x02\x03\x0c\x0d\x0f" // response, fault, bind_ack, bind_nak, alter_context_resp
-	}
-	return allOf(o.byteIs(0, one(5)), o.byteIs(1, atMost(1)), o.byteIs(2, isOneOf(kinds)), o.byteIs(4, isOneOf("\x00\x10")))
+	return allOf(o.prefix(0, "\x05\x00"), o.byteIs(2, atMost(20)), o.byteIs(4, func(b byte) bool { return b&0xee == 0 }), o.byteIs(5, atMost(3)))
 }
 
 // detectRDP: an X.224 connection request or confirm in a TPKT (MS-RDPBCGR,

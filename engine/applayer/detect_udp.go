@@ -49,6 +49,8 @@ func recogniseUDP(o opening, clientPort uint16) Proto {
 		return SIP
 	case bestOf(o.prefix(0, "d1:ad2:id20:"), o.prefix(0, "d1:rd2:id20:")) == yes:
 		return BitTorrentDHT
+	case isDCERPC(o.data):
+		return DCERPC
 	case isQUIC(o.data, o.dir):
 		return QUIC
 	}
@@ -128,4 +130,9 @@ func isQUIC(b []byte, dir packet.Dir) bool {
 		return false
 	}
 	return dir == packet.ToClient || len(b) >= 1200 // a client's first are padded (RFC 9000, 14.1)
+}
+
+// isDCERPC looks for the header of a connectionless PDU (DCE 1.1: RPC, 12.5.2).
+func isDCERPC(b []byte) bool {
+	return len(b) >= 80 && b[0] == 4 && b[1] <= 10 && b[3]&0xfc == 0 && b[4]&0xee == 0 && b[5] <= 3
 }

@@ -40,7 +40,7 @@ const (
 	DCERPCRequestOpnum
 	DCERPCResponseOpnum
 
-	SMBRequestVersion
+	SMBRequestVersion // 1 or 2
 	SMBResponseVersion
 	SMBRequestOpnum
 	SMBResponseOpnum

@@ -48,9 +48,11 @@ type Session struct {
 	final bool
 	done  bool
 	sides [2]struct {
-		failed bool // not recognised
-		closed bool // nothing more is expected, or of use
-		seen   int  // bytes, or datagrams, since it failed
+		failed bool  // not recognised
+		closed bool  // nothing more is expected, or of use
+		seen   int   // bytes, or datagrams, since it failed
+		begun  bool  // enough has come to see whether it speaks the protocol
+		proto  Proto // that it speaks, if it is another than that of the session
 	}
 
 	sink    Sink
@@ -89,7 +91,7 @@ func (s *Session) Done() bool { return s.done }
 // Next takes the next event of the last call of Data, Datagram, Gap or End.
 // Events that are not taken are lost with the next such call.
 func (s *Session) Next(ev *Event) bool {
-	if s.sink.head == s.sink.tail {
+	if s.sink.head == len(s.sink.events) {
 		return false
 	}
 	s.current = s.sink.events[s.sink.head]
@@ -124,13 +126,30 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 			s.recognised(p, dir)
 		}
 	}
+	if !side.begun {
+		s.compare(dir, data)
+	}
 	if !s.done {
 		consumed = s.parser.Data(&s.sink, dir, data)
 		s.done = s.parser.Done()
+		side.begun = side.begun || consumed > 0
 	}
 	s.charge()
 	return consumed
 }
+
+// compare looks at what the second side sends first: it may be of another protocol.
+func (s *Session) compare(dir packet.Dir, data []byte) {
+	side := &s.sides[dir]
+	p := recogniseTCP(opening{data: data, dir: dir, serverPort: s.serverPort})
+	if side.begun = p != Unknown; p > Failed && p != s.proto {
+		side.proto = p
+		s.sink.EmitAnomaly(dir, AnomalyMismatchProtocolBothDirections)
+	}
+}
+
+// Other returns the protocol that a side speaks where it is not that of the session, else Unknown.
+func (s *Session) Other(dir packet.Dir) Proto { return s.sides[dir].proto }
 
 // Guess returns the protocol that Data would recognise by the same bytes, or Unknown.
 func (s *Session) Guess(dir packet.Dir, data []byte) Proto {
@@ -222,6 +241,7 @@ func (s *Session) miss(dir packet.Dir, n, limit int) {
 // recognised ends detection with a protocol.
 func (s *Session) recognised(p Proto, dir packet.Dir) {
 	s.proto, s.final = p, true
+	s.sides[dir].begun = true
 	s.sink.Emit(ProtocolDetected, dir, nil)
 	if s.parser = s.pool.getParser(p); s.parser == nil {
 		s.done = true

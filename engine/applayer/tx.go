@@ -135,7 +135,7 @@ type Event struct {
 	File    *file.File // of FileDone
 }
 
-// maxEvents is how many events one call of a parser can raise. ProtocolDetected is one more.
+// maxEvents is about how many events one call of a parser raises.
 const maxEvents = 24
 
 // Sink takes the events of one call of a parser.
@@ -143,38 +143,41 @@ type Sink struct {
 	Digests bool // somebody wants the digests of files
 	Inline  bool // packets wait for what rules say: nothing is put off that they could look at
 
-	events     [maxEvents + 1]Event
-	head, tail int
+	events []Event
+	head   int
 }
 
 // EmitFile raises FileDone.
 func (s *Sink) EmitFile(dir packet.Dir, tx Tx, f *file.File) {
-	if s.tail < len(s.events) {
-		s.events[s.tail] = Event{Hook: FileDone, Dir: dir, Tx: tx, File: f}
-		s.tail++
-	}
+	s.events = append(s.events, Event{Hook: FileDone, Dir: dir, Tx: tx, File: f})
 }
 
-// Emit raises an event. A parser returns from its call before it has emitted more than
-// maxEvents; others are lost.
+// Emit raises an event. A parser returns from its call when it has emitted about maxEvents; only
+// where many transactions end at once there are more.
 func (s *Sink) Emit(hook Hook, dir packet.Dir, tx Tx) {
-	if s.tail < len(s.events) {
-		s.events[s.tail] = Event{Hook: hook, Dir: dir, Tx: tx}
-		s.tail++
-	}
+	s.events = append(s.events, Event{Hook: hook, Dir: dir, Tx: tx})
 }
 
-// Room reports how many more events can be emitted.
-func (s *Sink) Room() int { return len(s.events) - s.tail }
+// EmitAnomaly raises AnomalySeen about the flow.
+func (s *Sink) EmitAnomaly(dir packet.Dir, a Anomaly) {
+	s.events = append(s.events, Event{Hook: AnomalySeen, Dir: dir, Anomaly: a})
+}
+
+// Room reports how many more events should be emitted.
+func (s *Sink) Room() int { return maxEvents - len(s.events) }
 
 // Take yields the events and forgets them.
 func (s *Sink) Take(yield func(Event) bool) {
 	defer s.clear()
-	for _, ev := range s.events[s.head:s.tail] {
+	for _, ev := range s.events[s.head:] {
 		if !yield(ev) {
 			return
 		}
 	}
 }
 
-func (s *Sink) clear() { s.head, s.tail = 0, 0 }
+func (s *Sink) clear() {
+	if s.events, s.head = s.events[:0], 0; cap(s.events) > 4*maxEvents {
+		s.events = nil
+	}
+}

@@ -80,8 +80,8 @@ func (x *Txs[T, P]) Reset() {
 }
 
 func (x *Txs[T, P]) keep(tx P) {
+	tx.Reset(0)
 	if len(x.free) < keepTxs {
-		tx.Reset(0)
 		x.free = append(x.free, tx)
 	}
 }

@@ -364,6 +364,9 @@ func (h *hookIndex) add(i uint32, r *Rule) {
 // candidates appends the rules of the hook that may match in tx, each possibly more than once.
 func (h *hookIndex) candidates(dst []uint32, tx applayer.Tx, seen *sightings) []uint32 {
 	dst = append(dst, h.always...)
+	if tx == nil {
+		return dst
+	}
 	for i := range h.buffers {
 		b := &h.buffers[i]
 		for n := 0; ; n++ {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 
 	"github.com/sluicefw/sluice/engine/packet"
@@ -11,6 +12,9 @@ const (
 	// DefaultDepth is how many bytes of a direction are looked at, Suricata's
 	// stream.reassembly.depth.
 	DefaultDepth = 1 << 20
+
+	// Boundless is a depth that is never reached.
+	Boundless = math.MaxInt
 
 	// maxWindow is how many bytes one direction can hold, from the first that is still
 	// of interest.
@@ -28,7 +32,7 @@ const (
 type Config struct {
 	Acked  bool   // parsers and rules see bytes only when they are acknowledged: the engine only looks on
 	Policy Policy // whose bytes count where segments overlap; First where packets wait for a verdict
-	Depth  int    // bytes of the stream that are taken; 0 is DefaultDepth
+	Depth  int    // bytes of the stream that are taken; 0 is DefaultDepth, and there may be none: Boundless
 }
 
 // Inserted says what became of a segment.
@@ -83,6 +87,9 @@ func (r *Reassembly) Reset(first uint32, cfg Config) {
 	r.start, r.base, r.app, r.raw, r.next, r.acked = n, n, n, n, n, n
 }
 
+// Boundless lets all bytes be taken that come from now on, of protocols that go on for long.
+func (r *Reassembly) Boundless() { r.cfg.Depth = Boundless }
+
 // Base returns the number of the first byte that is held, or would be.
 func (r *Reassembly) Base() packet.Seq { return r.base }
 
@@ -118,6 +125,9 @@ func (r *Reassembly) Insert(seq uint32, data []byte) (in Inserted) {
 	if old := min(r.base.Diff(from), len(data)); old > 0 {
 		in.Overlap, in.Old = old, old == len(data)
 		data, from = data[old:], from.Add(old)
+	}
+	if r.cfg.Depth == Boundless && from.Diff(r.start) > 1<<30 {
+		r.start = r.start.Add(1 << 29) // numbers wrap around
 	}
 	if deep := from.Diff(r.start) + len(data) - r.cfg.Depth; deep > 0 {
 		in.Deep = true

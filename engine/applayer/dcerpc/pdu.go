@@ -1,135 +1,194 @@
+// Package dcerpc follows remote procedure calls of DCE 1.1: calls and their answers over TCP and
+// UDP, and the parts of it that SMB's named pipes carry.
 package dcerpc
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "strconv"
 
-// Kinds of PDUs (DCE 1.1, 12.6.4).
+// Types of PDUs (DCE 1.1: RPC, 12.6.4 and 12.5.3).
 const (
-	Request  = 0
-	Response = 2
-	Fault    = 3
-	Bind     = 11
-	BindAck  = 12
-	BindNak  = 13
-	Alter    = 14
-	AlterAck = 15
+	Request          = 0
+	Ping             = 1
+	Response         = 2
+	Fault            = 3
+	Working          = 4
+	Bind             = 11
+	BindAck          = 12
+	BindNak          = 13
+	AlterContext     = 14
+	AlterContextResp = 15
+	lastType         = 20
 )
 
-var kindNames = map[uint8]string{
-	Request: "REQUEST", 1: "PING", Response: "RESPONSE", Fault: "FAULT", 4: "WORKING", 5: "NOCALL", 6: "REJECT", 7: "ACK", 8: "CL_CANCEL",
-	9: "FACK", 10: "CANCEL_ACK", Bind: "BIND", BindAck: "BINDACK", BindNak: "BINDNAK", Alter: "ALTER_CONTEXT", AlterAck: "ALTER_CONTEXT_RESP",
-	16: "AUTH3", 17: "SHUTDOWN", 18: "CO_CANCEL", 19: "ORPHANED", 20: "RTS",
+var typeNames = [lastType + 1]string{
+	"REQUEST", "PING", "RESPONSE", "FAULT", "WORKING", "NOCALL", "REJECT", "ACK", "CL_CANCEL", "FACK", "CANCEL_ACK",
+	"BIND", "BINDACK", "BINDNAK", "ALTER_CONTEXT", "ALTER_CONTEXT_RESP", "AUTH3", "SHUTDOWN", "CO_CANCEL", "ORPHANED", "RTS",
 }
 
-// KindName returns the name of a kind of PDU.
-func KindName(kind uint8) string {
-	if name, ok := kindNames[kind]; ok {
-		return name
+// Known says whether there is a type of PDU of that number.
+func Known(kind uint8) bool { return kind <= lastType }
+
+// TypeName returns the name of a type in records, such as "REQUEST".
+func TypeName(kind uint8) string {
+	if Known(kind) {
+		return typeNames[kind]
 	}
-	return "UNKNOWN"
+	return strconv.Itoa(int(kind))
 }
 
+// Flags of a PDU.
 const (
-	headerSize = 16
-
-	flagFirst = 0x01
-	flagLast  = 0x02
+	firstFrag = 1
+	lastFrag  = 2
 )
 
-// Header is the header of a connection-oriented PDU (DCE 1.1, 12.6.3.1).
+// HeaderSize is that of the header which all connection-oriented PDUs begin with.
+const HeaderSize = 16
+
+// Header is that of a connection-oriented PDU:
 //
-//	version  minor  kind  flags | data representation | fragment length  auth length | call id
+//	 0        1        2        3
+//	+--------+--------+--------+--------+
+//	| major 5| minor  | type   | flags  |
+//	+--------+--------+--------+--------+
+//	| data representation: 0x10 of the  |
+//	| first byte says little endian     |
+//	+--------+--------+--------+--------+
+//	| fragment length | auth length     |
+//	+--------+--------+--------+--------+
+//	| call id                           |
+//	+--------+--------+--------+--------+
 type Header struct {
-	Kind, Flags uint8
-	Little      bool // numbers are little endian
-	Size        int  // of the whole PDU
-	CallID      uint32
+	Major, Minor uint8
+	Type         uint8
+	First, Last  bool
+	Big          bool // numbers are big endian
+	Length       int  // of the fragment, the header included
+	CallID       uint32
 }
 
-// ReadHeader reads the header of a PDU.
-func ReadHeader(b []byte) (h Header, ok bool) {
-	if len(b) < headerSize || b[0] != 5 || b[1] > 1 {
-		return h, false
+// ReadHeader reads the header of a PDU; ok is false when b is too short for it.
+func ReadHeader(b []byte) (h Header, body Reader, ok bool) {
+	if len(b) < HeaderSize {
+		return h, body, false
 	}
-	h = Header{Kind: b[2], Flags: b[3], Little: b[4]&0x10 != 0}
-	order := h.order()
-	h.Size, h.CallID = int(order.Uint16(b[8:])), order.Uint32(b[12:])
-	return h, h.Size >= headerSize
+	h = Header{Major: b[0], Minor: b[1], Type: b[2], First: b[3]&firstFrag != 0, Last: b[3]&lastFrag != 0, Big: b[4]&0x10 == 0}
+	r := Reader{B: b[8:], Big: h.Big}
+	h.Length = int(r.U16())
+	r.Skip(2)
+	h.CallID = r.U32()
+	return h, r, true
 }
 
-func (h *Header) order() binary.ByteOrder {
-	if h.Little {
-		return binary.LittleEndian
+// UUID is in the order of its text.
+type UUID [16]byte
+
+// AppendTo appends the usual text.
+func (u *UUID) AppendTo(b []byte) []byte {
+	const digits = "0123456789abcdef"
+	for i, c := range u {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b = append(b, '-')
+		}
+		b = append(b, digits[c>>4], digits[c&15])
 	}
-	return binary.BigEndian
+	return b
 }
 
-// Interface is one that a client asks for, and the server's answer.
+// uuid reads a UUID, whose first three fields are numbers in the order of the message.
+func (r *Reader) uuid() (u UUID) {
+	b := r.Take(16)
+	if b == nil {
+		return u
+	}
+	copy(u[:], b)
+	if !r.Big {
+		u = UUID{b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]}
+	}
+	return u
+}
+
+// Interface is one that a client asked to use, as a presentation context.
 type Interface struct {
+	UUID           UUID
+	Major, Minor   uint16
 	Context        uint16
-	UUID           [16]byte // in the order in which it is printed
-	Version, Minor uint16
-	Result         uint16 // 0 is accepted
-	Answered       bool
+	Acked          bool // the server has answered
+	Result, Reason uint16
 }
 
-// String returns the UUID as records and rules have it.
-func (i *Interface) String() string {
-	u := i.UUID[:]
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+// Accepted says whether the server agreed.
+func (i *Interface) Accepted() bool { return i.Acked && i.Result == 0 }
+
+// AppendMatch appends what rules compare: the UUID, and both parts of the version in network order.
+func (i *Interface) AppendMatch(b []byte) []byte {
+	return append(append(b, i.UUID[:]...), byte(i.Major>>8), byte(i.Major), byte(i.Minor>>8), byte(i.Minor))
 }
 
-// maxInterfaces bounds what is kept of a bind.
-const maxInterfaces = 64
-
-// appendInterfaces reads the body of a Bind or an Alter (DCE 1.1, 12.6.4.3): fragment sizes, group,
-// number of contexts, and for each its id, its transfer syntaxes' number, the interface, and them.
-func appendInterfaces(dst []Interface, h *Header, body []byte) []Interface {
-	if len(body) < 12 {
-		return dst
-	}
-	order := h.order()
-	n := int(body[8])
-	for body = body[12:]; n > 0 && len(body) >= 24 && len(dst) < maxInterfaces; n-- {
-		i := Interface{Context: order.Uint16(body), Version: order.Uint16(body[20:]), Minor: order.Uint16(body[22:])}
-		copy(i.UUID[:], body[4:20])
-		if h.Little { // its first three parts are numbers
-			u := &i.UUID
-			u[0], u[1], u[2], u[3] = u[3], u[2], u[1], u[0]
-			u[4], u[5], u[6], u[7] = u[5], u[4], u[7], u[6]
+// AppendInterfaces reads the body of a bind or alter_context and appends what it asks for.
+func AppendInterfaces(dst []Interface, body Reader) (all []Interface, ok bool) {
+	body.Skip(2 + 2 + 4) // sizes of fragments, association group
+	n := int(body.U8())
+	body.Skip(3)
+	for range n {
+		i := Interface{Context: body.U16()}
+		syntaxes := int(body.U8())
+		body.Skip(1)
+		i.UUID = body.uuid()
+		i.Major, i.Minor = body.U16(), body.U16()
+		if body.Big { // one number of 32 bits, the minor version in its upper half
+			i.Major, i.Minor = i.Minor, i.Major
+		}
+		body.Skip(20 * max(syntaxes, 1))
+		if body.Short {
+			return dst, false
 		}
 		dst = append(dst, i)
-		skip := 24 + 20*int(body[2])
-		if skip > len(body) {
-			break
-		}
-		body = body[skip:]
 	}
-	return dst
+	return dst, !body.Short
 }
 
-// readResults reads the body of a BindAck (DCE 1.1, 12.6.4.4): fragment sizes, group, secondary
-// address, padding, number of results, and the results in the order of the contexts.
-func readResults(all []Interface, h *Header, body []byte) {
-	order := h.order()
-	if len(body) < 10 {
-		return
-	}
-	at := 10 + int(order.Uint16(body[8:]))
-	at += (4 - (at+headerSize)%4) % 4
-	if at+4 > len(body) {
-		return
-	}
-	n := int(body[at])
-	body = body[at+4:]
-	for i := range all {
-		if n == 0 || len(body) < 24 {
-			return
+// ReadResults notes the results of a bind_ack or alter_context_resp for the interfaces that were
+// asked for, in their order.
+func ReadResults(asked []Interface, body Reader) (ok bool) {
+	body.Skip(2 + 2 + 4)
+	address := int(body.U16())
+	body.Skip(address)
+	body.Skip(-(address + 2) & 3)
+	n := int(body.U8())
+	body.Skip(3)
+	for k := range n {
+		result, reason := body.U16(), body.U16()
+		body.Skip(20)
+		if body.Short {
+			return false
 		}
-		all[i].Result, all[i].Answered = order.Uint16(body), true
-		body = body[24:]
-		n--
+		if k < len(asked) {
+			asked[k].Acked, asked[k].Result, asked[k].Reason = true, result, reason
+		}
 	}
+	return !body.Short
+}
+
+// Call is the beginning of a request.
+type Call struct {
+	Context, Opnum uint16
+	Stub           []byte
+}
+
+// callHeader is the size of what stands before the stub data of requests and responses.
+const callHeader = HeaderSize + 8
+
+// ReadCall reads the body of a request.
+func ReadCall(h Header, body Reader) (c Call, ok bool) {
+	body.Skip(4)
+	c.Context, c.Opnum = body.U16(), body.U16()
+	c.Stub = body.Take(h.Length - callHeader)
+	return c, !body.Short
+}
+
+// ReadStub reads the body of a response.
+func ReadStub(h Header, body Reader) (stub []byte, ok bool) {
+	body.Skip(8)
+	stub = body.Take(h.Length - callHeader)
+	return stub, !body.Short
 }

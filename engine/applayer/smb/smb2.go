@@ -1,201 +1,406 @@
 package smb
 
 import (
-	"bytes"
-	"fmt"
-	"slices"
-
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/dcerpc"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
-// header2 is the size of a header of SMB 2 (MS-SMB2, 2.2.1).
-//
-//	\xfe SMB | 8 status | 12 command | 16 flags | 20 next | 24 message | 36 tree | 40 session
-const header2 = 64
+func (h *header) key() messageKey { return messageKey{h.session, h.tree, h.message} }
 
+// requestKey is key without the tree, which asynchronous answers do not say.
+func (h *header) requestKey() messageKey { return messageKey{session: h.session, message: h.message} }
+
+func (h *header) treeKey() treeKey { return treeKey{h.session, h.tree} }
+
+// request2 reads a request of SMB 2 (MS-SMB2, 2.2). Offsets within it are not looked at: what
+// they point to follows at once.
+func (p *Parser) request2(h *header) {
+	r := dcerpc.Reader{B: h.body}
+	known := false // there is a transaction of its own
+	switch h.command {
+	case cmd2Negotiate:
+		known = p.negotiate2(h, r)
+	case cmd2SessionSetup:
+		p.sessionSetup2(h, r)
+		return
+	case cmd2TreeConnect:
+		r.Skip(2 + 2 + 2)
+		n := int(r.U16())
+		if known = !r.Short; known {
+			tx := p.add(TreeConnect, byTree, h)
+			tx.TreeID = 0
+			tx.setNarrow(Name, r.B[:min(n, len(r.B))])
+			p.asks(tx)
+		}
+	case cmd2TreeDisconnect:
+		p.trees.take(h.treeKey())
+	case cmd2Create:
+		known = p.create2(h, r)
+	case cmd2Close:
+		r.Skip(8)
+		if id := r.Take(16); id != nil {
+			p.closeFile(fileID(id), packet.ToServer)
+			p.closeFile(fileID(id), packet.ToClient)
+		}
+	case cmd2Read:
+		p.read2(h, r)
+		return
+	case cmd2Write:
+		p.write2(h, r)
+		return
+	case cmd2Ioctl:
+		p.ioctl2(h, r)
+		return
+	case cmd2SetInfo:
+		p.setInfo2(h, r)
+		return
+	case cmd2GetInfo:
+		return
+	}
+	if !known {
+		tx := p.add(Generic, byCommand, h)
+		if r.Short {
+			p.noteAt(tx, applayer.AnomalySMBMalformedData)
+		}
+		p.asks(tx)
+	}
+}
+
+func (p *Parser) negotiate2(h *header, r dcerpc.Reader) bool {
+	r.Skip(2)
+	n := int(r.U16())
+	r.Skip(2 + 2 + 4)
+	guid := r.Take(16)
+	r.Skip(8)
+	dialects := dcerpc.Reader{B: r.Take(2 * n)}
+	if r.Short {
+		return false
+	}
+	if p.find(func(tx *Tx) bool { return tx.Kind == Negotiate && tx.Version == 2 }) != nil {
+		return true
+	}
+	tx := p.add(Negotiate, 0, h)
+	copy(tx.ClientGUID[:], guid)
+	tx.HasClient = true
+	tx.SessionID, tx.TreeID = 0, 0
+	for range n {
+		tx.Dialects2 = append(tx.Dialects2, dialects.U16())
+	}
+	tx.charge(2 * n)
+	p.asks(tx)
+	return true
+}
+
+func (p *Parser) sessionSetup2(h *header, r dcerpc.Reader) {
+	r.Skip(2 + 1 + 1 + 4 + 4 + 2 + 2 + 8)
+	if r.Short {
+		return
+	}
+	tx := p.add(SessionSetup, byHeader, h)
+	p.authenticate(tx, r.B)
+	p.asks(tx)
+}
+
+// Options of a create request.
 const (
-	flagAsync     = 0x02
-	statusPending = 0x103
+	createDirectory     = 1
+	createDeleteOnClose = 0x1000
 )
 
-// message2 takes in one command or answer.
-func (p *Parser) message2(dir packet.Dir, b []byte) {
-	command := le.Uint16(b[12:])
-	k := key{message: le.Uint64(b[24:])}
-	session, tree, async := le.Uint64(b[40:]), le.Uint32(b[36:]), le.Uint32(b[16:])&flagAsync != 0
-	if dir == packet.ToServer {
-		if command == cancel2 { // nothing answers it
+func (p *Parser) create2(h *header, r dcerpc.Reader) bool {
+	r.Skip(36)
+	disposition, options := r.U32(), r.U32()
+	r.Skip(2)
+	n := int(r.U16())
+	r.Skip(8)
+	name := r.Take(n)
+	if r.Short {
+		return false
+	}
+	p.remember(p.creates.put(h.requestKey()), name)
+	p.create(h, name, disposition, options)
+	return true
+}
+
+// create begins the transaction of opening a file.
+func (p *Parser) create(h *header, name []byte, disposition, options uint32) {
+	tx := p.add(Create, byCommand, h)
+	tx.setNarrow(Name, name)
+	tx.Disposition, tx.Delete, tx.Directory = disposition, options&createDeleteOnClose != 0, options&createDirectory != 0
+	p.asks(tx)
+}
+
+func (p *Parser) read2(h *header, r dcerpc.Reader) {
+	r.Skip(4)
+	n, offset := r.U32(), r.U64()
+	id := r.Take(16)
+	r.Skip(16)
+	switch {
+	case r.Short:
+	case p.maxRead != 0 && n > p.maxRead:
+	default:
+		*p.reads.put(h.requestKey()) = read{fileID(id), offset}
+	}
+}
+
+// Information that a SET_INFO request can be about (MS-FSCC, 2.4).
+const (
+	classFile       = 1
+	infoRename      = 10
+	infoDisposition = 13
+)
+
+func (p *Parser) setInfo2(h *header, r dcerpc.Reader) {
+	r.Skip(2)
+	class, level := r.U8(), r.U8()
+	n := int(r.U32())
+	r.Skip(2 + 2 + 4)
+	id := r.Take(16)
+	info := dcerpc.Reader{B: r.Take(n)}
+	if r.Short || class != classFile {
+		return
+	}
+	name := unknownName
+	if open := p.names.get(fileID(id)); open != nil {
+		name = open.b
+	}
+	switch level {
+	case infoRename:
+		info.Skip(16)
+		to := info.Take(int(info.U32()))
+		if info.Short {
 			return
 		}
-		p.request2(command, k, session, tree, b)
+		tx := p.add(Rename, byCommand, h)
+		tx.Handle = fileID(id)
+		tx.set(Name, name)
+		tx.setNarrow(NewName, to)
+		p.asks(tx)
+	case infoDisposition:
+		del := info.U8()&1 != 0
+		if info.Short {
+			return
+		}
+		// In a compound request the file may be the one that is just being opened.
+		before := h.requestKey()
+		before.message--
+		if open := p.creates.get(before); open != nil && h.message > 0 && string(name) == string(unknownName) {
+			name = open.b
+		}
+		tx := p.add(SetInfo, byCommand, h)
+		tx.Handle, tx.Delete, tx.Class, tx.Level = fileID(id), del, uint16(class), uint16(level)
+		tx.set(Name, name)
+		p.asks(tx)
+	}
+}
+
+var unknownName = []byte("<unknown>")
+
+func (p *Parser) ioctl2(h *header, r dcerpc.Reader) {
+	r.Skip(2 + 2)
+	function := r.U32()
+	id := r.Take(16)
+	r.Skip(4)
+	n := int(r.U32())
+	r.Skip(4 + 4 + 4 + 12)
+	data := r.Take(n)
+	switch {
+	case r.Short:
+		tx := p.add(Generic, byHeader, h)
+		p.noteAt(tx, applayer.AnomalySMBMalformedData)
+		p.asks(tx)
+	case function == fsctlTransceive && p.isRPC(fileID(id)):
+		p.callRequest(h, data)
+	default:
+		tx := p.add(Ioctl, byHeader, h)
+		tx.Function = function
+		p.asks(tx)
+	}
+}
+
+// answer2 reads an answer of SMB 2.
+func (p *Parser) answer2(h *header) {
+	r := dcerpc.Reader{B: h.body}
+	switch h.command {
+	case cmd2Negotiate:
+		if p.negotiated2(h, r) {
+			return
+		}
+	case cmd2SessionSetup:
+		p.sessionSet(h)
+		return
+	case cmd2TreeConnect:
+		if p.treeConnected2(h, r) {
+			return
+		}
+	case cmd2TreeDisconnect:
+		p.trees.take(h.treeKey())
+	case cmd2Create:
+		if h.status == statusSuccess {
+			p.created2(h, r)
+			return
+		}
+	case cmd2Read:
+		p.readAnswer2(h, r)
+	case cmd2Ioctl:
+		p.ioctlAnswer2(h, r)
 		return
 	}
-	status := le.Uint32(b[8:])
-	if status == statusPending {
+	if tx := p.findCommand(byCommand, h); tx != nil {
+		p.complete(tx, h)
+	}
+}
+
+// complete takes an answer that says nothing but a status.
+func (p *Parser) complete(tx *Tx, h *header) {
+	tx.answer(h.status, h.dos)
+	if h.version == 1 || h.status != statusPending {
+		tx.complete = [2]bool{true, true}
+	}
+	p.answers(tx)
+}
+
+func (p *Parser) negotiated2(h *header, r dcerpc.Reader) bool {
+	var dialect uint16
+	var guid []byte
+	var maxRead, maxWrite uint32
+	r.Skip(4)
+	if h.status == statusSuccess {
+		dialect = r.U16()
+		r.Skip(2)
+		guid = r.Take(16)
+		r.Skip(4 + 4)
+		maxRead, maxWrite = r.U32(), r.U32()
+	}
+	if r.Short {
+		p.malformed()
+		return false
+	}
+	p.dialect, p.maxRead, p.maxWrite = dialect, maxRead, maxWrite
+	tx := p.find(func(tx *Tx) bool { return tx.Kind == Negotiate && tx.Version == 2 })
+	if tx == nil { // an answer of SMB 2 to a request of SMB 1
+		tx = p.find(func(tx *Tx) bool { return tx.Kind == Negotiate })
+	}
+	if tx == nil {
+		return false
+	}
+	tx.HasServer = copy(tx.ServerGUID[:], guid) > 0
+	p.complete(tx, h)
+	return true
+}
+
+// sessionSet takes the answer to a session setup. The first request has no session yet.
+func (p *Parser) sessionSet(h *header) *Tx {
+	tx := p.findKind(SessionSetup, byHeader, h.session, h.message)
+	if tx == nil {
+		tx = p.findKind(SessionSetup, byHeader, 0, h.message)
+	}
+	if tx != nil {
+		tx.SessionID, tx.TreeID = h.session, h.tree
+		tx.answer(h.status, h.dos)
+		tx.complete[packet.ToClient] = true
+		p.answers(tx)
+	}
+	return tx
+}
+
+const sharePipe = 2
+
+func (p *Parser) treeConnected2(h *header, r dcerpc.Reader) bool {
+	tx := p.findKind(TreeConnect, byTree, h.session, h.message)
+	if tx == nil {
+		return false
+	}
+	if h.status == statusSuccess {
+		r.Skip(2)
+		kind := r.U8()
+		r.Skip(1 + 4 + 4)
+		if r.Short {
+			p.noteAt(tx, applayer.AnomalySMBMalformedData)
+			return false
+		}
+		tx.ShareType = kind
+		p.connected(tx, h, kind == sharePipe)
+	}
+	p.treeDone(tx, h)
+	return true
+}
+
+// connected notes the kind of share that a tree is.
+func (p *Parser) connected(tx *Tx, h *header, pipe bool) {
+	tx.Pipe, tx.TreeID = pipe, h.tree
+	t := p.trees.put(h.treeKey())
+	p.remember(&t.name, tx.texts[Name])
+	t.pipe = pipe
+}
+
+// treeDone ends the transaction of a tree.
+func (p *Parser) treeDone(tx *Tx, h *header) {
+	tx.answer(h.status, h.dos)
+	tx.complete[packet.ToClient] = true
+	p.tree(tx)
+	p.answers(tx)
+}
+
+// tree tells rules what kind of share a tree is, as far as the server has said.
+func (p *Parser) tree(tx *Tx) {
+	tx.told = true
+	p.out.Emit(applayer.SMBTree, packet.ToServer, tx)
+}
+
+func (p *Parser) created2(h *header, r dcerpc.Reader) {
+	tx := p.findCommand(byCommand, h)
+	var times [4]uint64
+	r.Skip(8)
+	for i := range times {
+		times[i] = r.U64()
+	}
+	r.Skip(8)
+	size := r.U64()
+	r.Skip(8)
+	id := r.Take(16)
+	r.Skip(8)
+	if r.Short {
+		p.malformed()
+		if tx != nil {
+			p.complete(tx, h)
+		}
 		return
 	}
-	i := p.find(2, command, k)
-	if i < 0 && command == negotiate2 { // that SMB 1 began
-		for n, tx := range p.txs.Live {
-			if tx.Version == 1 && tx.command == negotiate1 {
-				i = n
-			}
-		}
+	p.opened(h.requestKey(), fileID(id))
+	if tx != nil {
+		tx.Handle, tx.Size, tx.Times = fileID(id), size, times
+		p.complete(tx, h)
 	}
-	if i < 0 {
+}
+
+// opened moves the name of a file from its request to its handle.
+func (p *Parser) opened(request messageKey, id FileID) {
+	if asked := p.creates.take(request); asked != nil {
+		b := asked.b
+		p.remember(p.names.put(id), b)
+	}
+}
+
+func (p *Parser) ioctlAnswer2(h *header, r dcerpc.Reader) {
+	r.Skip(2 + 2)
+	function := r.U32()
+	id := r.Take(16)
+	r.Skip(4)
+	in := int(r.U32())
+	r.Skip(4)
+	out := int(r.U32())
+	r.Skip(8 + in)
+	data := r.Take(out)
+	if !r.Short && function == fsctlTransceive && p.isRPC(fileID(id)) {
+		p.callAnswer(h, FileID{}, data)
 		return
 	}
-	tx := p.txs.Live[i]
-	tx.status, tx.HasStatus = status, true
-	if session != 0 {
-		tx.Session = session
+	if tx := p.findCommand(byHeader, h); tx != nil {
+		if r.Short && h.status == statusSuccess {
+			p.noteAt(tx, applayer.AnomalySMBMalformedData)
+		}
+		p.complete(tx, h)
 	}
-	if !async {
-		tx.Tree = tree
-	}
-	p.response2(tx, command, b)
-	p.answer(i)
-}
-
-func (p *Parser) request2(command uint16, k key, session uint64, tree uint32, b []byte) {
-	body := b[header2:]
-	if command == read2 && p.waiting != nil && len(body) >= 32 && slices.Contains(p.pipes, tree) {
-		// The answer to what was written: one transaction with it.
-		tx := p.waiting
-		tx.key, tx.answered, tx.command = k, false, read2
-		return
-	}
-	pipe := slices.Contains(p.pipes, tree)
-	if command == getInfo2 || command == setInfo2 || command == read2 || command == write2 && !pipe {
-		return // as in Suricata, no transactions
-	}
-	tx := p.add(2, command, k)
-	tx.Session, tx.Tree = session, tree
-	switch command {
-	case negotiate2: // size, number of dialects, ..., 12 GUID, 36 dialects
-		if len(body) >= 36 {
-			tx.ClientGUID = bytes.Clone(body[12:28])
-			list := sub(body, 36, 2*int(le.Uint16(body[2:])))
-			for ; len(list) >= 2 && len(tx.Dialects) < maxDialects; list = list[2:] {
-				tx.Dialects = append(tx.Dialects, dialect2(le.Uint16(list)))
-			}
-		}
-	case sessionSetup2: // 12 offset, 14 length of a security buffer
-		if len(body) >= 16 {
-			tx.NTLM = readNTLM(sub(b, int(le.Uint16(body[12:])), int(le.Uint16(body[14:]))))
-		}
-	case treeConnect2: // 4 offset, 6 length of a path
-		if len(body) >= 8 {
-			tx.share(appendUTF16(nil, sub(b, int(le.Uint16(body[4:])), int(le.Uint16(body[6:])))))
-		}
-	case create2: // 36 disposition, 40 options, 44 offset, 46 length of a name
-		if len(body) >= 48 {
-			tx.Opened = &File{Disposition: le.Uint32(body[36:]), DeleteOnClose: le.Uint32(body[40:])&0x1000 != 0}
-			tx.Opened.named(appendUTF16(nil, sub(b, int(le.Uint16(body[44:])), int(le.Uint16(body[46:])))))
-		}
-	case ioctl2: // 4 code, 24 offset, 28 length of input
-		if len(body) >= 32 {
-			tx.Function, tx.HasFunc = le.Uint32(body[4:]), true
-			if tx.Function == pipeTransceive {
-				p.call(tx, packet.ToServer, sub(b, int(le.Uint32(body[24:])), int(le.Uint32(body[28:]))))
-			}
-		}
-	case write2: // 2 offset, 4 length of data
-		if len(body) >= 16 {
-			p.call(tx, packet.ToServer, sub(b, int(le.Uint16(body[2:])), int(le.Uint32(body[4:]))))
-			if tx.Call != nil {
-				p.waiting = tx
-			}
-		}
-	}
-	p.request(tx)
-}
-
-func (p *Parser) response2(tx *Tx, command uint16, b []byte) {
-	body := b[header2:]
-	switch command {
-	case negotiate2: // 4 dialect, 8 GUID, 28 transaction, 32 read, 36 write
-		if len(body) >= 40 {
-			p.dialect = dialect2(le.Uint16(body[4:]))
-			tx.ServerGUID = bytes.Clone(body[8:24])
-			tx.MaxRead, tx.MaxWrite = le.Uint32(body[32:]), le.Uint32(body[36:])
-		}
-	case treeConnect2: // 2 kind of share
-		tx.ShareType = "UNKNOWN"
-		if len(body) >= 4 && tx.status == 0 {
-			tx.ShareType = shareType(body[2])
-			tx.Pipe = body[2] == 2
-			if tx.Pipe && len(p.pipes) < maxTrees && !slices.Contains(p.pipes, tx.Tree) {
-				p.pipes = append(p.pipes, tx.Tree)
-			}
-		}
-	case create2: // 8, 16, 24, 32 times, 48 size, 64 id
-		if f := tx.Opened; f != nil && len(body) >= 80 && tx.status == 0 {
-			f.Created, f.Accessed, f.Modified, f.Changed = seconds(body[8:]), seconds(body[16:]), seconds(body[24:]), seconds(body[32:])
-			f.Size, f.ID = le.Uint64(body[48:]), bytes.Clone(body[64:80])
-		}
-	case ioctl2: // 32 offset, 36 length of output
-		if len(body) >= 40 && tx.Call != nil {
-			p.call(tx, packet.ToClient, sub(b, int(le.Uint32(body[32:])), int(le.Uint32(body[36:]))))
-		}
-	case read2: // 2 offset, 4 length of data
-		if tx == p.waiting {
-			tx.command = write2
-			if len(body) >= 8 {
-				p.call(tx, packet.ToClient, sub(b, int(body[2]), int(le.Uint32(body[4:]))))
-			}
-			if !tx.Call.Answered { // nothing came of it
-				p.waiting = nil
-			}
-		}
-	}
-}
-
-const maxDialects = 64
-
-func shareType(kind byte) string {
-	switch kind {
-	case 1:
-		return "FILE"
-	case 2:
-		return "PIPE"
-	case 3:
-		return "PRINT"
-	}
-	return "UNKNOWN"
-}
-
-// share takes in the path of a share; by its name it is a pipe until the answer says.
-func (t *Tx) share(path []byte) {
-	t.Share, t.HasShare = path, true
-	t.Pipe = bytes.HasSuffix(bytes.ToUpper(path), []byte("IPC$"))
-}
-
-func (f *File) named(name []byte) {
-	if f.Name = name; len(name) == 0 {
-		f.Name = []byte("<share_root>")
-	}
-}
-
-// readNTLM looks for the message with which a client logs in (MS-NLMP, 2.2.1.3): signature, kind,
-// and for domain, user and host a length and an offset, at 28, 36 and 44; 60 flags, 64 version.
-func readNTLM(b []byte) *NTLM {
-	at := bytes.Index(b, []byte("NTLMSSP\x00\x03\x00\x00\x00"))
-	if at < 0 || len(b)-at < 64 {
-		return nil
-	}
-	b = b[at:]
-	flags := le.Uint32(b[60:])
-	text := func(at int) []byte {
-		raw := sub(b, int(le.Uint32(b[at+4:])), int(le.Uint16(b[at:])))
-		if flags&1 != 0 { // Unicode
-			return appendUTF16(nil, raw)
-		}
-		return bytes.Clone(raw)
-	}
-	n := &NTLM{Domain: text(28), User: text(36), Host: text(44)}
-	if flags&0x02000000 != 0 && len(b) >= 72 {
-		n.Version = fmt.Sprintf("%d.%d build %d rev %d", b[64], b[65], le.Uint16(b[66:]), b[71])
-	}
-	return n
 }
