@@ -25,6 +25,7 @@ const (
 	ReasonFlow              // its flow was dropped before
 	ReasonDefault           // a stateful default action
 	ReasonReassembly        // its bytes are too far ahead, or behind too many holes, to be inspected; sent again they will fit
+	ReasonParser            // its bytes are not what their protocol allows, and the policy drops them
 	ReasonFragment          // a fragment of a datagram that cannot be inspected, or was refused
 	ReasonPanic             // the engine failed on it
 	NumReasons
@@ -32,7 +33,7 @@ const (
 	reasonTunnel = NumReasons // in records: what it carries is dropped, which is counted as that
 )
 
-var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action", "reassembly", "fragment", "panic"}
+var reasonNames = [NumReasons]string{"", "invalid", "no_policy", "stateless", "flow_limit", "stream", "stream_exception", "rule", "flow", "default_action", "reassembly", "parser", "fragment", "panic"}
 
 // String is the reason's metric label.
 func (r Reason) String() string { return reasonNames[r] }
@@ -90,7 +91,8 @@ const (
 	cEnded            = cStream + stream.Reasons - 1
 	cException        = cEnded + int(flow.NumReasons)
 	cFragmentsDropped = cException + int(detect.NumExceptions)*int(NumCauses)
-	numCounters       = cFragmentsDropped + int(defrag.NumStatus-defrag.Malformed)
+	cLimits           = cFragmentsDropped + int(defrag.NumStatus-defrag.Malformed)
+	numCounters       = cLimits + int(NumLimitPolicies)*int(NumLimits)
 )
 
 // Counters is the table of what every worker counts, by firewall and zone.
@@ -145,6 +147,11 @@ func NewCounters() Counters {
 	}
 	for r := range flow.NumReasons {
 		one(cEnded+int(r), "flows_ended", "Flows that left the flow table.", "reason", r.String())
+	}
+	for p := range NumLimitPolicies {
+		for l := range NumLimits {
+			one(cLimits+int(p)*int(NumLimits)+int(l), "limit_policy_packets", "Packets that met a limit of the engine, by the policy that was applied to them.", "policy", p.String(), "limit", l.String())
+		}
 	}
 	for e := range detect.NumExceptions {
 		for c := range NumCauses {

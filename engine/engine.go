@@ -35,8 +35,9 @@ type Options struct {
 	Fragments defrag.Options // how each worker puts fragments together
 	Streams   stream.Options // how each worker puts TCP segments together
 
-	FlowLimit    int   // flows per worker; 0 is 1,000,000
-	StreamMemory int64 // bytes per worker for reassembly; 0 is 256 MiB
+	Limits       Limits // what happens at limits
+	FlowLimit    int    // flows per worker; 0 is 1,000,000
+	StreamMemory int64  // bytes per worker for reassembly; 0 is 256 MiB
 
 	Inline          bool // verdicts are carried out; otherwise the engine only looks on
 	FailOpen        bool // without a program packets pass

@@ -43,9 +43,22 @@ func (w *worker) fragment(in *pktio.Packet) {
 	if lost {
 		w.dropOuter()
 	}
-	if status.Refused() && !w.program.Suricata {
+	if status.Refused() && w.refuses(status) {
 		w.refuseFragment(in, status)
 	}
+}
+
+// refuses says whether a fragment that cannot be inspected is dropped. There is a policy for those
+// that there was no room for; there is no flow that it could be about.
+func (w *worker) refuses(status defrag.Status) bool {
+	if status != defrag.Full {
+		return !w.program.Suricata
+	}
+	switch w.meet(LimitFragments) {
+	case LimitIgnore, LimitPassPacket, LimitPassFlow, LimitBypass:
+		return false
+	}
+	return true
 }
 
 // reassembled judges the datagram that the fragment at hand has completed, whose IP header is at link.

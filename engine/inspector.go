@@ -66,6 +66,7 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 	session := w.sessions.Get()
 	if session == nil {
 		w.n[cInspectionRefused]++
+		w.meets(LimitStreams)
 		s.flags |= noInspection
 		w.giveUpApp(f)
 		return nil
@@ -247,6 +248,7 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 		w.sawDomain(f, ev.Tx, DomainHost, applayer.HTTPHost)
 	case applayer.ParserFailed:
 		s.flags |= appKnown
+		w.meets(LimitParsers)
 	case applayer.AnomalySeen:
 		if ev.Tx != nil {
 			w.txAnomalies(f, ev.Tx)

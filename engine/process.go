@@ -211,7 +211,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	}
 	f := w.admit()
 	if f == nil {
-		w.deny(in, nil, 0, ReasonFlowLimit, nil)
+		w.noFlow(in)
 		return nil, dir
 	}
 	switch {
@@ -264,7 +264,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	res.Reset()
 	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
-	w.unread = false
+	w.unread, w.limit.met = false, false
 	switch {
 	case s.has(noInspection), w.dropped(), w.pkt.Proto != f.Key.Proto: // an ICMP error about the flow
 	case f.Key.Proto != packet.ProtoTCP || w.segment:
@@ -285,6 +285,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	w.pkt.Payload = payload
 	rules.Decide(&w.input, res)
 	w.n[cVarsRefused], w.n[cRegexGaveUp], w.n[cAlertsDiscarded] = w.vars.Refused(), res.GaveUp(), res.Discarded()
+	w.obey(in, f, dir)
 	w.conclude(in, f, dir, est, rules)
 	w.settle(f, rules)
 }

@@ -377,6 +377,6 @@ var dropReasons = [reasonTunnel + 1]string{
 	ReasonInvalid: "decode error", ReasonNoProgram: "no policy", ReasonStateless: "stateless rules",
 	ReasonFlowLimit: "flow memcap", ReasonStream: "stream error", ReasonException: "stream midstream",
 	ReasonRule: "rules", ReasonFlow: "flow drop", ReasonDefault: "rules",
-	ReasonReassembly: "stream reassembly", ReasonFragment: "defrag error", ReasonPanic: "internal error",
+	ReasonReassembly: "stream reassembly", ReasonParser: "applayer error", ReasonFragment: "defrag error", ReasonPanic: "internal error",
 	reasonTunnel: eve.ReasonInside,
 }

@@ -44,6 +44,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		}
 		if asm = w.pool.Get(); asm == nil {
 			w.n[cInspectionRefused]++
+			w.meets(LimitStreams)
 			w.giveUpApp(f)
 			i.over = true
 			return
@@ -151,6 +152,7 @@ func (w *worker) insertEvents(in stream.Inserted) {
 	case in.Deep && in.New+in.Overlap == 0:
 		events.Add(packet.StreamReassemblyDepthReached)
 	case in.Memory:
+		w.meets(LimitStreams)
 		events.Add(packet.StreamReassemblyInsertMemcap)
 	case in.Limit:
 		events.Add(packet.StreamReassemblyInsertLimit)
@@ -217,8 +219,10 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 			if w.ending {
 				w.pkt.Events.Add(packet.StreamReassemblySeqGap)
 			}
+			w.inGap = true // no fault of the sender's bytes
 			i.session.Gap(dir, n)
 			w.events(f, i.session, rules, res)
+			w.inGap = false
 		}
 		asm.Skip(n)
 		i.seen[dir], i.ready[dir] = 0, false

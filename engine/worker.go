@@ -104,10 +104,12 @@ type worker struct {
 	outers         [maxLevels]outer
 	eventTx        [2]applayer.Tx // that parsers spoke of last, by direction
 	ending         bool           // pkt stands for the bytes of a flow that ends
-	unread         bool           // its bytes could not be taken for inspection
-	offload        bool           // its checksums are not filled in
-	modified       bool           // its payload was replaced
-	segment        bool           // of TCP: its bytes and its ACK are the connection's
+	limit          metLimit
+	inGap          bool // what parsers say now is about a hole in the stream
+	unread         bool // its bytes could not be taken for inspection
+	offload        bool // its checksums are not filled in
+	modified       bool // its payload was replaced
+	segment        bool // of TCP: its bytes and its ACK are the connection's
 	cookie         uint64
 	input          detect.Input
 	result         detect.Result
