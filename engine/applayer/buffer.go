@@ -123,6 +123,10 @@ const (
 	SMBResponseStub
 	SMBRequestInterface
 	SMBResponseInterface
+	SMBWrittenData // the part of a file that is to be looked at now
+	SMBWrittenName
+	SMBReadData
+	SMBReadName
 
 	// NumBuffers is the number of buffers, for arrays.
 	NumBuffers = iota
@@ -250,6 +254,10 @@ var buffers = [NumBuffers]field{
 	SMBResponseStub:      {"dcerpc.stub_data", SMB, SMBResponse},
 	SMBRequestInterface:  {"dcerpc.iface", SMB, SMBRequest},
 	SMBResponseInterface: {"dcerpc.iface", SMB, SMBResponse},
+	SMBWrittenData:       {"file.data", SMB, SMBFileWritten},
+	SMBWrittenName:       {"file.name", SMB, SMBFileWritten},
+	SMBReadData:          {"file.data", SMB, SMBFileRead},
+	SMBReadName:          {"file.name", SMB, SMBFileRead},
 }
 
 // String returns the keyword of the buffer, such as "tls.sni".
@@ -311,8 +319,10 @@ const (
 	MessageDone // one side has said all of its part of a transaction, of protocols where it says one after the other
 
 	SMBRequest
-	SMBTree // what kind of share a tree is, which the server says of what the client asked for
+	SMBFileWritten // with each part of a file that is to be looked at
+	SMBTree        // what kind of share a tree is, which the server says of what the client asked for
 	SMBResponse
+	SMBFileRead
 
 	DCERPCRequest
 	DCERPCResponse
@@ -356,6 +366,8 @@ var hooks = [NumHooks]struct {
 	MessageDone:          {"message_done", packet.ToServer},
 	SMBRequest:           {"smb_request", packet.ToServer},
 	SMBTree:              {"smb_tree", packet.ToServer},
+	SMBFileWritten:       {"smb_file_written", packet.ToServer},
+	SMBFileRead:          {"smb_file_read", packet.ToClient},
 	SMBResponse:          {"smb_response", packet.ToClient},
 	DCERPCRequest:        {"dcerpc_request", packet.ToServer},
 	DCERPCResponse:       {"dcerpc_response", packet.ToClient},

@@ -35,7 +35,7 @@ func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed
 	h := &p.halves[dir]
 	switch {
 	case h.fileLeft > 0:
-		n := min(h.fileLeft, len(data))
+		n := min(h.fileLeft, len(data), p.part(dir, h.file))
 		h.fileLeft -= n
 		p.fileBytes(dir, h.file, data[:n])
 		return n

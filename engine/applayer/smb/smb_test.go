@@ -233,6 +233,46 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// Rules see every byte of a file, in parts that overlap, and the last when it is closed.
+func TestContent(t *testing.T) {
+	var text strings.Builder
+	for i := range 20_000 {
+		text.WriteString(num32(i))
+	}
+	want := text.String()
+	p := &Parser{}
+	p.Reset(packet.ProtoTCP)
+	var out applayer.Sink
+	end, parts := 0, 0
+	feed := func(turn apptest.Turn) {
+		for data := []byte(turn.Data); len(data) > 0; {
+			n := p.Data(&out, turn.Dir, data)
+			for ev := range out.Take {
+				if ev.Hook != applayer.SMBFileWritten {
+					continue
+				}
+				b, _ := ev.Tx.Value(applayer.SMBWrittenData, 0)
+				from, last := ev.Tx.Piece(applayer.SMBWrittenData, 0)
+				if from > end || parts > 0 && from > end-contentBefore+1 || string(b) != want[from:from+len(b)] || last != (from+len(b) == len(want)) {
+					t.Errorf("%d bytes from %d, the end %v, behind %d", len(b), from, last, end)
+				}
+				end, parts = from+len(b), parts+1
+			}
+			if n == 0 {
+				t.Fatalf("%d bytes left", len(data))
+			}
+			data = data[n:]
+		}
+	}
+	feed(ask2(cmd2TreeConnect, 1, treeConnect(`\\srv\data`)))
+	feed(answer2(cmd2TreeConnect, 1, 0, treeConnected(1)))
+	feed(ask2(cmd2Write, 2, write(dataFile, 0, want)))
+	feed(ask2(cmd2Close, 3, closing(dataFile)))
+	if end != len(want) || parts != 3 {
+		t.Errorf("%d of %d bytes in %d parts", end, len(want), parts)
+	}
+}
+
 // Commands of one message may each have an answer of their own.
 func TestCompound(t *testing.T) {
 	first := command2(cmd2Create, false, 1, 0, create("dir", createDirectory)+zeros[:4])

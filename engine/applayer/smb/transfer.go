@@ -1,6 +1,8 @@
 package smb
 
 import (
+	"math"
+
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/dcerpc"
 	"github.com/sluicefw/sluice/engine/applayer/file"
@@ -125,23 +127,74 @@ func (p *Parser) chunk(tx *Tx, c chunk) {
 		h.fileLeft = 0
 		return
 	case c.offset > size:
-		tx.file.Lose(int(c.offset - size))
+		p.lose(tx, int(min(c.offset-size, math.MaxInt32)))
 	}
 	p.fileBytes(tx.dir, c.file, c.data)
 }
 
+// Rules look at a file when this much of it is new, or it is closed, and at once where packets wait for
+// them; and at as much again of what came before. Suricata's figures.
+const (
+	contentPart   = 32 << 10
+	contentBefore = 4 << 10
+)
+
 // fileBytes takes the next bytes of a file.
 func (p *Parser) fileBytes(dir packet.Dir, id FileID, data []byte) {
-	if tx := p.findTransfer(id, dir); tx != nil {
-		tx.file.Write(data)
+	tx := p.findTransfer(id, dir)
+	if tx == nil || len(data) == 0 {
+		return
 	}
+	tx.file.Write(data)
+	if tx.looked > contentBefore {
+		tx.drop(tx.looked - contentBefore)
+	}
+	tx.append(content, data)
+	if p.out.Inline || len(tx.texts[content])-tx.looked >= contentPart {
+		p.look(tx)
+	}
+}
+
+// part returns how many more bytes of a file can come until rules are to look at it.
+func (p *Parser) part(dir packet.Dir, id FileID) int {
+	if tx := p.findTransfer(id, dir); tx != nil {
+		return max(1, contentPart-(len(tx.texts[content])-tx.looked))
+	}
+	return contentPart
+}
+
+// look lets rules look at what is new of a file.
+func (p *Parser) look(tx *Tx) {
+	hook := applayer.SMBFileWritten
+	if tx.dir == packet.ToClient {
+		hook = applayer.SMBFileRead
+	}
+	tx.looked = len(tx.texts[content])
+	p.out.Emit(hook, tx.dir, tx)
+}
+
+// drop takes n bytes away from what rules look at.
+func (t *Tx) drop(n int) {
+	rest := copy(t.texts[content], t.texts[content][n:])
+	t.texts[content] = t.texts[content][:rest]
+	t.looked = max(0, t.looked-n)
+	t.charge(-n)
 }
 
 // fileGap notes that n bytes of a file are lost.
 func (p *Parser) fileGap(dir packet.Dir, id FileID, n int) {
 	if tx := p.findTransfer(id, dir); tx != nil && n > 0 {
-		tx.file.Lose(n)
+		p.lose(tx, n)
 	}
+}
+
+// lose notes that n bytes of a file are missing.
+func (p *Parser) lose(tx *Tx, n int) {
+	if len(tx.texts[content]) > tx.looked {
+		p.look(tx)
+	}
+	tx.drop(len(tx.texts[content]))
+	tx.file.Lose(n)
 }
 
 // closeFile ends the transfer of a file in a direction.
@@ -160,6 +213,7 @@ func (p *Parser) closeFile(id FileID, dir packet.Dir) {
 func (p *Parser) closeTransfer(tx *Tx, s file.State) {
 	if tx.file.State == file.Open {
 		tx.file.Close(s)
+		p.look(tx)
 		p.out.EmitFile(tx.dir, tx, &tx.file)
 	}
 }

@@ -48,6 +48,7 @@ const (
 	ResponseManager //
 	requestStub     // of a Call
 	responseStub    //
+	content         // of a Transfer: the part that rules look at
 	numTexts        = iota
 )
 
@@ -136,6 +137,7 @@ type Tx struct {
 	StubSize          [2]int
 	big               bool
 	dir               packet.Dir // of a Transfer
+	looked            int        // bytes of content that rules have looked at
 	file              file.File
 	origin            origin
 	message           uint64
@@ -235,15 +237,34 @@ func (t *Tx) Value(b applayer.Buffer, i int) (value []byte, ok bool) {
 		return t.texts[NTLMDomain], t.HasNTLM
 	case applayer.SMBRequestStub:
 		return t.texts[requestStub], t.Kind == Call && len(t.texts[requestStub]) > 0
+	case applayer.SMBWrittenData:
+		return t.texts[content], t.transfers(packet.ToServer) && len(t.texts[content]) > 0
+	case applayer.SMBReadData:
+		return t.texts[content], t.transfers(packet.ToClient) && len(t.texts[content]) > 0
+	case applayer.SMBWrittenName:
+		return t.texts[Name], t.transfers(packet.ToServer)
+	case applayer.SMBReadName:
+		return t.texts[Name], t.transfers(packet.ToClient)
 	case applayer.SMBResponseStub:
 		return t.texts[responseStub], t.Kind == Call && len(t.texts[responseStub]) > 0
 	}
 	return nil, false
 }
 
+// transfers says whether the transaction is a file that goes in a direction.
+func (t *Tx) transfers(dir packet.Dir) bool { return t.Kind == Transfer && t.dir == dir }
+
+// Piece implements applayer.Tx.
+func (t *Tx) Piece(b applayer.Buffer, _ int) (offset int, last bool) {
+	if b == applayer.SMBWrittenData || b == applayer.SMBReadData {
+		return int(t.file.Size) - len(t.texts[content]), t.file.State != file.Open
+	}
+	return 0, true
+}
+
 // File implements applayer.Tx.
 func (t *Tx) File(dir packet.Dir, i int) *file.File {
-	if t.Kind != Transfer || dir != t.dir || i > 0 {
+	if !t.transfers(dir) || i > 0 {
 		return nil
 	}
 	return &t.file
