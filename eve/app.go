@@ -11,6 +11,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
 	"github.com/sluicefw/sluice/engine/applayer/smb"
+	"github.com/sluicefw/sluice/engine/applayer/smtp"
 	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
 	"github.com/sluicefw/sluice/engine/packet"
@@ -54,7 +55,7 @@ func AppendApp(dst []byte, a *App) []byte {
 	case *dcerpc.Tx: // alerts do not have it
 		o.dcerpc(tx)
 		return o.end()
-	case *ftp.Tx, *http.Tx, *ssh.Tx:
+	case *ftp.Tx, *http.Tx, *smtp.Tx, *ssh.Tx:
 		o.uint("tx_id", tx.State().ID)
 	}
 	o.tx(a.Tx)
@@ -84,6 +85,8 @@ func (a *App) Type() string {
 		return "smb"
 	case *ftp.Tx:
 		return "ftp"
+	case *smtp.Tx:
+		return "smtp"
 	case *sip.Tx:
 		return "sip"
 	case *ssh.Tx:
@@ -109,6 +112,8 @@ func (o *object) tx(tx applayer.Tx) {
 		o.smb(tx)
 	case *ftp.Tx:
 		o.ftp(tx)
+	case *smtp.Tx:
+		o.smtp(tx)
 	case *sip.Tx:
 		o.sip(tx)
 	case *ssh.Tx:

@@ -221,7 +221,7 @@ const krbTags = "\x6a\x6b\x6c\x6d\x6e\x6f\x74\x75\x76\x7e"
 
 func detectSMTP(o opening) match {
 	if o.dir == packet.ToServer {
-		return bestOf(o.command("EHLO "), o.command("HELO "), o.command("QUIT\r"))
+		return bestOf(o.command("EHLO"), o.command("HELO"), o.command("QUIT"))
 	}
 	switch o.serverPort {
 	case 25, 465, 587:

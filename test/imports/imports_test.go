@@ -44,6 +44,7 @@ var layout = []struct{ pkg, imports string }{
 	{"engine/applayer/dcerpc", "engine/packet engine/applayer"},
 	{"engine/applayer/smb", "engine/packet engine/applayer engine/applayer/dcerpc engine/applayer/file golang.org/x/crypto/cryptobyte"},
 	{"engine/applayer/ftp", "engine/packet engine/applayer"},
+	{"engine/applayer/smtp", "engine/packet engine/applayer engine/applayer/file"},
 	{"engine/applayer/tls", "engine/packet engine/applayer golang.org/x/crypto/cryptobyte"},
 	{"engine/applayer/parsers", "engine/applayer engine/applayer/..."},
 	{"rule", ""},

@@ -10,6 +10,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
 	"github.com/sluicefw/sluice/engine/applayer/smb"
+	"github.com/sluicefw/sluice/engine/applayer/smtp"
 	"github.com/sluicefw/sluice/engine/applayer/ssh"
 	"github.com/sluicefw/sluice/engine/applayer/tls"
 )
@@ -33,6 +34,8 @@ func New(p applayer.Proto) applayer.Parser {
 		return &smb.Parser{}
 	case applayer.FTP:
 		return &ftp.Parser{}
+	case applayer.SMTP:
+		return &smtp.Parser{}
 	case applayer.TLS:
 		return &tls.Parser{}
 	}
