@@ -13,6 +13,7 @@ import (
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/defrag"
 	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/pktio"
 	"github.com/sluicefw/sluice/pktio/pcap"
@@ -32,6 +33,7 @@ type replayCommand struct {
 	vars        []string
 	checksums   string
 	fragments   string
+	streams     string
 	out         string
 	expect      string
 	writeExpect string
@@ -103,6 +105,7 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	fl.StringVar(&r.exception, "stream-exception-policy", "", "drop, continue, reject or ignore: what other TCP connections without start meet")
 	fl.StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
 	fl.StringVar(&r.checksums, "checksums", "on", "on: what has a wrong checksum is no part of a stream, and invalid for a policy; off: they are not looked at")
+	fl.StringVar(&r.streams, "streams", stream.Windows.String(), "the system that overlapping segments are put together as in ids mode, and whose resets count: windows, bsd, linux, solaris, macos, first, last or another of Suricata's host-os-policy")
 	fl.StringVar(&r.fragments, "fragments", defrag.Default.String(), "the kind of host that overlapping fragments are put together as: windows, linux, bsd, bsd-right, solaris, first, last; default: windows for IPv4, bsd for IPv6")
 	fl.StringVar(&r.out, "out", "", "write the packets that passed to this capture")
 	fl.StringVar(&r.expect, "expect", "", "compare the verdicts with this file")
@@ -132,6 +135,9 @@ func (r *replayCommand) check() error {
 	}
 	if err := errors.Join(oneOf("--mode", r.mode, "ids", "ips"), oneOf("--checksums", r.checksums, "on", "off"), oneOf("-o", r.format, "table", "json")); err != nil {
 		return err
+	}
+	if _, err := stream.ParsePolicy(r.streams); err != nil {
+		return usagef("--streams: %v", err)
 	}
 	if _, err := defrag.ParsePolicy(r.fragments); err != nil {
 		return usagef("--fragments: %v", err)
@@ -218,10 +224,15 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	if err != nil {
 		return nil, err
 	}
+	streams, err := stream.ParsePolicy(r.streams)
+	if err != nil {
+		return nil, err
+	}
 	detail := eve.Full
 	detail.CommunityID, detail.Seed = r.communityID >= 0, uint16(r.communityID)
 	e := engine.New(engine.Options{
 		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on", Tunnels: true, Fragments: defrag.Options{Policy: fragments},
+		Streams:     stream.Options{Policies: stream.Policies{Default: streams}},
 		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap", Detail: detail,
 		Counters: engine.NewCounters(), Latency: engine.NewLatency(),
 		NewRecords: func() engine.Records { return records }, Wants: records,

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicefw/sluice/engine/defrag"
+	"github.com/sluicefw/sluice/engine/stream"
 )
 
 // Config is a configuration. Its yaml tags are the keys of the file.
@@ -30,6 +31,8 @@ type Config struct {
 	API       API       `yaml:"api"`
 	Flows     Flows     `yaml:"flows"`
 	Fragments Fragments `yaml:"fragments"`
+	Streams   Streams   `yaml:"streams"`
+	Limits    Limits    `yaml:"limits"`
 	HomeNet   []string  `yaml:"home_net,flow"` // HOME_NET where no policy sets it; empty: all private ranges
 
 	Subnets map[string]string `yaml:"subnets"` // subnet id to zone; other subnets are in Zone
@@ -68,6 +71,20 @@ func (t TLS) Enabled() bool { return t.SelfSigned || t.Cert != "" }
 type Flows struct {
 	Limit       int `yaml:"limit"`        // flows in the table of one queue
 	ResultLimit int `yaml:"result_limit"` // flows kept of one capture or flush on one node
+}
+
+// Streams says how TCP connections are followed.
+type Streams struct {
+	Policy       string `yaml:"policy"`        // what system their receivers are: a name that stream.ParsePolicy takes
+	AsyncOneSide bool   `yaml:"async_oneside"` // follow connections of which only one side is seen
+}
+
+// Limits says what happens to packets that the engine cannot follow: names in LimitPolicies.
+type Limits struct {
+	Flows     string `yaml:"flows"`     // no room for a flow
+	Streams   string `yaml:"streams"`   // no memory for a stream
+	Fragments string `yaml:"fragments"` // no room for a fragment
+	Parsers   string `yaml:"parsers"`   // bytes that are not what their protocol allows
 }
 
 // Fragments says how the fragments of datagrams are put together.
@@ -145,6 +162,8 @@ func Default() *Config {
 		API:       API{Listen: "127.0.0.1:4580"},
 		Flows:     Flows{Limit: 1_000_000, ResultLimit: 1_000_000},
 		Fragments: Fragments{Policy: defrag.Default.String()},
+		Streams:   Streams{Policy: stream.Windows.String()},
+		Limits:    Limits{Flows: "auto", Streams: "auto", Fragments: "auto", Parsers: "auto"},
 		Log:       Log{Level: "info", Format: "text"},
 	}
 }

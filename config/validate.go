@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sluicefw/sluice/engine/defrag"
+	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/pktio/nfqueue"
 )
 
@@ -38,6 +39,9 @@ type checker struct {
 	places places
 	errs   []error
 }
+
+// limitPolicies are the names that engine.ParseLimitPolicy takes.
+var limitPolicies = []string{"auto", "ignore", "pass-packet", "pass-flow", "bypass", "drop-packet", "drop-flow", "reject"}
 
 // bad notes that a key's value is wrong; the text says what to write instead.
 func (c *checker) bad(key, format string, args ...any) {
@@ -71,6 +75,14 @@ func (c *Config) validate(p places) error {
 	k.between("flows.result_limit", c.Flows.ResultLimit, 1, 10_000_000)
 	if _, err := defrag.ParsePolicy(c.Fragments.Policy); err != nil {
 		k.bad("fragments.policy", "%v", err)
+	}
+	if _, err := stream.ParsePolicy(c.Streams.Policy); err != nil {
+		k.bad("streams.policy", "%v", err)
+	}
+	for _, l := range [][2]string{{"flows", c.Limits.Flows}, {"streams", c.Limits.Streams}, {"fragments", c.Limits.Fragments}, {"parsers", c.Limits.Parsers}} {
+		if !slices.Contains(limitPolicies, l[1]) {
+			k.bad("limits."+l[0], "%q is no policy for limits: write one of %s", l[1], strings.Join(limitPolicies, ", "))
+		}
 	}
 	for i, n := range c.HomeNet {
 		if _, err := netip.ParsePrefix(n); err != nil {

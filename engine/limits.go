@@ -31,11 +31,8 @@ var limitPolicyNames = [NumLimitPolicies]string{"auto", "ignore", "pass-packet",
 // String returns the name of the policy in configurations, Suricata's.
 func (p LimitPolicy) String() string { return limitPolicyNames[p] }
 
-// LimitPolicies lists the names of the policies.
-func LimitPolicies() []string { return limitPolicyNames[:] }
-
-// LimitPolicyOf returns the policy of that name.
-func LimitPolicyOf(name string) (LimitPolicy, error) {
+// ParseLimitPolicy returns the policy of that name.
+func ParseLimitPolicy(name string) (LimitPolicy, error) {
 	if i := slices.Index(limitPolicyNames[:], name); i >= 0 {
 		return LimitPolicy(i), nil
 	}

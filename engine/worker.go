@@ -146,7 +146,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		pool:      stream.NewPool(opt.StreamMemory),
 		sessions:  applayer.NewPool(opt.StreamMemory/2, parsers.New),
 		fragments: defrag.New(opt.Fragments),
-		env:       stream.Env{Inline: opt.Inline, Policies: &opt.Streams.Policies, Handshakes: stream.NewHandshakes()},
+		env:       stream.Env{Inline: opt.Inline, Policies: &opt.Streams.Policies, AsyncOneSide: opt.Streams.AsyncOneSide, Handshakes: stream.NewHandshakes()},
 		block:     opt.Counters.NewBlock(opt.Account, opt.Firewall, opt.Zone),
 		latency:   opt.Latency.NewRecorder(),
 		batch:     make([]pktio.Packet, batchSize),

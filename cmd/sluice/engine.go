@@ -21,7 +21,9 @@ import (
 	"github.com/sluicefw/sluice/cli"
 	"github.com/sluicefw/sluice/config"
 	"github.com/sluicefw/sluice/delivery"
+	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/defrag"
+	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/node"
@@ -119,6 +121,14 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 	if err != nil {
 		return err
 	}
+	streams, err := stream.ParsePolicy(c.Streams.Policy)
+	if err != nil {
+		return err
+	}
+	limits, err := limitsOf(c)
+	if err != nil {
+		return err
+	}
 	st, err := store.Dial(ctx, store.DialOptions{Endpoints: c.Store.Endpoints, Logger: log})
 	if err != nil {
 		return err
@@ -129,7 +139,8 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		ID: id, Zone: c.Zone, Version: build.Version,
 		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
 		Attach: attachments(c, log), LogDir: c.LogDir(),
-		FlowLimit: c.Flows.Limit, Fragments: fragments, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
+		FlowLimit: c.Flows.Limit, Fragments: fragments, Limits: limits, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
+		Streams:  stream.Options{Policies: stream.Policies{Default: streams}, AsyncOneSide: c.Streams.AsyncOneSide},
 		Delivery: deliveryOf(c), Logger: log,
 		Detail: detailOf(c), StatsEvery: time.Duration(c.Records.Stats) * time.Second,
 	})
@@ -243,4 +254,18 @@ func deliveryOf(c *config.Config) *delivery.Options {
 		Account: c.Account, Region: c.Region, SpoolDir: filepath.Join(c.DataDir, "spool"), SpoolLimit: c.Delivery.SpoolLimit,
 		ServiceRegion: c.Delivery.Region, Endpoint: c.Delivery.Endpoint,
 	}
+}
+
+// limitsOf are the policies of the configuration for what the engine cannot follow.
+func limitsOf(c *config.Config) (limits engine.Limits, err error) {
+	names := [engine.NumLimits]string{
+		engine.LimitFlows: c.Limits.Flows, engine.LimitStreams: c.Limits.Streams,
+		engine.LimitFragments: c.Limits.Fragments, engine.LimitParsers: c.Limits.Parsers,
+	}
+	for l, name := range names {
+		if limits[l], err = engine.ParseLimitPolicy(name); err != nil {
+			return limits, err
+		}
+	}
+	return limits, nil
 }

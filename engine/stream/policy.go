@@ -1,6 +1,12 @@
 package stream
 
-import "github.com/sluicefw/sluice/engine/packet"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sluicefw/sluice/engine/packet"
+)
 
 // Policy says of a receiver how it handles what the RFCs leave open: whose bytes
 // count where segments overlap, which resets and timestamps it takes.
@@ -59,7 +65,8 @@ func (p Policy) solaris() bool { return p == Solaris || p == OldSolaris || p == 
 // Options say how streams are put together. The zero value is Suricata's reference
 // configuration.
 type Options struct {
-	Policies Policies
+	Policies     Policies
+	AsyncOneSide bool // follow connections of which only one side is seen
 }
 
 // Policies says what systems the hosts of a network run.
@@ -70,12 +77,10 @@ type Policies struct {
 // Of returns the policy of a host.
 func (p *Policies) Of(host *packet.Addr) Policy { return p.Default }
 
-// PolicyOf returns the policy of that name.
-func PolicyOf(name string) (Policy, bool) {
-	for p := range NumPolicies {
-		if policyNames[p] == name {
-			return p, true
-		}
+// ParsePolicy returns the policy of that name.
+func ParsePolicy(name string) (Policy, error) {
+	if i := slices.Index(policyNames[:], name); i >= 0 {
+		return Policy(i), nil
 	}
-	return 0, false
+	return 0, fmt.Errorf("%q is no policy of streams: write one of %s", name, strings.Join(policyNames[:], ", "))
 }

@@ -36,11 +36,11 @@ func TestPolicyTable(t *testing.T) {
 				}
 			}
 		}
-		if again, ok := PolicyOf(p.String()); !ok || again != p {
-			t.Errorf("%v: %v %v", p, again, ok)
+		if again, err := ParsePolicy(p.String()); err != nil || again != p {
+			t.Errorf("%v: %v %v", p, again, err)
 		}
 	}
-	if _, ok := PolicyOf("beos"); ok {
+	if _, err := ParsePolicy("beos"); err == nil {
 		t.Error("any name is a policy")
 	}
 }

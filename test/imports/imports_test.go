@@ -78,7 +78,7 @@ var layout = []struct{ pkg, imports string }{
 
 	// Wiring: these name drivers.
 	{"internal/hosts", "pktio/netstack golang.org/x/net/dns/"},
-	{"config", "engine/defrag pktio/... go.yaml.in/yaml/"},
+	{"config", "engine/defrag engine/stream pktio/... go.yaml.in/yaml/"},
 	{"supervise", ""},
 	{"cli", "awsapi/wire awsapi/client iam rule policy engine engine/... pktio pktio/pcap eve github.com/spf13/cobra golang.org/x/sys/"},
 	{"onebox", "awsapi awsapi/wire control iam audit metrics node policy resource store"},
