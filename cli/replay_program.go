@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -75,11 +76,25 @@ func (r *replayCommand) rulesProgram(vars *variables) (*detect.Program, error) {
 		}
 		return nil, fmt.Errorf("%d of the rules in %s cannot be used; nothing was replayed", len(wrong), r.rules)
 	}
-	set, err := detect.Compile(sources, detect.Options{})
+	set, err := detect.Compile(sources, detect.Options{Open: openNear(r.rules)})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.rules, err)
 	}
 	return &detect.Program{Generation: 1, Rules: set}, nil
+}
+
+// openNear opens the files that rules name: as they are named, or in the folder of one
+// of the rule files.
+func openNear(ruleFiles ...string) func(string) (io.ReadCloser, error) {
+	return func(name string) (io.ReadCloser, error) {
+		f, err := os.Open(name)
+		for i := 0; i < len(ruleFiles) && err != nil && !filepath.IsAbs(name); i++ {
+			if near, failed := os.Open(filepath.Join(filepath.Dir(ruleFiles[i]), name)); failed == nil {
+				f, err = near, nil
+			}
+		}
+		return f, err
+	}
 }
 
 // variables are those of --var. A value that could be addresses as well as ports is both.

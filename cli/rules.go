@@ -199,8 +199,8 @@ func (v anything) Ports(name string) (rule.Ports, bool) {
 	return rule.Ports{Any: true}, true
 }
 
-func (r *rulesCommand) compile(f *ruleFiles) (*detect.RuleSet, error) {
-	return detect.Compile(f.sources, detect.Options{Strict: r.order == "strict"})
+func (r *rulesCommand) compile(f *ruleFiles, names []string) (*detect.RuleSet, error) {
+	return detect.Compile(f.sources, detect.Options{Strict: r.order == "strict", Open: openNear(names...)})
 }
 
 func (r *rulesCommand) check(names []string) error {
@@ -208,11 +208,16 @@ func (r *rulesCommand) check(names []string) error {
 	if err != nil {
 		return err
 	}
-	set, err := r.compile(f)
-	if err != nil {
+	set, err := r.compile(f, names)
+	var unable *detect.Error
+	switch {
+	case err == nil:
+		f.review(set)
+	case errors.As(err, &unable):
+		f.report(f.file[unable.Rule], unable.Line, unable.Col, "error", "syntax", unable.Rule.SID, unable.Msg)
+	default:
 		return err
 	}
-	f.review(set)
 	slices.SortStableFunc(f.findings, func(a, b finding) int {
 		return cmp.Or(cmp.Compare(slices.Index(names, a.File), slices.Index(names, b.File)), a.Line-b.Line, a.Column-b.Column)
 	})
@@ -301,7 +306,7 @@ func (r *rulesCommand) explain(names []string) error {
 	if err != nil {
 		return err
 	}
-	set, err := r.compile(f)
+	set, err := r.compile(f, names)
 	if err != nil {
 		return err
 	}

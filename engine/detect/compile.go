@@ -16,6 +16,7 @@ import (
 type compiler struct {
 	addrs map[scoped]*addrSet // so that groups share their sets
 	ports map[scoped]portSet
+	sets  *dataSets
 }
 
 // scoped is the text of addresses or ports with the scope of its variables.
@@ -27,7 +28,7 @@ type scoped struct {
 // Compile builds a program. It stops at the first rule that it cannot run as
 // written, with an *Error: a keyword is never ignored.
 func Compile(sources []Source, opt Options) (*RuleSet, error) {
-	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: &dataSets{opt.Open, map[string]*dataSet{}}}
 	type ordered struct {
 		Rule
 		priority int
@@ -181,6 +182,7 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		Action: actionOf(in.Action),
 		Log:    in.Action != rule.Pass,
 	}}
+	b.steps.sets = c.sets
 	r := &b.r
 	r.Meta.describe(in)
 	if in.ClassType != "" {

@@ -21,6 +21,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 
 	"github.com/sluicefw/sluice/engine/applayer"
@@ -186,6 +187,10 @@ type Options struct {
 	// AWS documents it. Otherwise, as in Suricata, rules that look at single
 	// packets decide the packet only.
 	FlowVerdicts bool
+
+	// Open opens the files that rules load their data sets from. Without it rules that
+	// load any are refused.
+	Open func(name string) (io.ReadCloser, error)
 }
 
 // Error says why a rule cannot be compiled.

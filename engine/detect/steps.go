@@ -12,6 +12,7 @@ import (
 type stepCompiler struct {
 	vars   map[string]variable
 	base64 *base64 // the last, for what follows on base64_data
+	sets   *dataSets
 }
 
 // variable is where the value of a byte_extract or byte_math variable is, and
@@ -63,6 +64,16 @@ func (c *stepCompiler) step(arg any) (s step, at rule.Place, err error) {
 		d.at, err = c.operand(rule.Operand{Value: uint64(arg.At.Value), Var: arg.At.Var}, at)
 	case *rule.BufferSize:
 		return &bufferSize{arg.Size}, arg.Place, nil
+	case *rule.Dataset:
+		at = arg.Place
+		in := &inSet{op: arg.Op}
+		s = in
+		in.set, err = c.sets.get(&arg.SetOptions)
+	case *rule.DataRep:
+		at = arg.Place
+		rep := &reputation{op: arg.Op, than: arg.Value}
+		s = rep
+		rep.set, err = c.sets.get(&arg.SetOptions)
 	case *rule.PCRE:
 		at = arg.Place
 		if len(arg.Captures) > 0 {

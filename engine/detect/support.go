@@ -29,7 +29,7 @@ func folded(name string) bool {
 
 // stepKeywords are those that look into a buffer.
 var stepKeywords = []string{
-	"content", "uricontent", "byte_test", "byte_jump", "byte_extract", "byte_math", "isdataat", "bsize", "urilen", "pcre", "base64_decode",
+	"content", "uricontent", "byte_test", "byte_jump", "byte_extract", "byte_math", "isdataat", "bsize", "urilen", "pcre", "base64_decode", "dataset", "datarep",
 }
 
 // stateKeywords are those that remember, and ruleKeywords those about the rule
@@ -57,7 +57,6 @@ var reasons = map[string]string{
 	"frame": "parsers mark no frames", "asn1": "ASN.1 is not decoded", "filemagic": "types of files are not recognised by magic numbers",
 	"file.magic": "types of files are not recognised by magic numbers", "tag": "packets after an alert are not logged",
 	"geoip": "there is no database of countries", "iprep": "there are no lists of reputation",
-	"dataset": "there are no data sets", "datarep": "there are no data sets",
 	"aws_domain_category": "AWS does not publish its categories", "aws_url_category": "AWS does not publish its categories",
 }
 
