@@ -12,6 +12,15 @@ import (
 // exception applies the stream exception policy to a midstream TCP packet. It
 // reports whether the packet may open a flow.
 func (w *worker) exception(in *pktio.Packet) bool {
+	if !w.refusesMidstream() {
+		return true
+	}
+	w.refuseMidstream(in, w.openDropped(), packet.ToServer)
+	return false
+}
+
+// refusesMidstream says whether the policy drops a midstream packet, and counts that.
+func (w *worker) refusesMidstream() bool {
 	var flush flushed
 	w.cause, flush = w.causeOf()
 	w.causeOperation = flush.id
@@ -20,15 +29,16 @@ func (w *worker) exception(in *pktio.Packet) bool {
 		policy = *flush.exception
 	}
 	w.n[cException+int(policy)*int(NumCauses)+int(w.cause)] += uint64(w.packets)
-	if policy != detect.ExceptionDrop && policy != detect.ExceptionReject {
-		return true
-	}
 	w.rejected = policy == detect.ExceptionReject
-	w.deny(in, w.openDropped(), packet.ToServer, ReasonException, nil)
+	return w.rejected || policy == detect.ExceptionDrop
+}
+
+// refuseMidstream drops a midstream packet, with the flow that it has, if it has one.
+func (w *worker) refuseMidstream(in *pktio.Packet, f *flowEntry, dir packet.Dir) {
+	w.deny(in, f, dir, ReasonException, nil)
 	if w.rejected {
 		w.rejectMidstream(in)
 	}
-	return false
 }
 
 // openDropped makes the packet at hand, which is dropped, the first of a dropped flow, where flows

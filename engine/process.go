@@ -182,6 +182,12 @@ func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 			s.flags &^= untracked | noInspection | appKnown
 		}
 	}
+	// A flow that has no connection: what opened it was a reset.
+	if out.Has(stream.Unknown) && !out.Has(stream.Invalid) && w.program.Suricata && w.opt.Inline && w.refusesMidstream() {
+		s.decide(dropped)
+		w.refuseMidstream(in, f, dir)
+		return true
+	}
 	// Without its connection's context a packet goes on, if the policy says so.
 	if !out.Has(stream.Invalid) || out.Has(stream.Unknown) && !w.program.Suricata {
 		return true
