@@ -151,7 +151,7 @@ const udpSessionMemory = 1 << 20
 func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
 	s, session := &f.State, w.udp
 	known := s.app != applayer.Unknown && s.app != applayer.Failed
-	if !known && s.sides[dir] != applayer.Unknown {
+	if !known && s.protos.side(dir) != applayer.Unknown {
 		return
 	}
 	if i := w.inspectorOf(f); i != nil {
@@ -165,7 +165,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 	proto := session.Proto()
 	if proto == applayer.DCERPC && !known {
 		if i := w.inspector(f); i != nil {
-			s.sides[dir] = proto
+			s.protos.setSide(dir, proto)
 			i.session.Datagram(dir, w.pkt.Payload)
 			w.events(f, i.session, rules, res)
 		}
@@ -176,7 +176,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		return
 	case known:
 	case !session.ProtoFinal():
-		s.sides[dir] = applayer.Failed
+		s.protos.setSide(dir, applayer.Failed)
 		if s.app == applayer.Unknown {
 			w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, applayer.Failed, rules, res)
 		} else {
@@ -184,7 +184,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		}
 		return
 	default:
-		s.sides[dir] = proto
+		s.protos.setSide(dir, proto)
 	}
 	var ev applayer.Event
 	for session.Next(&ev) {
@@ -237,6 +237,10 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	}
 	switch ev.Hook {
 	case applayer.ProtocolDetected:
+		if i != nil {
+			s.protos.setOrig(i.session.Orig())
+			s.quiet = 0
+		}
 		w.recognised(f, proto)
 	case applayer.MessageDone:
 		return
@@ -253,14 +257,14 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 		if ev.Tx != nil {
 			w.txAnomalies(f, ev.Tx)
 		} else if w.flowAnomaly(f, ev.Anomaly); i != nil {
-			s.sides[ev.Dir] = i.session.Other(ev.Dir)
+			s.protos.setSide(ev.Dir, i.session.Other(ev.Dir))
 		}
 	case applayer.TxDone:
 		w.appRecord(f, ev)
 		w.txAnomalies(f, ev.Tx)
 		return
 	}
-	lasts := i != nil && proto.Lasts()
+	lasts := i != nil && ev.Tx != nil && proto.Lasts()
 	if lasts && ev.Dir != w.input.Dir {
 		i.defers(ev, ev.Dir)
 		if ev.Hook != applayer.AnomalySeen {

@@ -51,7 +51,7 @@ type FlowRecord struct {
 	Rule        *detect.Rule // of Stale operations: by which the newest program would not admit the flow; of other pages: that decided it
 	Generation  uint32
 	App         applayer.Proto
-	sides       [2]applayer.Proto
+	protos      protos
 	State       FlowState
 	gap         [2]bool       // bytes of its stream never came
 	TCPState    stream.State  // StateNone for what is not TCP, or not followed
@@ -67,7 +67,7 @@ func (w *worker) record(r *FlowRecord, f *flowEntry) {
 	*r = FlowRecord{
 		Key: f.Key, ID: f.ID(), First: f.First, Last: f.Last,
 		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: [2]uint64{f.Bytes(0), f.Bytes(1)},
-		State: flowState(f), App: f.State.app, sides: f.State.sides, Name: w.nameOf(f),
+		State: flowState(f), App: f.State.app, protos: f.State.protos, Name: w.nameOf(f),
 		Generation: w.programs[f.State.slot].program.Generation,
 		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
 		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl,
@@ -117,7 +117,7 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 	default:
 		e.SrcPort, e.DstPort = r.Key.SrcPort, r.Key.DstPort
 	}
-	e.App = appProtos(r.App, r.sides)
+	e.App = appProtos(r.App, r.protos)
 	e.Emergency = reason == flow.Evicted
 }
 
@@ -242,7 +242,7 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 
 // alertFlow adds what an alert says about the flow.
 func (w *worker) alertFlow(a *eve.Alert, f *flowEntry, r *detect.Rule, h detect.Hit) {
-	a.App = appProtos(f.State.app, f.State.sides)
+	a.App = appProtos(f.State.app, f.State.protos)
 	if a.Tx == nil {
 		a.Tx, a.TxGuessed = w.guessTx(f, r, a.Dir, h)
 	}
@@ -283,14 +283,14 @@ func (w *worker) guessTx(f *flowEntry, r *detect.Rule, dir packet.Dir, h detect.
 	return tx, true
 }
 
-func appProtos(p applayer.Proto, sides [2]applayer.Proto) eve.AppProtos {
+func appProtos(p applayer.Proto, others protos) eve.AppProtos {
 	name := func(p applayer.Proto) string {
 		if p == applayer.Unknown {
 			return ""
 		}
 		return p.String()
 	}
-	return eve.AppProtos{Proto: name(p), ToServer: name(sides[packet.ToServer]), ToClient: name(sides[packet.ToClient])}
+	return eve.AppProtos{Proto: name(p), Orig: name(others.orig()), ToServer: name(others.side(packet.ToServer)), ToClient: name(others.side(packet.ToClient))}
 }
 
 // rejectTargets says in Suricata's words who hears of a reject.
@@ -303,7 +303,7 @@ func (w *worker) appRecord(f *flowEntry, ev applayer.Event) {
 		return
 	}
 	r := &w.appLog
-	*r = eve.App{Tuple: w.tuple(f), App: appProtos(f.State.app, f.State.sides), Tx: ev.Tx, File: ev.File}
+	*r = eve.App{Tuple: w.tuple(f), App: appProtos(f.State.app, f.State.protos), Tx: ev.Tx, File: ev.File}
 	k := f.Key
 	if ev.Dir == packet.ToClient {
 		k = k.Reverse()

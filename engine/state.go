@@ -44,7 +44,7 @@ type state struct {
 	slot    uint8
 
 	app      applayer.Proto
-	sides    [2]applayer.Proto // as each side was recognised, as far as that is known, by direction
+	protos   protos
 	flags    uint8
 	quiet    uint8    // header rules have nothing to say, by stage: see stageBit
 	tcpFlags [2]uint8 // of all packets, by direction; of ICMP first the code of the packet that opened the flow

@@ -90,6 +90,9 @@ func (s *Session) charge() {
 	if s.parser != nil {
 		memory = s.parser.Memory()
 	}
+	if s.old != nil {
+		memory += s.old.Memory()
+	}
 	p.used += int64(memory - s.memory)
 	s.memory = memory
 	if p.used+p.spare > p.limit {
@@ -101,7 +104,7 @@ func (s *Session) charge() {
 	p.refusals++
 	s.sink.clear()
 	s.fail(s.current.Dir)
-	s.current, s.parser = Event{}, nil
+	s.current, s.parser, s.old = Event{}, nil, nil
 	p.used -= int64(s.memory)
 	s.memory = 0
 }

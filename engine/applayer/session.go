@@ -47,7 +47,7 @@ type Session struct {
 	proto Proto
 	final bool
 	done  bool
-	sides [2]struct {
+	sides [2]struct { // of detection
 		failed bool  // not recognised
 		closed bool  // nothing more is expected, or of use
 		seen   int   // bytes, or datagrams, since it failed
@@ -57,7 +57,13 @@ type Session struct {
 
 	sink    Sink
 	current Event
-	parser  Parser // of proto, nil without one
+	parser  Parser // of parses, nil without one
+	parses  Proto
+
+	changing bool   // the parser has said that another protocol follows: it is looked for
+	expect   Proto  // which one, Unknown for any
+	orig     Proto  // before the protocol changed, else Unknown
+	old      Parser // of orig, until Release
 }
 
 // Reset prepares for a flow of the transport packet.ProtoTCP or ProtoUDP, whose
@@ -69,12 +75,22 @@ func (s *Session) Reset(transport uint8, srcPort, dstPort uint16) {
 	s.sink.clear()
 	s.sink.Inline, s.sink.Digests = s.pool.Inline, s.pool.Digests
 	s.current = Event{}
+	s.dropOld()
 	if s.parser != nil {
-		s.pool.putParser(s.proto, s.parser)
+		s.pool.putParser(s.parses, s.parser)
 		s.parser = nil
 	}
 	s.proto, s.final = Unknown, false
+	s.changing, s.orig = false, Unknown
 	s.charge()
+}
+
+// dropOld gives the parser back that was at work before the protocol changed.
+func (s *Session) dropOld() {
+	if s.old != nil {
+		s.pool.putParser(s.orig, s.old)
+		s.old = nil
+	}
 }
 
 // Proto returns the protocol: Unknown until ProtoFinal.
@@ -83,6 +99,12 @@ func (s *Session) Proto() Proto { return s.proto }
 // ProtoFinal reports that detection has ended: the protocol is recognised, or
 // it is Failed.
 func (s *Session) ProtoFinal() bool { return s.final }
+
+// Orig returns what the protocol was before it changed, or Unknown.
+func (s *Session) Orig() Proto { return s.orig }
+
+// Changing reports that the connection goes on with another protocol, which is not recognised yet.
+func (s *Session) Changing() bool { return s.changing }
 
 // Done reports that no more events will come, once those of Next are taken:
 // the session can be given back.
@@ -114,12 +136,12 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 	case side.failed:
 		s.miss(dir, len(data), maxOneSided)
 		return len(data)
-	case !s.final:
+	case !s.final || s.changing:
 		o := opening{data: data, dir: dir, serverPort: s.serverPort}
-		switch p := recogniseTCP(o); p {
-		case Unknown:
+		switch p := recogniseTCP(o); {
+		case p == Unknown, s.old != nil:
 			return 0
-		case Failed:
+		case p == Failed:
 			s.miss(dir, len(data), maxOneSided)
 			return len(data)
 		default:
@@ -133,6 +155,7 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 		consumed = s.parser.Data(&s.sink, dir, data)
 		s.done = s.parser.Done()
 		side.begun = side.begun || consumed > 0
+		s.change()
 	}
 	s.charge()
 	return consumed
@@ -150,6 +173,19 @@ func (s *Session) compare(dir packet.Dir, data []byte) {
 
 // Other returns the protocol that a side speaks where it is not that of the session, else Unknown.
 func (s *Session) Other(dir packet.Dir) Proto { return s.sides[dir].proto }
+
+// change starts to look for another protocol if the parser has said that one follows.
+func (s *Session) change() {
+	if !s.sink.change {
+		return
+	}
+	s.done = false
+	s.changing, s.expect = true, s.sink.expect
+	if s.sink.port != 0 {
+		s.serverPort = s.sink.port
+	}
+	clear(s.sides[:])
+}
 
 // Guess returns the protocol that Data would recognise by the same bytes, or Unknown.
 func (s *Session) Guess(dir packet.Dir, data []byte) Proto {
@@ -191,7 +227,7 @@ func (s *Session) Gap(dir packet.Dir, n int) {
 	s.sink.clear()
 	switch {
 	case s.done:
-	case !s.final:
+	case !s.final || s.changing:
 		s.miss(dir, 0, maxOneSided)
 	default:
 		s.parser.Gap(&s.sink, dir, n)
@@ -203,7 +239,7 @@ func (s *Session) Gap(dir packet.Dir, n int) {
 // End tells that a side has sent its last byte.
 func (s *Session) End(dir packet.Dir) {
 	s.sink.clear()
-	if !s.final {
+	if !s.final || s.changing {
 		s.miss(dir, 0, maxOneSided)
 	} else if s.parser != nil && !s.sides[dir].closed {
 		s.parser.End(&s.sink, dir)
@@ -218,6 +254,10 @@ func (s *Session) End(dir packet.Dir) {
 // earlier events any more.
 func (s *Session) Release() {
 	s.current = Event{}
+	if s.old != nil {
+		s.dropOld()
+		s.charge()
+	}
 	if s.parser != nil {
 		s.parser.Release()
 	}
@@ -226,23 +266,32 @@ func (s *Session) Release() {
 // miss notes that a side was not recognised, and n more bytes or datagrams of
 // it. Detection fails when both are so, or the other stays silent for limit.
 func (s *Session) miss(dir packet.Dir, n, limit int) {
-	if s.final {
+	if s.final && !s.changing {
 		return
+	}
+	if s.changing && s.expect != Unknown {
+		s.sink.EmitAnomaly(dir, AnomalyUnexpectedProtocol)
 	}
 	side := &s.sides[dir]
 	side.failed = true
 	side.seen += n
 	if s.sides[dir.Reverse()].failed || side.seen > limit {
-		s.proto, s.final, s.done = Failed, true, true
+		s.settle(Failed)
+		s.done = true
 		s.sink.Emit(ProtocolDetected, dir, nil)
 	}
 }
 
 // recognised ends detection with a protocol.
 func (s *Session) recognised(p Proto, dir packet.Dir) {
-	s.proto, s.final = p, true
+	if s.changing && s.expect != Unknown && s.expect != p {
+		s.sink.EmitAnomaly(dir, AnomalyUnexpectedProtocol)
+	}
+	s.old = s.parser
+	s.settle(p)
 	s.sides[dir].begun = true
 	s.sink.Emit(ProtocolDetected, dir, nil)
+	s.parses = p
 	if s.parser = s.pool.getParser(p); s.parser == nil {
 		s.done = true
 		return
@@ -256,6 +305,15 @@ func (s *Session) recognised(p Proto, dir packet.Dir) {
 			s.done = s.parser.Done()
 		}
 	}
+}
+
+// settle ends detection. A flow whose protocol fails to change keeps the parser that it had, for what is still
+// to be looked at.
+func (s *Session) settle(p Proto) {
+	if s.changing {
+		s.orig, s.changing = s.proto, false
+	}
+	s.proto, s.final = p, true
 }
 
 // fail ends the session without its parser.

@@ -145,6 +145,10 @@ type Sink struct {
 
 	events []Event
 	head   int
+
+	change bool // see Change
+	expect Proto
+	port   uint16
 }
 
 // EmitFile raises FileDone.
@@ -161,6 +165,13 @@ func (s *Sink) Emit(hook Hook, dir packet.Dir, tx Tx) {
 // EmitAnomaly raises AnomalySeen about the flow.
 func (s *Sink) EmitAnomaly(dir packet.Dir, a Anomaly) {
 	s.events = append(s.events, Event{Hook: AnomalySeen, Dir: dir, Anomaly: a})
+}
+
+// Change tells that another protocol follows on the connection: one that is expected, or Unknown for
+// any. It may be the protocol of a port of servers; 0 stands for the flow's own. The parser is Done; its
+// transactions are, too.
+func (s *Sink) Change(expect Proto, port uint16) {
+	s.change, s.expect, s.port = true, expect, port
 }
 
 // Room reports how many more events should be emitted.
@@ -180,4 +191,5 @@ func (s *Sink) clear() {
 	if s.events, s.head = s.events[:0], 0; cap(s.events) > 4*maxEvents {
 		s.events = nil
 	}
+	s.change = false
 }

@@ -74,7 +74,6 @@ type Parser struct {
 
 	failed bool
 	tunnel bool
-	change applayer.Proto // that the connection goes on with, Unknown when that must be recognised
 	inline bool
 	name   []byte
 }

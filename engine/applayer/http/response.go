@@ -268,7 +268,6 @@ func (r *reader) endResponseHeaders() {
 	case !ok:
 		r.fail()
 	case t.status == 101 && h.state == closedForGood:
-		r.completeResponse()
 		r.switchProtocol(t)
 	}
 }
@@ -361,12 +360,30 @@ func (r *reader) refuseBody(t *Tx) {
 	}
 }
 
-// switchProtocol ends HTTP on the connection (RFC 9110, 15.2.2).
+// switchProtocol ends HTTP on the connection (RFC 9110, 15.2.2). Of the protocols that follow Suricata knows
+// HTTP/2, by this very spelling.
 func (r *reader) switchProtocol(t *Tx) {
 	r.p.tunnel = true
-	if value, ok := t.res.fields.value(fieldUpgrade); ok && containsFold(value, []byte("h2c")) {
-		r.p.change = applayer.HTTP2
+	if value, ok := t.res.fields.value(fieldUpgrade); ok && string(value) == "h2c" {
+		r.change(t, applayer.HTTP2)
 	}
+	r.completeResponse()
+}
+
+// opensTunnel reports that the response at hand lets another protocol follow, whichever: that to CONNECT
+// (RFC 9110, 9.3.6). Suricata expects it of the first transaction only.
+func (r *reader) opensTunnel(t *Tx) bool {
+	return t.known == connectMethod && t.status/100 == 2 && t.ID == 0 && len(r.p.txs) == 1
+}
+
+// change tells that another protocol follows the transaction, whose request is over, too.
+func (r *reader) change(t *Tx, to applayer.Proto) {
+	if client := &r.p.halves[packet.ToServer]; client.tx == t {
+		request := reader{p: r.p, half: client, out: r.out, dir: packet.ToServer}
+		request.completeRequest()
+	}
+	r.p.tunnel = true
+	r.out.Change(to, uint16(max(t.port, 0)))
 }
 
 // finishResponse ends a response, unless what comes along with it is none: then that is taken for
@@ -405,6 +422,9 @@ func (r *reader) complete() {
 // completeResponse ends the response at hand.
 func (r *reader) completeResponse() {
 	h, t := r.half, r.half.tx
+	if r.opensTunnel(t) {
+		r.change(t, applayer.Unknown)
+	}
 	t.res.progress = complete
 	r.closeResponseBody(t, file.Closed)
 	r.tell()
