@@ -433,3 +433,50 @@ func TestHTTPOfTheStandardLibrary(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// TestProtocolChange: what goes through the tunnel that CONNECT opens is recognised anew, by the port that it
+// leads to, and what was before is told.
+func TestProtocolChange(t *testing.T) {
+	hello := handshake(t, &tls.Config{ServerName: "example.com"}, testServer)[0]
+	connect := []turn{{c2s, []byte("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")}, {s2c, []byte("HTTP/1.1 200 OK\r\n\r\n")}}
+	upgrade := []turn{{c2s, []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n")}, {s2c, []byte("HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n")}}
+	junk := []turn{{c2s, []byte("\x01\x02\x03 this is nothing at all\r\n")}, {s2c, []byte("\x01\x02\x03 this is nothing at all\r\n")}}
+	for name, tt := range map[string]struct {
+		turns   []turn
+		proto   Proto
+		orig    Proto
+		anomaly int // AnomalySeen about the flow
+		done    bool
+		name    string
+	}{
+		"TLS":             {append(connect[:2:2], hello), TLS, HTTP, 0, false, "example.com"},
+		"SSH":             {append(connect[:2:2], turn{s2c, []byte("SSH-2.0-x\r\n")}), SSH, HTTP, 0, false, ""},
+		"HTTP":            {append(connect[:2:2], turn{c2s, []byte("GET / HTTP/1.1\r\nHost: b\r\n\r\n")}), HTTP, HTTP, 0, false, "b"},
+		"nothing yet":     {connect, HTTP, Unknown, 0, false, "a"},
+		"nothing known":   {append(connect[:2:2], junk...), Failed, HTTP, 0, true, "a"},
+		"HTTP/2":          {append(upgrade[:2:2], turn{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}), HTTP2, HTTP, 0, true, ""},
+		"not HTTP/2":      {append(upgrade[:2:2], junk...), Failed, HTTP, 2, true, "a"},
+		"another: SSH":    {append(upgrade[:2:2], turn{c2s, []byte("SSH-2.0-x\r\n")}), SSH, HTTP, 1, false, ""},
+		"TLS in a tunnel": {append(append(connect[:2:2], connect...), hello), TLS, HTTP, 0, false, "example.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSession(80)
+			anomalies := 0
+			for _, tn := range tt.turns {
+				var out []seen
+				if rest := present(s, tn.dir, tn.data, &out); len(rest) > 0 && !s.Done() {
+					t.Errorf("%q is not taken", rest)
+				}
+				for _, e := range out {
+					if e.ev.Hook == AnomalySeen {
+						anomalies++
+					}
+				}
+				s.Release()
+			}
+			if s.Proto() != tt.proto || s.Orig() != tt.orig || anomalies != tt.anomaly || s.Done() != tt.done || string(s.Name()) != tt.name {
+				t.Errorf("%v before %v, %d anomalies, done %v, %q; want %+v", s.Orig(), s.Proto(), anomalies, s.Done(), s.Name(), tt)
+			}
+		})
+	}
+}
