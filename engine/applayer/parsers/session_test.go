@@ -304,6 +304,10 @@ func TestTLSOddities(t *testing.T) {
 	told := []Hook{ProtocolDetected, AnomalySeen, TxDone, ParserFailed}
 	odd := []Hook{ProtocolDetected, AnomalySeen, TLSClientHello} // read as far as it goes
 	at := bytes.Index(message, []byte("example.com"))
+	short := append([]byte{0, 1, 0}, message[4:]...) // what follows, of random keys, is no message
+	for i := 3 + 256; i < len(short); i++ {
+		short[i] = 0xff
+	}
 	patch := func(i int, b ...byte) []byte {
 		m := bytes.Clone(message)
 		copy(m[i:], b)
@@ -319,7 +323,7 @@ func TestTLSOddities(t *testing.T) {
 		"SSL 2 hello":          {append([]byte{0x80, 43, 1, 3, 1, 0, 18, 0, 0, 0, 16}, make([]byte, 34)...), ok, ""},
 		"name too long":        {patch(at-2, 0xff, 0xff), odd, ""},
 		"not a host name":      {patch(at-3, 1), odd, ""},
-		"body too short":       {patch(1, 0, 1, 0), append(odd, AnomalySeen, TxDone, ParserFailed), ""},
+		"body too short":       {patch(1, short...), append(odd, AnomalySeen, TxDone, ParserFailed), ""},
 		"hello too large":      {patch(1, 2, 0, 0), broken, ""},
 		"another message":      {append(hello[:5:5], append([]byte{1, 0, 0, 0}, message...)...), odd, ""},
 		"record too large":     {append(records(message[:100], 100), 22, 3, 3, 0xff, 0xff), broken, ""},
