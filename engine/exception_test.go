@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/sluicefw/sluice/engine/detect"
@@ -131,6 +132,18 @@ func TestExceptionPickUp(t *testing.T) {
 	r.midstream(detect.ExceptionPickUp, CauseUnknown, 1)
 	r.drops("the rest of it", c.s2c(data, "x"))
 	r.dropped(ReasonFlow, 1)
+}
+
+// TestPickUpAnswer: a connection that is picked up with a message that tells that a server sent it.
+func TestPickUpAnswer(t *testing.T) {
+	r := newRig(t, program(t, `drop tcp any any -> any any (flow:established,to_server; content:"evil"; sid:1;)`, exception(detect.ExceptionPickUp)))
+	c := newConn("1")
+	answer := "\x00\x00\x00\x30\xfeSMB\x40\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"
+	r.accepts("picked up", c.s2c(data, answer+"evil"+strings.Repeat(" ", 48-21)))
+	r.accepts("its ACK", c.c2s(ack, ""))
+	r.accepts("what the server sends next", c.s2c(data, "evil"))
+	r.drops("the client", c.c2s(data, "evil"))
+	r.midstream(detect.ExceptionPickUp, CauseUnknown, 1)
 }
 
 func TestMidstreamCauses(t *testing.T) {

@@ -211,8 +211,10 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 		if !w.exception(in) {
 			return nil, dir
 		}
-		if w.program.Exception == detect.ExceptionPickUp && p.TCP.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK {
-			w.key, dir = w.key.Reverse(), packet.ToClient // the server's answer to a SYN that was not seen
+		// The server's answer to a SYN, or to a request, that was not seen.
+		if w.program.Exception == detect.ExceptionPickUp &&
+			(p.TCP.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK || applayer.FromServer(p.Payload, p.SrcPort, p.DstPort)) {
+			w.key, dir = w.key.Reverse(), packet.ToClient
 		}
 	}
 	f := w.admit()

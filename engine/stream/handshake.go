@@ -66,11 +66,11 @@ func (a *arrival) offerStamp() {
 	}
 }
 
-// pickUp starts a connection with a packet from its middle, which the client is
-// taken to have sent. What the SYNs would have said is assumed at its most generous.
+// pickUp starts a connection with a packet from its middle, of whichever side sent
+// it. What the SYNs would have said is assumed at its most generous.
 func (a *arrival) pickUp() {
 	h := &a.p.TCP
-	a.put(midstream|unanswered, true)
+	a.put(midstream|unanswered<<a.dir.Reverse(), true)
 	a.put(oneSided, a.env.AsyncOneSide)
 	a.setScale(packet.ToServer, maxScale)
 	a.setScale(packet.ToClient, maxScale)

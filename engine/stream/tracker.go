@@ -76,7 +76,7 @@ const (
 
 	// After it.
 	sideProbed flags = 1 << 25 // it sent a byte into a closed window
-	unanswered flags = 1 << 27 // picked up, and nothing came from the server yet
+	unanswered flags = 1 << 27 // picked up, and nothing came from that side yet
 
 	ofHandshake = scaling | stampOffer | fourWay | evasion
 )

@@ -189,6 +189,7 @@ func TestMidstream(t *testing.T) {
 		rest  string
 	}{
 		{"c PA 1/1 +10", StateEstablished, "s A 1/11; c PA 11/1 +60000; s PA 1/11 +60000; c A 60011/60001; s FA 60001/60011 > fin_wait1"},
+		{"s PA 1/1 +10", StateEstablished, "c A 1/11; s PA 11/1 +60000; c PA 1/11 +60000; s A 60011/60001; c FA 60001/60011 > close_wait"},
 		{"c FA 1/1 +5", StateFinWait1, "s A 1/6"},
 		{"c FA 1/1", StateNone, ""},
 		{"c R 1/0", StateNone, ""},

@@ -116,10 +116,10 @@ func (a *arrival) established() Outcome {
 	} else if !a.goodAck() {
 		return a.overlook(packet.StreamEstInvalidACK)
 	}
-	if a.has(unanswered) && !a.toServer() {
+	if a.has(unanswered << a.dir) {
 		a.allow(a.dir, a.p.TCP.Window, true)
 		a.limit(a.dir)
-		a.put(unanswered, false)
+		a.put(unanswered<<a.dir, false)
 	}
 	if (a.n > 1 || a.seq != me.next-1) && a.end.Less(me.acked) {
 		switch {

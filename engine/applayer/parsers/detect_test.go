@@ -24,6 +24,8 @@ func TestDetection(t *testing.T) {
 		"ftp":               {21, s2c, "220 hi\r\n", FTP},
 		"imap":              {143, s2c, "* OK hi\r\n", IMAP},
 		"smb":               {445, c2s, "\x00\x00\x00\x54\xfeSMB", SMB},
+		"smb, session":      {139, c2s, "\x81\x00\x00\x02ab\x00\x00\x00\x54\xffSMB", SMB},
+		"smb, granted":      {139, s2c, "\x82\x00\x00\x00\x00\x00\x00\x54\xffSMB", SMB},
 		"dcerpc":            {135, c2s, "\x05\x00\x0b\x03\x10\x00\x00\x00", DCERPC},
 		"rdp":               {3389, c2s, "\x03\x00\x00\x13\x0e\xe0\x00", RDP},
 		"mqtt":              {1883, c2s, "\x10\x0c\x00\x04MQTT\x04", MQTT},
@@ -62,6 +64,48 @@ func TestBothSidesFail(t *testing.T) {
 	got := drain(s)
 	if len(got) != 1 || got[0].ev.Hook != ProtocolDetected || s.Proto() != Failed || !s.Done() {
 		t.Errorf("%v, %v, done %v", got, s.Proto(), s.Done())
+	}
+}
+
+func TestAnotherProtocolAnswers(t *testing.T) {
+	s := newSession(135)
+	present(s, c2s, []byte("\x05\x00\x0b\x03\x10\x00\x00\x00"), new([]seen))
+	if s.Data(s2c, []byte("HTTP/1.1 200 OK\r\n")); s.Proto() != DCERPC || s.Other(c2s) != Unknown || s.Other(s2c) != HTTP {
+		t.Errorf("%v; the sides: %v, %v", s.Proto(), s.Other(c2s), s.Other(s2c))
+	}
+	s = newSession(445)
+	present(s, c2s, []byte("\x00\x00\x00\x54\xfeSMB"), new([]seen))
+	if s.Data(s2c, []byte("\x00\x00\x00\x54\xfeSMB")); s.Proto() != SMB || s.Other(s2c) != Unknown {
+		t.Errorf("%v; the server's side: %v", s.Proto(), s.Other(s2c))
+	}
+}
+
+func TestFromServer(t *testing.T) {
+	smb1 := func(flags string) string { return "\x00\x00\x00\x54\xffSMB\x72\x00\x00\x00\x00" + flags }
+	smb2 := func(flags string) string {
+		return "\x00\x00\x00\x54\xfeSMB\x40\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + flags
+	}
+	tests := map[string]struct {
+		from, to uint16
+		data     string
+		want     bool
+	}{
+		"smb1 request":        {40000, 445, smb1("\x18"), false},
+		"smb1 response":       {40000, 50000, smb1("\x98"), true},
+		"smb2 request":        {40000, 445, smb2("\x08"), false},
+		"smb2 response":       {445, 40000, smb2("\x09"), true},
+		"smb2, cut":           {445, 40000, smb2(""), false},
+		"encrypted, request":  {40000, 445, "\x00\x00\x00\x54\xfdSMB", false},
+		"encrypted, response": {445, 40000, "\x00\x00\x00\x54\xfdSMB", true},
+		"dcerpc bind":         {40000, 135, "\x05\x00\x0b\x03\x10\x00\x00\x00", false},
+		"dcerpc bind_ack":     {135, 40000, "\x05\x00\x0c\x03\x10\x00\x00\x00", true},
+		"another":             {80, 40000, "HTTP/1.1 200 OK\r\n", false},
+		"nothing":             {445, 40000, "", false},
+	}
+	for name, tt := range tests {
+		if got := FromServer([]byte(tt.data), tt.from, tt.to); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
