@@ -8,6 +8,9 @@
 // is ignored), and a header buffer such as ipv4.hdr with flow:to_server or
 // flow:to_client alone (the direction is ignored).
 //
+// Streams are compared on conversations that are damaged in every way: events, drops, content and
+// flow records. The event of a hole is left out: Suricata repeats it while it guesses the protocol.
+//
 // Not compared is how often a rule about a stream matches, which threshold and xbits
 // count. They are compared on packets.
 package oracle

@@ -286,29 +286,24 @@ func writeFile(t *testing.T, path string, lines []string) {
 	}
 }
 
+// eventRecord is what TestAgreement reads of a record.
+type eventRecord struct {
+	Type    string `json:"event_type"`
+	Packet  int    `json:"pcap_cnt"`
+	Proto   string `json:"proto"`
+	Src     string `json:"src_ip"`
+	Dst     string `json:"dest_ip"`
+	SrcPort int    `json:"src_port"`
+	DstPort int    `json:"dest_port"`
+	Alert   struct {
+		SID int `json:"signature_id"`
+	} `json:"alert"`
+}
+
 func readEvents(t *testing.T, path string) []event {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var events []event
-	for line := range bytes.Lines(text) {
-		var e struct {
-			Type    string `json:"event_type"`
-			Packet  int    `json:"pcap_cnt"`
-			Proto   string `json:"proto"`
-			Src     string `json:"src_ip"`
-			Dst     string `json:"dest_ip"`
-			SrcPort int    `json:"src_port"`
-			DstPort int    `json:"dest_port"`
-			Alert   struct {
-				SID int `json:"signature_id"`
-			} `json:"alert"`
-		}
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
+	for _, e := range readLines[eventRecord](t, path) {
 		ends := []string{fmt.Sprintf("%s:%d", e.Src, e.SrcPort), fmt.Sprintf("%s:%d", e.Dst, e.DstPort)}
 		slices.Sort(ends)
 		flow := fmt.Sprintf("%s %s %s", e.Proto, ends[0], ends[1])
@@ -320,4 +315,22 @@ func readEvents(t *testing.T, path string) []event {
 		}
 	}
 	return events
+}
+
+// readLines reads a file of JSON records, one a line.
+func readLines[T any](t *testing.T, path string) []T {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []T
+	for line := range bytes.Lines(text) {
+		var r T
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all = append(all, r)
+	}
+	return all
 }

@@ -1,19 +1,14 @@
 package oracle
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/internal/packettest"
@@ -29,22 +24,8 @@ const streamPort = 7777
 // what they say of each packet (stream events and drops), of each flow (states, counts, reason)
 // and of the streams' content. SLUICE_SEED and SLUICE_ROUNDS are as for TestAgreement.
 func TestStreams(t *testing.T) {
-	if os.Getenv("SLUICE_ORACLE") == "" {
-		t.Skip("not asked for: set SLUICE_ORACLE=1, or run make test-oracle")
-	}
-	suricata, err := exec.LookPath("suricata")
-	if err != nil {
-		t.Skip("suricata 7 is not installed: on Debian, apt install suricata")
-	}
-	number := func(name string, otherwise int64) int64 {
-		if n, err := strconv.ParseInt(os.Getenv(name), 10, 64); err == nil {
-			return n
-		}
-		return otherwise
-	}
-	seed := number("SLUICE_SEED", time.Now().UnixNano())
-	t.Logf("SLUICE_SEED=%d", seed)
-	r := rand.New(rand.NewPCG(uint64(seed), 1))
+	suricata := needSuricata(t)
+	_, r := seeded(t)
 	same, all, shown := 0, 0, 0
 	for range number("SLUICE_ROUNDS", 4) {
 		for _, mode := range []string{"ids", "ips", "ids midstream", "ips midstream"} {
@@ -169,7 +150,7 @@ func playStreams(t *testing.T, suricata, mode string, conversations []conversati
 		for _, c := range conversations {
 			all[c.client] = &seen{packets: map[int][]string{}}
 		}
-		for _, r := range readStreamRecords(t, path) {
+		for _, r := range readLines[streamRecord](t, path) {
 			client := fmt.Sprintf("%s:%d", r.Src, r.SrcPort)
 			if r.SrcPort == streamPort {
 				client = fmt.Sprintf("%s:%d", r.Dst, r.DstPort)
@@ -227,21 +208,4 @@ type streamRecord struct {
 	TCP struct {
 		State string `json:"state"`
 	} `json:"tcp"`
-}
-
-func readStreamRecords(t *testing.T, path string) []streamRecord {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []streamRecord
-	for line := range bytes.Lines(text) {
-		var r streamRecord
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		all = append(all, r)
-	}
-	return all
 }
