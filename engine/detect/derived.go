@@ -12,7 +12,7 @@ import (
 // textKeywords are older keywords that look for a text in a buffer, by that buffer.
 var textKeywords = map[string]string{
 	"tls.subject": "tls.cert_subject", "tls.issuerdn": "tls.cert_issuer", "tls.fingerprint": "tls.cert_fingerprint",
-	"ssh.softwareversion": "ssh.software",
+	"ssh.softwareversion": "ssh.software", "filename": "file.name", "fileext": "file.name",
 }
 
 // derived turns keywords that have a short form of their own into arguments of those that look
@@ -28,8 +28,14 @@ func derived(o *rule.Option) (args []any, ok bool, err error) {
 	}
 	text, negated := strings.CutPrefix(o.Value, "!")
 	c := &rule.Content{Pattern: []byte(strings.Trim(strings.TrimSpace(text), `"`)), Negated: negated, Buffer: buffer}
-	c.StartsWith = o.Name == "tls.fingerprint"
-	c.EndsWith = c.StartsWith
+	switch o.Name {
+	case "tls.fingerprint":
+		c.StartsWith, c.EndsWith = true, true
+	case "filename":
+		c.Nocase = true
+	case "fileext":
+		c.Pattern, c.Nocase, c.EndsWith = append([]byte{'.'}, c.Pattern...), true, true
+	}
 	return []any{c}, true, nil
 }
 
