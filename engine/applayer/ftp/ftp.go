@@ -58,10 +58,11 @@ func (t *Tx) memory() int {
 
 // Parser follows a control connection.
 type Parser struct {
-	txs  applayer.Txs[Tx, *Tx]
-	cut  [2]bool // the rest of a line that is too long is passed over
-	held int     // bytes of transactions
-	done bool
+	txs    applayer.Txs[Tx, *Tx]
+	cut    [2]bool // the rest of a line that is too long is passed over
+	held   int     // bytes of transactions
+	silent bool    // bytes of the server are missing: it may not be heard again
+	done   bool
 }
 
 // Reset implements applayer.Parser.
@@ -190,11 +191,17 @@ func decimal(b []byte) uint16 {
 }
 
 // Gap implements applayer.Parser: reading goes on with the next line.
-func (p *Parser) Gap(_ *applayer.Sink, dir packet.Dir, _ int) { p.cut[dir] = true }
+func (p *Parser) Gap(_ *applayer.Sink, dir packet.Dir, _ int) {
+	p.cut[dir] = true
+	p.silent = p.silent || dir == packet.ToClient
+}
 
 // End implements applayer.Parser. Commands without a reply are logged, as many as one call can
-// raise.
-func (p *Parser) End(out *applayer.Sink, _ packet.Dir) {
+// raise, once none can come.
+func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
+	if dir == packet.ToServer && !p.silent {
+		return
+	}
 	for len(p.txs.Live) > 0 && out.Room() > 1 {
 		p.finish(out, 0)
 	}

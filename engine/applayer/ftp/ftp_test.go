@@ -31,6 +31,7 @@ func transactions(t *testing.T, turns ...apptest.Turn) (all []Tx) {
 		}
 	}
 	p.End(&out, packet.ToServer)
+	p.End(&out, packet.ToClient)
 	take()
 	return all
 }
