@@ -89,6 +89,9 @@ func applicationRecords(t *testing.T, path string) records {
 		delete(v, "timestamp")
 		delete(v, "pcap_cnt")
 		delete(v, "pkt_src")
+		if v["event_type"] == "fileinfo" {
+			delete(v, "email") // Suricata shows what is known of it when the packet ends
+		}
 		fields := map[string]string{}
 		flatten(fields, "", v)
 		key := fmt.Sprintf("%s %v", v["event_type"], v["community_id"])
@@ -167,15 +170,16 @@ func dialogue(lines ...string) [][]byte {
 	return turns
 }
 
-// ftpTurns begin with USER: Suricata with its defaults recognises FTP by few commands.
+// ftpTurns begin with USER, as Suricata recognises FTP by few commands. Replies are of one line:
+// where a segment ends after the first of several, Suricata makes a transaction of the others.
 func ftpTurns(r *rand.Rand) [][]byte {
-	lines := []string{pick(r, []string{"220 " + pick(r, words), "220-a\r\n b\r\n220 c"}), "USER " + pick(r, words), "331 " + pick(r, words)}
+	lines := []string{"220 " + pick(r, words), "USER " + pick(r, words), "331 " + pick(r, words)}
 	for range 1 + r.IntN(5) {
 		switch r.IntN(5) {
 		case 0:
 			lines = append(lines, "USER "+pick(r, words), "331 "+pick(r, words))
 		case 1:
-			lines = append(lines, "PASS "+pick(r, words), pick(r, []string{"230 ok", "530 no", "230-a\r\n230 b"}))
+			lines = append(lines, "PASS "+pick(r, words), pick(r, []string{"230 ok", "530 no"}))
 		case 2:
 			lines = append(lines, "syst", "215 "+pick(r, words))
 		case 3:
