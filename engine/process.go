@@ -30,7 +30,7 @@ func (w *worker) packet(in *pktio.Packet) {
 	w.n[cStatelessPackets] += uint64(packets)
 	w.n[cStatelessBytes] += uint64(len(p.Net))
 	switch {
-	case (p.Inner.Data == nil || w.program == nil || !w.program.Suricata) && w.unfit(in):
+	case (w.program == nil || !w.program.Suricata) && w.unfit(in):
 		return
 	case w.program == nil:
 		if w.opt.FailOpen {

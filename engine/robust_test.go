@@ -69,13 +69,20 @@ func FuzzWorker(f *testing.F) {
 		packettest.Fragments(packettest.UDP("10.0.0.1:1", "10.0.0.2:2", make([]byte, 99)), 60)[1],
 	}
 	seeds = append(seeds, query53("evil.example")...)
+	inner := packettest.UDP("10.0.0.1:1", "10.0.0.2:2", []byte("evil in a tunnel, or two"))
+	seeds = append(seeds, gre(inner), vxlan(gre(inner)), gre(packettest.Fragments(inner, 44)[0]), gre(packettest.Fragments(inner, 44)[1]))
+	seeds = append(seeds, packettest.Fragments(vxlan(inner), 60)...)
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 0, 0, 5, 0, 0}, uint8(0))
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 2, 0, 0, 4, 9, 40, 6, 0, 0, 7, 0, 0, 8, 13, 33, 9, 1, 1, 10, 2, 2, 11, 3, 3, 12, 4, 4}, uint8(7))
 	f.Add([]byte{15, 0, 0, 14, 0, 0, 13, 0, 0, 13, 0, 0, 14, 0, 0}, uint8(0))
+	for i := range len(seeds) {
+		f.Add([]byte{byte(i), 0, 0, byte(i + 1), 0, 0, byte(i + 2), 0, 0, byte(i), 30, 1}, uint8(0x20))
+	}
 	f.Fuzz(func(t *testing.T, commands []byte, setup uint8) {
 		p := program(t, fuzzRules, exception(detect.Exception(setup%uint8(detect.NumExceptions))), dropDefault(detect.Family(setup>>2%uint8(detect.NumFamilies))))
+		p.Suricata = setup&0x20 != 0
 		r := newRig(t, p, func(o *Options) {
-			o.FlowLimit, o.VerifyChecksums, o.Inline = 3, false, setup&0x40 == 0
+			o.FlowLimit, o.VerifyChecksums, o.Inline, o.Tunnels = 3, false, setup&0x40 == 0, true
 			if setup&0x80 != 0 {
 				o.StreamMemory = 20_000
 			}

@@ -25,7 +25,7 @@ func (e *Engine) Stats() []eve.Counter {
 	pickedUp := cException + int(detect.ExceptionPickUp)*int(NumCauses)
 	counters := []eve.Counter{
 		{Name: "decoder.pkts", Value: n[cStatelessPackets]},
-		{Name: "decoder.invalid", Value: sum(cInvalid, cDropped)},
+		{Name: "decoder.invalid", Value: sum(cInvalid, cInvalid+int(packet.FaultIPv4Checksum)-1)},
 		{Name: "defrag.ipv4.fragments", Value: n[cFragments]},
 		{Name: "defrag.ipv4.reassembled", Value: n[cReassembled]},
 		{Name: "defrag.ipv6.fragments", Value: n[cFragments+1]},

@@ -96,6 +96,9 @@ func (w *worker) dropOuter() {
 func (w *worker) unfit(in *pktio.Packet) bool {
 	p := &w.pkt
 	suricata := w.program != nil && w.program.Suricata
+	if p.Invalid != packet.Valid && (w.level == 0 || !suricata) { // Suricata counts on the wire only
+		w.n[cInvalid+int(p.Invalid)-1] += uint64(w.packets)
+	}
 	switch {
 	case p.Invalid != packet.Valid && !(suricata && p.Net != nil):
 		if w.program != nil {
@@ -103,11 +106,10 @@ func (w *worker) unfit(in *pktio.Packet) bool {
 			w.flowless(in)
 		}
 		if !suricata {
-			w.n[cInvalid+int(p.Invalid)-1] += uint64(w.packets)
 			w.deny(in, nil, 0, ReasonInvalid, nil)
 		}
 	case p.IPVersion == 0:
-		if w.level == 0 {
+		if w.level == 0 && !suricata {
 			w.n[cNotIP] += uint64(w.packets)
 		}
 		if w.program != nil && len(p.Events.All()) > 0 {

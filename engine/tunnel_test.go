@@ -215,6 +215,9 @@ func TestWrongChecksums(t *testing.T) {
 	if got := r.w.table.Len() - before; got != 2 {
 		t.Errorf("%d flows more, want those of the datagram and of the stray segment", got)
 	}
+	r.counter(cInvalid+int(packet.FaultTCPChecksum)-1, 2)
+	r.counter(cInvalid+int(packet.FaultUDPChecksum)-1, 1)
+	r.addsUp()
 	if len(r.rec.alerts) != 3 || r.rec.alerts[0].FlowID == 0 || r.rec.alerts[2].FlowID == 0 {
 		t.Errorf("alerts %+v", r.rec.alerts)
 	}

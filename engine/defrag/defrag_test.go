@@ -375,6 +375,40 @@ func TestNoAllocs(t *testing.T) {
 	}
 }
 
+// TestFlood sends 100,000 fragments of the kinds that cost most: the table keeps to its bounds, and
+// no fragment costs so much that those who send them could stop a worker.
+func TestFlood(t *testing.T) {
+	const n = 100_000
+	const allowed = 20 * time.Second // 200 µs for each: 10 µs is usual
+	for name, fragment := range map[string]func(i int) []byte{
+		"datagrams without end":       func(i int) []byte { return cut(uint16(i), i>>16*8, true, fill('a', 1480)) },
+		"one datagram, from the end":  func(i int) []byte { return cut(1, 65504-i%8187*8, i > 0, fill('a', 8)) },
+		"one, complete but for a gap": func(i int) []byte { return cut(1, max(0, 65504-8*i%65496), i > 0, fill('a', 8)) },
+		"the same fragment":           func(int) []byte { return cut(1, 8, true, fill('a', 8)) },
+		"the front, always longer":    func(i int) []byte { return cut(1, 0, true, fill(byte(i), 8+i%64*8)) },
+		"half overlaps":               func(i int) []byte { return cut(1, i%8000*8, true, fill(byte(i), 16)) },
+	} {
+		for _, policy := range []Policy{Windows, BSDRight, Linux} {
+			r := newRig(t, Options{Policy: policy})
+			start := time.Now()
+			for i := range n {
+				r.insert(fragment(i))
+			}
+			if took := time.Since(start); took > allowed {
+				t.Errorf("%s, %v: %d fragments took %v", name, policy, n, took)
+			}
+			if r.used > r.opt.Memory || r.Len() > r.opt.Datagrams {
+				t.Errorf("%s: %d datagrams, %d bytes", name, r.Len(), r.used)
+			}
+			for _, tr := range r.trackers {
+				if len(tr.frags) > r.opt.Fragments || len(tr.store) > maxStored {
+					t.Fatalf("%s: a datagram has %d fragments, %d bytes", name, len(tr.frags), len(tr.store))
+				}
+			}
+		}
+	}
+}
+
 // slow is the twin: it has the owner of each byte, and compares two fragments in the words of
 // the policy. That is only what a policy means where no more than two overlap.
 type slow struct {

@@ -48,9 +48,9 @@ func (p *Packet) bad(e Event) bool {
 	return p.fault(e)
 }
 
-// fault makes the packet invalid. The first reason counts.
+// fault makes the packet invalid. The first reason counts; a wrong checksum does if it is the only one.
 func (p *Packet) fault(e Event) bool {
-	if p.Invalid == Valid {
+	if p.Invalid == Valid || p.Invalid.Checksum() && !e.Checksum() {
 		p.Invalid = e
 	}
 	return false

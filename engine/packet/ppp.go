@@ -139,7 +139,7 @@ func (p *Packet) decodePPPoEDiscovery(b []byte) bool {
 	switch b[1] {
 	case pppoePADO, pppoePADI, pppoePADR, pppoePADS, pppoePADT:
 	default:
-		p.note(EventPPPoEWrongCode)
+		p.bad(EventPPPoEWrongCode)
 		return true
 	}
 	if int(binary.BigEndian.Uint16(b[4:])) > len(b)-6 {
