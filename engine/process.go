@@ -86,7 +86,7 @@ func (w *worker) deny(in *pktio.Packet, f *flowEntry, dir packet.Dir, reason Rea
 	}
 	w.denied = true
 	if r != nil && reason == ReasonRule {
-		w.refusal = r.Action
+		w.refusal = w.result.Action
 	}
 	w.n[cDropped+int(reason)-1] += uint64(w.packets)
 	if !w.opt.Inline {

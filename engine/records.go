@@ -332,8 +332,8 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 		}
 	}
 	if r != nil && reason == ReasonRule {
-		d.RejectTarget = rejectTargets[r.Action]
-		w.fillAlert(f, dir, r, r.Action, w.hitOf(r))
+		d.RejectTarget = rejectTargets[w.refusal]
+		w.fillAlert(f, dir, r, w.refusal, w.hitOf(r))
 		d.Alert = &w.alertRecord
 	}
 	w.records.Drop(d)

@@ -183,7 +183,10 @@ func TestDecide(t *testing.T) {
 			pass tcp any any -> any any (sid:3;)`, Pass, 3, nil},
 		{"drop before reject before alert", false, `alert tcp any any -> any any (sid:1;)
 			reject tcp any any -> any any (sid:2;)
-			drop tcp any any -> any any (sid:3;)`, Drop, 3, []uint32{3, 2, 1}},
+			drop tcp any any -> any any (sid:3;)`, Reject, 3, []uint32{3, 2, 1}},
+		{"the sender hears of it first", false, `rejectboth tcp any any -> any any (sid:1;)
+			rejectdst tcp any any -> any any (sid:2;)
+			reject tcp any any -> any any (noalert; sid:3;)`, Reject, 1, []uint32{1, 2}},
 		{"priority within an action", false, `drop tcp any any -> any any (priority:3; sid:1;)
 			drop tcp any any -> any any (priority:1; sid:2;)
 			drop tcp any any -> any any (classtype:not-suspicious; sid:3;)`, Drop, 2, []uint32{2, 1, 3}},
@@ -195,7 +198,7 @@ func TestDecide(t *testing.T) {
 			drop tcp any any -> any any (sid:3;)`, Pass, 2, []uint32{1}},
 		{"strict: what follows a drop is logged", true, `drop tcp any any -> any any (sid:1;)
 			alert tcp any any -> any any (sid:2;)
-			reject tcp any any -> any any (sid:3;)`, Drop, 1, []uint32{1, 2, 3}},
+			reject tcp any any -> any any (sid:3;)`, Reject, 1, []uint32{1, 2, 3}},
 		{"pass with alert", false, `pass tcp any any -> any any (alert; sid:1;)`, Pass, 1, []uint32{1}},
 		{"drop with noalert", false, `drop tcp any any -> any any (noalert; sid:1;)`, Drop, 1, nil},
 		{"both directions are one where they are the same", false, `alert tcp any any <> any any (sid:1;)`, None, 0, []uint32{1}},
@@ -226,7 +229,7 @@ func TestLaterDropDecidesTheFlow(t *testing.T) {
 		`pass tcp any any -> any any (content:"hello"; sid:2;)`:   false,
 	} {
 		set := compile(t, Options{Strict: true}, "drop tcp any any -> any any (flow:established; sid:1;)\n"+second)
-		if res := run(set, &in); res.Action != Drop || res.Rule.Meta.SID != 1 || res.Whole != whole {
+		if res := run(set, &in); !res.Action.Drops() || res.Rule.Meta.SID != 1 || res.Whole != whole {
 			t.Errorf("%s: %v by %d, whole %v", second, res.Action, res.Rule.Meta.SID, res.Whole)
 		}
 	}

@@ -357,6 +357,9 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 		}
 		if r.Action.Drops() && res.Action.Drops() {
 			res.Whole = res.Whole || h.Whole
+			if r.Action != Drop && (res.Action == Drop || r.Action < res.Action) {
+				res.Action = r.Action // who hears of it is up to all rules, as in Suricata
+			}
 		}
 		if r.Action == Pass {
 			return
