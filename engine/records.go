@@ -333,7 +333,8 @@ func (w *worker) dropRecord(f *flowEntry, dir packet.Dir, reason Reason, r *dete
 	}
 	if r != nil && reason == ReasonRule {
 		d.RejectTarget = rejectTargets[w.refusal]
-		w.fillAlert(f, dir, r, w.refusal, w.hitOf(r))
+		r, h := w.refuser(f, r)
+		w.fillAlert(f, dir, r, w.refusal, h)
 		d.Alert = &w.alertRecord
 	}
 	w.records.Drop(d)
@@ -362,14 +363,19 @@ func (w *worker) fillDrop(d *eve.Drop, f *flowEntry) {
 	d.ICMPID, d.ICMPSeq = p.ICMP.ID, p.ICMP.Seq
 }
 
-// hitOf returns the hit of a rule that is logged.
-func (w *worker) hitOf(r *detect.Rule) detect.Hit {
+// refuser returns the rule that a drop record names, with its hit: the first that is logged and drops, else r,
+// which decided.
+func (w *worker) refuser(f *flowEntry, r *detect.Rule) (*detect.Rule, detect.Hit) {
+	rules := w.program.Rules
+	if f != nil {
+		rules = w.programs[f.State.slot].program.Rules
+	}
 	for _, h := range w.result.Alerts {
-		if h.Rule == w.result.Index && r == w.result.Rule {
-			return h
+		if r := &rules.Rules()[h.Rule]; r.Action.Drops() {
+			return r, h
 		}
 	}
-	return detect.Hit{}
+	return r, detect.Hit{}
 }
 
 // dropReasons are Suricata's words, where it has the reason.
