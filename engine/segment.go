@@ -317,7 +317,7 @@ func completes(h applayer.Hook) bool {
 const maxPayload = 4096
 
 // payload is what an alert shows: the bytes of the packet, or, if it is about the stream and
-// there is one, those that are held of it.
+// there is one, those that are held of it and acknowledged, if any.
 func (w *worker) payload(f *flowEntry, dir packet.Dir, stream bool, of *bool) []byte {
 	if stream && f != nil && f.Key.Proto == packet.ProtoTCP {
 		if i := w.inspectorOf(f); i != nil && i.asm[dir] != nil {
@@ -325,7 +325,9 @@ func (w *worker) payload(f *flowEntry, dir packet.Dir, stream bool, of *bool) []
 			if w.payloadBuf == nil {
 				w.payloadBuf = make([]byte, 0, maxPayload)
 			}
-			return i.asm[dir].AppendHeld(w.payloadBuf[:0])
+			if b := i.asm[dir].AppendHeld(w.payloadBuf[:0]); len(b) > 0 {
+				return b
+			}
 		}
 	}
 	return w.pkt.Payload

@@ -338,11 +338,17 @@ func (r *Reassembly) part(from, end packet.Seq, before int) (data []byte, old, o
 	return r.at(from.Add(-old), old+n), old, from.Diff(r.start) - old
 }
 
-// AppendHeld appends what is held to dst, as far as dst has room: its capacity is not
+// AppendHeld appends what is held and acknowledged to dst, as far as dst has room: its capacity is not
 // exceeded. In place of a hole stands how many bytes are missing.
 func (r *Reassembly) AppendHeld(dst []byte) []byte {
 	at := r.base
 	for _, s := range r.segs {
+		if !s.from.Less(r.acked) {
+			return dst
+		}
+		if r.acked.Less(s.to) {
+			s.to = r.acked
+		}
 		if gap := s.from.Diff(at); gap > 0 {
 			if cap(dst)-len(dst) < len("[2147483647 bytes missing]") {
 				return dst
