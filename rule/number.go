@@ -46,6 +46,7 @@ var numberKeywords = map[string]struct {
 	"icmpv6.mtu": {math.MaxUint32, formCompare}, "flow.age": {math.MaxUint32, formCompare},
 	"flow.pkts_toserver": {math.MaxUint32, formCompare}, "flow.pkts_toclient": {math.MaxUint32, formCompare},
 	"flow.bytes_toserver": {math.MaxUint64, formCompare}, "flow.bytes_toclient": {math.MaxUint64, formCompare},
+	"filesize":           {math.MaxUint64, formCompare},
 	"tls.cert_chain_len": {math.MaxUint32, formCompare}, "smb.version": {math.MaxUint8, formPlain}, "dns.opcode": {math.MaxUint8, formNegate},
 	"mqtt.protocol_version": {math.MaxUint8, formCompare}, "mqtt.qos": {2, formPlain}, "mqtt.reason_code": {math.MaxUint8, formCompare},
 }

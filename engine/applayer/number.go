@@ -1,5 +1,7 @@
 package applayer
 
+import "github.com/sluicefw/sluice/engine/applayer/file"
+
 // Number is a figure of a transaction that rules compare. As with buffers, one keyword can stand
 // for several: at other moments, of the other direction, of other protocols.
 type Number uint16
@@ -44,6 +46,10 @@ const (
 	SMBResponseVersion
 	SMBRequestOpnum
 	SMBResponseOpnum
+
+	// Sizes of files, see FileSize.
+	HTTPFileSize
+	HTTPReplyFileSize
 
 	// NumNumbers is the number of numbers, for arrays.
 	NumNumbers = iota
@@ -94,6 +100,9 @@ var numbers = [NumNumbers]field{
 	SMBResponseVersion: {"smb.version", SMB, SMBResponse},
 	SMBRequestOpnum:    {"dcerpc.opnum", SMB, SMBRequest},
 	SMBResponseOpnum:   {"dcerpc.opnum", SMB, SMBResponse},
+
+	HTTPFileSize:      {"filesize", HTTP, HTTPRequestBody},
+	HTTPReplyFileSize: {"filesize", HTTP, HTTPResponseBody},
 }
 
 // String returns the keyword of the number, such as "tls.cert_chain_len".
@@ -123,4 +132,18 @@ func byName[T any](table []field, member func(i int) T) map[string][]T {
 		m[table[i].name] = append(m[table[i].name], member(i))
 	}
 	return m
+}
+
+// Growing is set in a FileSize that is not the file's whole size: it is open, or was cut off.
+const Growing = 1 << 63
+
+// FileSize is the number that filesize compares; ok is false without a file.
+func FileSize(f *file.File) (n uint64, ok bool) {
+	switch {
+	case f == nil:
+		return 0, false
+	case f.State != file.Closed:
+		return f.Size | Growing, true
+	}
+	return f.Size, true
 }
