@@ -93,18 +93,20 @@ func (f *File) Write(data []byte) {
 	}
 }
 
-// Lose notes that n bytes are missing. A file with a gap has no digests.
+// Lose notes that n bytes are missing.
 func (f *File) Lose(n int) {
 	f.Size += uint64(n)
 	f.Gaps = true
-	f.drop()
 }
 
-// Close ends the file in a state other than Open. As in Suricata, those that are not Closed have
-// a SHA-256 at most, of what there was of them.
+// Close ends the file in a state other than Open. As in Suricata, one with gaps is Truncated, and
+// those that are not Closed have a SHA-256 at most, of what there was of them.
 func (f *File) Close(s State) {
 	if f.State != Open {
 		return
+	}
+	if f.Gaps && s == Closed {
+		s = Truncated
 	}
 	f.State = s
 	if f.sums != nil {

@@ -19,9 +19,9 @@ func TestDigests(t *testing.T) {
 	}{
 		{"closed", true, false, Closed, true, true, 4, "CLOSED"},
 		{"truncated", true, false, Truncated, false, true, 4, "TRUNCATED"},
-		{"with a gap", true, true, Closed, false, false, 7, "CLOSED"},
+		{"with a gap", true, true, Closed, false, true, 7, "TRUNCATED"},
 		{"not wanted", false, false, Closed, false, false, 4, "CLOSED"},
-		{"failed", true, true, Failed, false, false, 7, "ERROR"},
+		{"failed", true, true, Failed, false, true, 7, "ERROR"},
 	} {
 		f.Start([]byte("name"), test.digests)
 		f.Write([]byte("ab"))

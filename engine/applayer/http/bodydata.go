@@ -292,7 +292,11 @@ func (r *reader) bodyGap(n int) {
 		d.bomb = true
 		return
 	}
-	for _, f := range t.side(r.dir).files {
+	m := t.side(r.dir)
+	if r.dir == packet.ToClient && len(m.files) == 0 {
+		r.openResponseFile(t)
+	}
+	for _, f := range m.files {
 		if f.State == file.Open {
 			f.Lose(n)
 		}

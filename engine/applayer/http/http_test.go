@@ -291,7 +291,7 @@ func TestGaps(t *testing.T) {
 	v.take()
 	v.data(packet.ToClient, []byte("xyz"+ok))
 	v.end()
-	if want := []string{"/a 10 CLOSED true false", "/b 2 CLOSED false true"}; !slices.Equal(lines, want) {
+	if want := []string{"/a 10 TRUNCATED true false", "/b 2 CLOSED false true"}; !slices.Equal(lines, want) {
 		t.Errorf("%q, want %q", lines, want)
 	}
 }
