@@ -115,7 +115,7 @@ func (p *Packet) decodeUDP(b []byte) {
 	p.SrcPort = binary.BigEndian.Uint16(b)
 	p.DstPort = binary.BigEndian.Uint16(b[2:])
 	p.L4, p.Payload, p.Tracked = b, b[8:length], true
-	if p.opt.Tunnels {
+	if p.opt.Tunnels && (tunnelPort(p.SrcPort) || tunnelPort(p.DstPort)) {
 		p.decodeUDPTunnel()
 	}
 	// No checksum (0) is for IPv4 only (RFC 8200, 8.1).

@@ -105,9 +105,6 @@ const (
 // decodeUDPTunnel looks for a packet in the datagram p. Not everything that goes
 // to one of the ports is a tunnel: what does not look like one is left alone.
 func (p *Packet) decodeUDPTunnel() {
-	if !tunnelPort(p.SrcPort) && !tunnelPort(p.DstPort) {
-		return
-	}
 	uses := func(port uint16) bool { return p.SrcPort == port || p.DstPort == port }
 	switch {
 	case uses(portTeredo) && p.decodeTeredo(p.Payload):
