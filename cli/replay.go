@@ -31,6 +31,7 @@ type replayCommand struct {
 	midstream   bool
 	exception   string
 	vars        []string
+	databases   databases
 	checksums   string
 	fragments   string
 	streams     string
@@ -104,6 +105,7 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	fl.BoolVar(&r.midstream, "midstream", false, "follow TCP connections whose start is missing")
 	fl.StringVar(&r.exception, "stream-exception-policy", "", "drop, continue, reject or ignore: what other TCP connections without start meet")
 	fl.StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
+	r.databases.flags(c)
 	fl.StringVar(&r.checksums, "checksums", "on", "on: what has a wrong checksum is no part of a stream, and invalid for a policy; off: they are not looked at")
 	fl.StringVar(&r.streams, "streams", stream.Windows.String(), "the system that overlapping segments are put together as in ids mode, and whose resets count: windows, bsd, linux, solaris, macos, first, last or another of Suricata's host-os-policy")
 	fl.StringVar(&r.fragments, "fragments", defrag.Default.String(), "the kind of host that overlapping fragments are put together as: windows, linux, bsd, bsd-right, solaris, first, last; default: windows for IPv4, bsd for IPv6")

@@ -22,11 +22,15 @@ func (r *replayCommand) program() (*detect.Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	opt, err := r.databases.open()
+	if err != nil {
+		return nil, err
+	}
 	var p *detect.Program
 	if r.policy != "" {
-		p, err = policyProgram(r.policy, r.vars)
+		p, err = policyProgram(r.policy, r.vars, opt.Countries)
 	} else {
-		p, err = r.rulesProgram(vars)
+		p, err = r.rulesProgram(vars, opt)
 	}
 	if err != nil {
 		return nil, err
@@ -47,7 +51,7 @@ func (r *replayCommand) program() (*detect.Program, error) {
 
 // rulesProgram compiles a rule file. It says on stderr what is wrong with each
 // rule, in the way of compilers.
-func (r *replayCommand) rulesProgram(vars *variables) (*detect.Program, error) {
+func (r *replayCommand) rulesProgram(vars *variables, opt detect.Options) (*detect.Program, error) {
 	text, err := os.ReadFile(r.rules)
 	if err != nil {
 		return nil, fmt.Errorf("read the rules: %w", err)
@@ -63,7 +67,7 @@ func (r *replayCommand) rulesProgram(vars *variables) (*detect.Program, error) {
 		}
 		seen[id] = one.Line
 		var unable *detect.Error
-		if err := detect.Check(one, vars); errors.As(err, &unable) {
+		if err := detect.Check(one, vars, opt); errors.As(err, &unable) {
 			wrong = append(wrong, &rule.Error{Line: unable.Line, Col: unable.Col, Msg: unable.Msg})
 			continue
 		}
@@ -76,7 +80,8 @@ func (r *replayCommand) rulesProgram(vars *variables) (*detect.Program, error) {
 		}
 		return nil, fmt.Errorf("%d of the rules in %s cannot be used; nothing was replayed", len(wrong), r.rules)
 	}
-	set, err := detect.Compile(sources, detect.Options{Open: openNear(r.rules)})
+	opt.Open = openNear(r.rules)
+	set, err := detect.Compile(sources, opt)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.rules, err)
 	}
@@ -175,8 +180,8 @@ func (g *groupFile) is(arn string) bool {
 }
 
 // policyProgram compiles the documents of a directory.
-func policyProgram(dir string, vars []string) (*detect.Program, error) {
-	in := policy.Input{ARN: "policy", Groups: map[string]*wire.RuleGroup{}}
+func policyProgram(dir string, vars []string, countries detect.Countries) (*detect.Program, error) {
+	in := policy.Input{ARN: "policy", Groups: map[string]*wire.RuleGroup{}, Countries: countries}
 	for _, v := range vars {
 		name, value, _ := strings.Cut(v, "=")
 		if name != "HOME_NET" {
@@ -203,7 +208,7 @@ func policyProgram(dir string, vars []string) (*detect.Program, error) {
 		if g.Capacity != nil {
 			capacity = int(*g.Capacity)
 		}
-		if _, err := policy.CheckRuleGroup(g.kind(), g.RuleGroup, capacity, policy.CheckRule); err != nil {
+		if _, err := policy.CheckRuleGroup(g.kind(), g.RuleGroup, capacity, policy.RuleCheck(countries)); err != nil {
 			return nil, fmt.Errorf("%s: %w", g.path, err)
 		}
 		in.Groups[arn] = g.RuleGroup

@@ -23,6 +23,9 @@ type rulesCommand struct {
 	order  string
 	strict bool
 	json   bool
+
+	databases databases
+	opt       detect.Options // once read has opened them
 }
 
 // NewRules returns the rules command: it looks at rule files without running them.
@@ -63,6 +66,7 @@ Exit codes: 0 done; 1 a rule cannot be used; 2 wrong usage.`,
 		RunE:    func(_ *cobra.Command, args []string) error { return r.explain(args) },
 	}
 	for _, c := range []*cobra.Command{check, explain} {
+		r.databases.flags(c)
 		c.Flags().StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
 		c.Flags().StringVar(&r.order, "order", "action", "action (pass, drop, reject, alert) or strict (as written)")
 		c.Flags().BoolVar(&r.json, "json", false, "print JSON")
@@ -127,6 +131,9 @@ func (r *rulesCommand) read(names []string) (*ruleFiles, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.opt, err = r.databases.open(); err != nil {
+		return nil, err
+	}
 	f := &ruleFiles{file: map[*rule.Rule]string{}, lines: map[string][]string{}}
 	type place struct {
 		file string
@@ -157,7 +164,7 @@ func (r *rulesCommand) read(names []string) (*ruleFiles, error) {
 			}
 			seen[id] = place{name, one.Line}
 			var unable *detect.Error
-			if err := detect.Check(one, anything{vars}); errors.As(err, &unable) {
+			if err := detect.Check(one, anything{vars}, r.opt); errors.As(err, &unable) {
 				code := "syntax"
 				if unable.Unsupported {
 					code = "unsupported"
@@ -200,7 +207,9 @@ func (v anything) Ports(name string) (rule.Ports, bool) {
 }
 
 func (r *rulesCommand) compile(f *ruleFiles, names []string) (*detect.RuleSet, error) {
-	return detect.Compile(f.sources, detect.Options{Strict: r.order == "strict", Open: openNear(names...)})
+	opt := r.opt
+	opt.Strict, opt.Open = r.order == "strict", openNear(names...)
+	return detect.Compile(f.sources, opt)
 }
 
 func (r *rulesCommand) check(names []string) error {

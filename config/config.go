@@ -35,6 +35,10 @@ type Config struct {
 	Limits    Limits    `yaml:"limits"`
 	HomeNet   []string  `yaml:"home_net,flow"` // HOME_NET where no policy sets it; empty: all private ranges
 
+	// GeoIPDatabase is the absolute path of the MaxMind file that geoip asks; empty refuses
+	// rules with geoip.
+	GeoIPDatabase string `yaml:"geoip_database"`
+
 	Subnets map[string]string `yaml:"subnets"` // subnet id to zone; other subnets are in Zone
 	Attach  []Attachment      `yaml:"attach"`
 

@@ -23,6 +23,7 @@ fragments: {policy: bsd-right}
 streams: {policy: old-linux, async_oneside: true}
 limits: {flows: pass-packet, streams: drop-flow, fragments: ignore, parsers: reject}
 home_net: [10.0.0.0/8, "fd00::/8"]
+geoip_database: /srv/countries.mmdb
 subnets: {subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}
 attach:
   - {firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}
@@ -40,13 +41,14 @@ metrics: {listen: ":9100"}
 func wholeConfig() *Config {
 	return &Config{
 		Region: "eu-central-1", Account: "012345678901", Zone: "eu-central-1b", DataDir: "/srv/sluice",
-		API:       API{Listen: "[::1]:4580", Dev: true, TLS: TLS{Cert: "/etc/sluice/cert.pem", Key: "/etc/sluice/key.pem"}},
-		Flows:     Flows{Limit: 500_000, ResultLimit: 10},
-		Fragments: Fragments{Policy: "bsd-right"},
-		Streams:   Streams{Policy: "old-linux", AsyncOneSide: true},
-		Limits:    Limits{Flows: "pass-packet", Streams: "drop-flow", Fragments: "ignore", Parsers: "reject"},
-		HomeNet:   []string{"10.0.0.0/8", "fd00::/8"},
-		Subnets:   map[string]string{"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
+		API:           API{Listen: "[::1]:4580", Dev: true, TLS: TLS{Cert: "/etc/sluice/cert.pem", Key: "/etc/sluice/key.pem"}},
+		Flows:         Flows{Limit: 500_000, ResultLimit: 10},
+		Fragments:     Fragments{Policy: "bsd-right"},
+		Streams:       Streams{Policy: "old-linux", AsyncOneSide: true},
+		Limits:        Limits{Flows: "pass-packet", Streams: "drop-flow", Fragments: "ignore", Parsers: "reject"},
+		HomeNet:       []string{"10.0.0.0/8", "fd00::/8"},
+		GeoIPDatabase: "/srv/countries.mmdb",
+		Subnets:       map[string]string{"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
 		Attach: []Attachment{
 			{Firewall: "edge", NFQueue: &NFQueue{Queues: "0-1", FailOpen: true}},
 			{Firewall: "inner", NFQueue: &NFQueue{Queues: "2", QueueLen: 4096}},
@@ -153,6 +155,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"SLUICE_STREAMS_POLICY": "old-linux", "SLUICE_STREAMS_ASYNC_ONESIDE": "true",
 		"SLUICE_LIMITS_FLOWS": "pass-packet", "SLUICE_LIMITS_STREAMS": "drop-flow", "SLUICE_LIMITS_FRAGMENTS": "ignore", "SLUICE_LIMITS_PARSERS": "reject",
 		"SLUICE_HOME_NET":       `[10.0.0.0/8, "fd00::/8"]`,
+		"SLUICE_GEOIP_DATABASE": "/srv/countries.mmdb",
 		"SLUICE_SUBNETS":        "{subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}",
 		"SLUICE_ATTACH":         `[{firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}, {firewall: inner, nfqueue: {queues: "2", queue_len: 4096}}]`,
 		"SLUICE_REFERENCE_SETS": `{arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a: [10.9.0.0/16, /srv/blocked.txt]}`,
@@ -201,6 +204,7 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 			`default: zone: "USa" is no Availability Zone: write lower-case letters, digits and hyphens, such as USa`}},
 		{"account", "account: 12\n", []string{`@:1: account: "12" is no account: write 12 digits in quotes, such as "123456789012"`}},
 		{"data_dir", "data_dir: here\n", []string{`@:1: data_dir: "here" is no absolute path: write one, such as /var/lib/sluice`}},
+		{"geoip_database", "geoip_database: GeoLite2-Country.mmdb\n", []string{`@:1: geoip_database: "GeoLite2-Country.mmdb" is no absolute path: write one, such as /var/lib/GeoIP/GeoLite2-Country.mmdb`}},
 		{"long data_dir", "data_dir: /" + strings.Repeat("d", 80) + "\n", []string{`@:1: data_dir: the path has 81 bytes, and sockets below it allow 80: choose a shorter one`}},
 		{"listen", "api:\n  listen: localhost\n", []string{`@:2: api.listen: "localhost" is no address to listen on: write IP address and port, such as 127.0.0.1:4580 or [::1]:4580, or :4580 for all addresses`}},
 		{"dev for all", "api:\n  listen: :4580\n  dev: true\n", []string{`@:3: api.dev: every access key would be accepted at :4580, which others can reach: remove it, or let api.listen be 127.0.0.1 or [::1]`}},

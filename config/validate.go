@@ -94,6 +94,9 @@ func (c *Config) validate(p places) error {
 			k.bad("subnets."+id, "%q is no Availability Zone: write one, such as {subnet-0a1b2c: %sa}", c.Subnets[id], c.Region)
 		}
 	}
+	if f := c.GeoIPDatabase; f != "" && !filepath.IsAbs(f) {
+		k.bad("geoip_database", "%q is no absolute path: write one, such as /var/lib/GeoIP/GeoLite2-Country.mmdb", f)
+	}
 	k.attach(c)
 	k.referenceSets(c.ReferenceSets)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {

@@ -135,13 +135,13 @@ type bundle struct {
 }
 
 // bundle collects the documents of a policy.
-func (d *documents) bundle(policyARN string, homeNet []string) (bundle, error) {
+func (d *documents) bundle(policyARN string, homeNet []string, countries detect.Countries) (bundle, error) {
 	p, ok := d.policies[policyARN]
 	if !ok {
 		return bundle{}, fmt.Errorf("firewall policy %s is not in the store", policyARN)
 	}
 	b := bundle{
-		input:  policy.Input{ARN: policyARN, Policy: p.Doc, Groups: map[string]*wire.RuleGroup{}, References: map[string][]netip.Prefix{}, HomeNet: homeNet},
+		input:  policy.Input{ARN: policyARN, Policy: p.Doc, Groups: map[string]*wire.RuleGroup{}, References: map[string][]netip.Prefix{}, HomeNet: homeNet, Countries: countries},
 		tokens: map[string]string{policyARN: p.UpdateToken},
 	}
 	var arns []string
@@ -274,7 +274,7 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 // update compiles a firewall's policy, if it or a group has changed, and puts
 // the program in force. It reports whether there is a new one.
 func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool {
-	b, err := n.docs.bundle(policyARN, n.opt.HomeNet)
+	b, err := n.docs.bundle(policyARN, n.opt.HomeNet, n.opt.Countries)
 	fw.mu.Lock()
 	unchanged := err == nil && maps.Equal(b.tokens, fw.tried)
 	generation := fw.generation + 1

@@ -24,6 +24,7 @@ import (
 	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/defrag"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
@@ -58,15 +59,16 @@ type Options struct {
 	// instead of files: a template, in which SpoolDir is the root of all spools.
 	Delivery *delivery.Options
 
-	FlowLimit   int            // per worker; 0 is the engine's default
-	Fragments   defrag.Policy  // whose bytes those of overlapping fragments are
-	Streams     stream.Options // how TCP connections are followed
-	Limits      engine.Limits  // what happens to packets that the engine cannot follow
-	ResultLimit int            // flows kept of one operation; 0 is 1,000,000
-	StoredFlows int            // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
-	Detail      eve.Detail     // of records, beside what AWS's have
-	StatsEvery  time.Duration  // between records of counters in the alert logs; 0: none
-	HomeNet     []string       // HOME_NET where no policy sets it; empty is the private ranges
+	FlowLimit   int              // per worker; 0 is the engine's default
+	Fragments   defrag.Policy    // whose bytes those of overlapping fragments are
+	Streams     stream.Options   // how TCP connections are followed
+	Limits      engine.Limits    // what happens to packets that the engine cannot follow
+	ResultLimit int              // flows kept of one operation; 0 is 1,000,000
+	StoredFlows int              // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
+	Detail      eve.Detail       // of records, beside what AWS's have
+	StatsEvery  time.Duration    // between records of counters in the alert logs; 0: none
+	HomeNet     []string         // HOME_NET where no policy sets it; empty is the private ranges
+	Countries   detect.Countries // that geoip asks; nil: rules with geoip are refused
 	Logger      *slog.Logger
 }
 

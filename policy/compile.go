@@ -28,6 +28,9 @@ type Input struct {
 	// HomeNet is HOME_NET where neither the policy nor a group sets it. On AWS
 	// that is the VPC's CIDR; here the node's configuration says.
 	HomeNet []string
+
+	// Countries is what geoip asks; nil refuses rules with geoip.
+	Countries detect.Countries
 }
 
 // Compile makes the program of a policy. Documents have passed CheckRuleGroup
@@ -43,7 +46,7 @@ func Compile(in Input, generation uint32) (*detect.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Rules, err = detect.Compile(sources, detect.Options{Strict: strict, FlowVerdicts: true}); err != nil {
+	if p.Rules, err = detect.Compile(sources, detect.Options{Strict: strict, FlowVerdicts: true, Countries: in.Countries}); err != nil {
 		return nil, err
 	}
 	if o := in.Policy.StatefulEngineOptions; o != nil {
@@ -238,14 +241,19 @@ func groupVariables(doc *wire.RuleGroup, home rule.Addrs, references map[string]
 	return v, nil
 }
 
-// CheckRule is a CompileCheck: it says whether the engine can run one rule,
-// whatever its variables hold.
-func CheckRule(text string) error {
-	r, err := rule.Parse(text)
-	if err != nil {
-		return err
+// CheckRule is RuleCheck without countries.
+func CheckRule(text string) error { return RuleCheck(nil)(text) }
+
+// RuleCheck returns a CompileCheck that says whether the engine can run one rule,
+// whatever its variables hold, where geoip asks countries.
+func RuleCheck(countries detect.Countries) CompileCheck {
+	return func(text string) error {
+		r, err := rule.Parse(text)
+		if err != nil {
+			return err
+		}
+		return detect.Check(r, anyVariables{}, detect.Options{Countries: countries})
 	}
-	return detect.Check(r, anyVariables{})
 }
 
 // anyVariables knows every name, as some addresses and ports.

@@ -23,6 +23,8 @@ import (
 	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/defrag"
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/geoip"
 	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
@@ -129,6 +131,10 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 	if err != nil {
 		return err
 	}
+	countries, err := countriesOf(c)
+	if err != nil {
+		return err
+	}
 	st, err := store.Dial(ctx, store.DialOptions{Endpoints: c.Store.Endpoints, Logger: log})
 	if err != nil {
 		return err
@@ -139,7 +145,7 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		ID: id, Zone: c.Zone, Version: build.Version,
 		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
 		Attach: attachments(c, log), LogDir: c.LogDir(),
-		FlowLimit: c.Flows.Limit, Fragments: fragments, Limits: limits, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet,
+		FlowLimit: c.Flows.Limit, Fragments: fragments, Limits: limits, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet, Countries: countries,
 		Streams:  stream.Options{Policies: stream.Policies{Default: streams}, AsyncOneSide: c.Streams.AsyncOneSide},
 		Delivery: deliveryOf(c), Logger: log,
 		Detail: detailOf(c), StatsEvery: time.Duration(c.Records.Stats) * time.Second,
@@ -254,6 +260,19 @@ func deliveryOf(c *config.Config) *delivery.Options {
 		Account: c.Account, Region: c.Region, SpoolDir: filepath.Join(c.DataDir, "spool"), SpoolLimit: c.Delivery.SpoolLimit,
 		ServiceRegion: c.Delivery.Region, Endpoint: c.Delivery.Endpoint,
 	}
+}
+
+// countriesOf opens the database that geoip asks; nil is none. It stays open as long as the
+// process runs.
+func countriesOf(c *config.Config) (detect.Countries, error) {
+	if c.GeoIPDatabase == "" {
+		return nil, nil
+	}
+	db, err := geoip.Open(c.GeoIPDatabase)
+	if err != nil {
+		return nil, fmt.Errorf("geoip_database: %w", err) // and no typed nil
+	}
+	return db, nil
 }
 
 // limitsOf are the policies of the configuration for what the engine cannot follow.

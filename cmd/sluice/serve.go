@@ -111,10 +111,14 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 
+	countries, err := countriesOf(c)
+	if err != nil {
+		return err
+	}
 	service := func(account string) *control.Control {
 		return control.New(control.Options{
 			Store: st, Scope: resource.Scope{Account: account, Region: c.Region},
-			Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.CheckRule, CheckLogDestination: destinationCheck(c), Logger: log,
+			Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.RuleCheck(countries), CheckLogDestination: destinationCheck(c), Logger: log,
 		})
 	}
 	if err := applyReferenceSets(ctx, service(c.Account), c.ReferenceSets, log); err != nil {

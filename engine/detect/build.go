@@ -10,6 +10,7 @@ import (
 // ruleBuilder compiles the options of one rule, one after the other.
 type ruleBuilder struct {
 	r          Rule
+	opt        Options
 	steps      stepCompiler
 	onlyStream bool // never single packets
 	onlyPkt    bool // never the stream
@@ -58,6 +59,10 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		return err
 	case *rule.Flow:
 		return b.flow(arg)
+	case *rule.GeoIP:
+		check, err := newGeoIP(arg, b.opt.Countries)
+		r.checks = append(r.checks, check)
+		return err
 	case *rule.AppProto:
 		return b.appProto(arg)
 	}

@@ -17,6 +17,7 @@ type compiler struct {
 	addrs map[scoped]*addrSet // so that groups share their sets
 	ports map[scoped]portSet
 	sets  *dataSets
+	opt   Options
 }
 
 // scoped is the text of addresses or ports with the scope of its variables.
@@ -28,7 +29,7 @@ type scoped struct {
 // Compile builds a program. It stops at the first rule that it cannot run as
 // written, with an *Error: a keyword is never ignored.
 func Compile(sources []Source, opt Options) (*RuleSet, error) {
-	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: &dataSets{opt.Open, map[string]*dataSet{}}}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: &dataSets{opt.Open, map[string]*dataSet{}}, opt: opt}
 	type ordered struct {
 		Rule
 		priority int
@@ -81,13 +82,13 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 	return p, nil
 }
 
-// Check says whether one rule could be part of a program. Variables that
-// lookup does not know are taken as any address or port.
-func Check(r *rule.Rule, lookup Variables) error {
+// Check says whether one rule could be part of a program with these options; it opens no
+// files. Variables that lookup does not know are taken as any address or port.
+func Check(r *rule.Rule, lookup Variables, opt Options) error {
 	if r.Unmet != "" {
 		return nil
 	}
-	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, opt: opt}
 	_, err := c.rule(Source{Rule: r, Lookup: lookup})
 	return err
 }
@@ -182,7 +183,7 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		Action: actionOf(in.Action),
 		Log:    in.Action != rule.Pass,
 	}}
-	b.steps.sets = c.sets
+	b.steps.sets, b.opt = c.sets, c.opt
 	r := &b.r
 	r.Meta.describe(in)
 	if in.ClassType != "" {

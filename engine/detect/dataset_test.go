@@ -73,7 +73,7 @@ func TestDataSetFiles(t *testing.T) {
 	if _, err := Compile([]Source{{Rule: r, Lookup: noVariables{}}}, Options{}); err == nil {
 		t.Error("a file is loaded where nothing may be opened")
 	}
-	if err := Check(r, noVariables{}); err != nil {
+	if err := Check(r, noVariables{}, Options{}); err != nil {
 		t.Errorf("Check looks at files: %v", err)
 	}
 }

@@ -260,7 +260,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", test.options, errs[0])
 			continue
 		}
-		err := Check(rules[0], noVariables{})
+		err := Check(rules[0], noVariables{}, Options{})
 		var refused *Error
 		if !errors.As(err, &refused) {
 			t.Errorf("%s: %v is no *Error", test.options, err)

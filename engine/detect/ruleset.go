@@ -191,6 +191,9 @@ type Options struct {
 	// Open opens the files that rules load their data sets from. Without it rules that
 	// load any are refused.
 	Open func(name string) (io.ReadCloser, error)
+
+	// Countries is what geoip asks. Without it rules with geoip are refused.
+	Countries Countries
 }
 
 // Error says why a rule cannot be compiled.

@@ -85,7 +85,7 @@ func TestSupports(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			err = Check(r, noVariables{})
+			err = Check(r, noVariables{}, Options{})
 			refused := err != nil && (strings.Contains(err.Error(), fmt.Sprintf("%q is known, but not supported here", kw.Name)) || strings.Contains(err.Error(), fmt.Sprintf("buffer %q", kw.Buffer)))
 			if refused == Supports(kw.Name) {
 				t.Errorf("%s: supported %v, but %v", text, Supports(kw.Name), err)

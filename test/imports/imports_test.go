@@ -25,6 +25,7 @@ var layout = []struct{ pkg, imports string }{
 	{"internal/packettest", ""},
 	{"internal/netns", "golang.org/x/sys/"},
 	{"internal/certificate", ""},
+	{"internal/mmdbtest", ""},
 
 	// Packets, left to right.
 	{"engine/packet", ""},
@@ -51,6 +52,7 @@ var layout = []struct{ pkg, imports string }{
 	{"engine/stateless", "engine/packet"},
 	{"engine/pcre", ""},
 	{"engine/detect", "engine/packet engine/flow engine/stream engine/applayer engine/stateless engine/pcre rule"},
+	{"engine/geoip", "engine/packet github.com/oschwald/maxminddb-golang/"},
 	{"eve", "engine/packet engine/flow engine/applayer engine/applayer/... engine/detect"},
 	{"metrics", "github.com/prometheus/"},
 	{"pktio", "engine/packet"},

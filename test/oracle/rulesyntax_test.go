@@ -107,7 +107,7 @@ func refusal1(text string) string {
 		return err.Error()
 	}
 	var wrong *detect.Error
-	if err := detect.Check(r, syntaxVariables{}); errors.As(err, &wrong) && !wrong.Unsupported {
+	if err := detect.Check(r, syntaxVariables{}, detect.Options{}); errors.As(err, &wrong) && !wrong.Unsupported {
 		return wrong.Error()
 	}
 	return ""

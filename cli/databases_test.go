@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluicefw/sluice/internal/mmdbtest"
+)
+
+func TestReplayCountries(t *testing.T) {
+	dir, capture := replayFiles(t, map[string]string{
+		"my.rules":       `alert tcp any any -> any any (content:"hello"; geoip:dst,NL; sid:1;)` + "\n" + `alert tcp any any -> any any (content:"world"; geoip:dst,NL; sid:2;)`,
+		"countries.mmdb": string(mmdbtest.Countries(map[string]string{"192.0.2.0/24": "NL"})),
+		"policy.json": `{"StatelessDefaultActions": ["aws:forward_to_sfe"], "StatelessFragmentDefaultActions": ["aws:forward_to_sfe"],
+			"StatefulRuleGroupReferences": [{"ResourceArn": "group"}]}`,
+		"group.json": `{"RuleGroupName": "group", "Type": "STATEFUL", "Capacity": 10, "RuleGroup": {"RulesSource": {"RulesString":
+			"alert tcp any any -> any any (content:\"hello\"; geoip:dst,NL; sid:1;)"}}}`,
+	})
+	homeNet, database := []string{"--var", "HOME_NET=10.0.0.0/8"}, []string{"--geoip-database", filepath.Join(dir, "countries.mmdb")}
+	for _, by := range [][]string{{"--rules", filepath.Join(dir, "my.rules")}, {"--policy", dir}} {
+		by = append(by, homeNet...)
+		v := readReplay(t, append(append(by, database...), capture)...)
+		if v.Alerts[1] != 1 || v.Alerts[2] != 0 {
+			t.Errorf("%s: alerts %v", by[0], v.Alerts)
+		}
+		if code, _, stderr := replay(t, append(by, capture)...); code != 1 || !strings.Contains(stderr, "geoip needs a database of countries; name one with --geoip-database") {
+			t.Errorf("%s without a database: %d, %s", by[0], code, stderr)
+		}
+		if code, _, stderr := replay(t, append(by, "--geoip-database", filepath.Join(dir, "my.rules"), capture)...); code != 1 || !strings.Contains(stderr, "open the database of countries") {
+			t.Errorf("%s with something else: %d, %s", by[0], code, stderr)
+		}
+	}
+}
