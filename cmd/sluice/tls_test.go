@@ -61,7 +61,9 @@ func TestServeOverTLS(t *testing.T) {
 	client := p.client(t, dir)
 	for _, http2 := range []bool{false, true} {
 		s := &seen{RoundTripper: transport(t, dir, http2)}
-		for range 2 {
+		// The second request finds the connection of the first, unless a busy machine makes the
+		// client too slow to put it back.
+		for n := 0; n < 2 || n < 10 && !s.reused; n++ {
 			_, err := client.ListFirewalls(t.Context(), &networkfirewall.ListFirewallsInput{}, func(o *networkfirewall.Options) {
 				o.HTTPClient = &http.Client{Transport: s}
 			})
@@ -70,7 +72,7 @@ func TestServeOverTLS(t *testing.T) {
 			}
 		}
 		if want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[http2]; s.proto != want || !s.reused {
-			t.Errorf("the second request went over %s, want %s, on the first one's connection: %t", s.proto, want, s.reused)
+			t.Errorf("the last request went over %s, want %s, on the connection of one before: %t", s.proto, want, s.reused)
 		}
 	}
 	if _, err := http.Get(p.url + "/healthz"); err == nil || !strings.Contains(err.Error(), "unknown authority") {
