@@ -171,6 +171,13 @@ func (r *replayRecords) Anomaly(a *eve.Anomaly) {
 	}
 }
 
+// Tagged implements engine.Records.
+func (r *replayRecords) Tagged(t *eve.Tagged) {
+	if r.writes("packet") {
+		r.log(eve.AppendTagged(r.buf[:0], t))
+	}
+}
+
 // Flow implements engine.Records.
 func (r *replayRecords) Flow(f *eve.Flow) {
 	r.got.of(&f.Tuple).Packets += f.ToServer.Packets + f.ToClient.Packets

@@ -76,6 +76,7 @@ const (
 	cInspectionRefused
 	cNormalised
 	cVarsRefused
+	cTagsRefused
 	cRegexGaveUp
 	cAlertsDiscarded
 	cRepinned
@@ -121,6 +122,7 @@ func NewCounters() Counters {
 	one(cInspectionRefused, "inspection_refused_flows", "Flows whose stream was not inspected because the memory for it was in use.")
 	one(cNormalised, "stream_normalised_packets", "TCP packets that got the bytes which came before in the place of theirs.")
 	one(cVarsRefused, "flow_variables_refused", "Flowbits and flowints that were not set because too many were.")
+	one(cTagsRefused, "tags_refused", "Flows and hosts whose packets are not logged, as a rule's tag asks, because too many are.")
 	one(cAlertsDiscarded, "alerts_discarded", "Alerts that were not logged because their packet had 15 already.")
 	one(cRegexGaveUp, "pcre_gave_up", "Regular expressions that did not match because they would have taken too long.")
 	one(cRepinned, "flows_repinned", "Flows that were moved to newer rules because too many generations were alive.")

@@ -56,14 +56,17 @@ type Options struct {
 	Wants      Wants
 	Logger     *slog.Logger
 
-	hosts *detect.HostVars // of all workers
+	hosts    *detect.HostVars // of all workers
+	hostTags *detect.Tags     // of all workers
 }
 
 // hostVars is how many bits and counts of hosts rules can keep at once, and
-// flowVarsPerFlow how many variables flows can on average.
+// flowVarsPerFlow how many variables flows can on average. maxTags is how many hosts, and how many
+// flows of a worker, can have their packets logged by a rule's tag.
 const (
 	hostVars        = 1 << 20
 	flowVarsPerFlow = 2
+	maxTags         = 1 << 16
 )
 
 // Engine is the data plane of one firewall.
@@ -96,6 +99,7 @@ func New(opt Options) *Engine {
 		opt.Custom = &CustomActions{}
 	}
 	opt.hosts = detect.NewHostVars(hostVars)
+	opt.hostTags = detect.NewTags(maxTags)
 	return &Engine{opt: opt}
 }
 

@@ -110,6 +110,9 @@ func (w *worker) flowless(in *pktio.Packet) {
 	rules, res := w.program.Rules, &w.result
 	res.Reset()
 	w.input = detect.Input{Packet: p, First: true, Now: w.now, Hosts: w.opt.hosts}
+	if w.takesTags(rules) {
+		w.input.HostTags = w.opt.hostTags
+	}
 	if p.Net == nil || p.Proto == 0 && len(p.Events.All()) > 0 { // no protocol: as little as no header, for Suricata
 		rules.Undecoded(&w.input, res)
 	} else {
@@ -120,6 +123,7 @@ func (w *worker) flowless(in *pktio.Packet) {
 	for _, h := range res.Alerts {
 		w.alert(nil, packet.ToServer, &rules.Rules()[h.Rule], res.Action, h)
 	}
+	w.tagged(nil)
 	if res.Action.Drops() {
 		w.deny(in, nil, packet.ToServer, ReasonRule, res.Rule)
 	}

@@ -314,6 +314,9 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 			w.input.Tracked = true
 			w.input.StreamSize = [2]uint32{tcp.Size(packet.ToServer), tcp.Size(packet.ToClient)}
 		}
+		if w.takesTags(rules) {
+			w.input.FlowTags, w.input.HostTags = w.tags, w.opt.hostTags
+		}
 	}
 }
 
@@ -323,6 +326,7 @@ func (w *worker) conclude(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 	for _, h := range res.Alerts {
 		w.alert(f, dir, &rules.Rules()[h.Rule], res.Action, h)
 	}
+	w.tagged(f)
 	if w.unread && res.Action == detect.None {
 		w.deny(in, f, dir, ReasonReassembly, nil)
 		return

@@ -19,18 +19,19 @@ type Records interface {
 	Drop(*eve.Drop)
 	App(*eve.App)
 	Anomaly(*eve.Anomaly)
+	Tagged(*eve.Tagged)
 }
 
 // Kind is a kind of record.
 type Kind uint8
 
 const (
-	Alerts    Kind = iota
-	Flows          // of flows that have ended
-	Drops          // of packets
-	Anomalies      // of packets and of application protocols
-	TaggedPackets
-	Transactions // of application protocols
+	Alerts        Kind = iota
+	Flows              // of flows that have ended
+	Drops              // of packets
+	Anomalies          // of packets and of application protocols
+	TaggedPackets      // that rules ask for by tag
+	Transactions       // of application protocols
 )
 
 // Wants says which records somebody reads, so that others are never built. It

@@ -39,6 +39,7 @@ type recorder struct {
 	drops  []eve.Drop
 	odd    []eve.Anomaly
 	apps   []string // encoded
+	tagged []string // encoded
 }
 
 func (r *recorder) Alert(a *eve.Alert) {
@@ -71,6 +72,12 @@ func (r *recorder) App(a *eve.App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.apps = append(r.apps, string(eve.AppendApp(nil, a)))
+}
+
+func (r *recorder) Tagged(t *eve.Tagged) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tagged = append(r.tagged, string(eve.AppendTagged(nil, t)))
 }
 
 func (r *recorder) Wants(Kind) bool { return true }

@@ -62,6 +62,7 @@ type worker struct {
 	fragments *defrag.Table
 	env       stream.Env // of all connections
 	vars      *detect.FlowVars
+	tags      *detect.Tags // of flows
 	records   Records
 	block     *metrics.Block
 	n         []uint64 // block.N
@@ -121,6 +122,7 @@ type worker struct {
 	alertRecord  eve.Alert
 	flowRecord   eve.Flow
 	drop         eve.Drop
+	taggedRecord eve.Tagged
 	counters     eve.FlowCounters
 	anomaly      eve.Anomaly
 	flowVars     eve.Vars
@@ -161,6 +163,7 @@ func newWorker(opt *Options, queue pktio.Queue, records Records) *worker {
 		w.now = w.started
 	}
 	w.vars = detect.NewFlowVars(flowVarsPerFlow * opt.FlowLimit)
+	w.tags = detect.NewTags(maxTags)
 	w.table = flow.NewTable(opt.FlowLimit, flow.Owner[state](w))
 	return w
 }
@@ -378,6 +381,7 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 	if w.vars.Len() > 0 {
 		w.vars.Release(f.ID())
 	}
+	w.tags.Release(detect.FlowOwner(f.ID()))
 	p := &w.programs[f.State.slot]
 	if p.flows--; p.flows == 0 && f.State.slot != w.current {
 		p.program = nil // the collector's

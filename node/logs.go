@@ -364,6 +364,7 @@ func (r *recorder) stats(s *eve.Stats) {
 func (r *records) Drop(*eve.Drop)       {}
 func (r *records) Anomaly(*eve.Anomaly) {}
 func (r *records) App(*eve.App)         {}
+func (r *records) Tagged(*eve.Tagged)   {}
 
 // Flush implements engine.Flusher for flow records.
 func (r *records) Flush(ctx context.Context) error {

@@ -59,17 +59,17 @@ const (
 // Tag is the argument of tag: packets after the one that matched are logged.
 type Tag struct {
 	Host   bool // those of an address, else those of the flow
-	Dst    bool // of Host: the packet's destination, else its source
+	Dst    bool // of Host: the packet's destination, as without a side, else its source
 	Count  uint32
 	Metric TagMetric
 }
 
-// defaultTag is how many packets a tag without numbers covers.
-const defaultTag = 5
+// defaultTag is how many packets a tag without numbers covers, in Suricata.
+const defaultTag = 256
 
 func parseTag(value string) (*Tag, *fault) {
 	all := fields(value)
-	t := &Tag{Host: all[0].text == "host", Count: defaultTag}
+	t := &Tag{Host: all[0].text == "host", Dst: all[0].text == "host", Count: defaultTag}
 	if !t.Host && all[0].text != "session" {
 		return nil, faultf(all[0].off, "tag follows a session or a host, not %q", clip(all[0].text))
 	}

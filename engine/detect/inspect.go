@@ -39,6 +39,9 @@ type Input struct {
 	// What rules remember, both or neither.
 	Vars  *FlowVars
 	Hosts *HostVars
+
+	// Where rules say whose packets are to be logged; nil where nobody logs them.
+	FlowTags, HostTags *Tags
 }
 
 // Hit is a rule that matched. Whole says that the match decides the flow.
@@ -66,6 +69,7 @@ type Result struct {
 	found     []uint32 // rules that may match
 	seen      sightings
 	discarded uint64 // alerts beyond maxAlerts
+	untagged  uint64 // tags that there was no room for
 
 	// Set by Decide.
 	Action Action
@@ -82,6 +86,9 @@ const maxAlerts = 15
 
 // Discarded returns how many alerts were not logged because their packets had more than enough.
 func (r *Result) Discarded() uint64 { return r.discarded }
+
+// Untagged returns how many tags were not set for lack of room.
+func (r *Result) Untagged() uint64 { return r.untagged }
 
 // Reset forgets what was found.
 func (r *Result) Reset() {
@@ -345,6 +352,7 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 			}
 			log = log && c == countAlert
 		}
+		r.tag(in, res)
 		if log && len(res.Alerts) < maxAlerts {
 			res.Alerts = append(res.Alerts, h)
 		} else if log {

@@ -94,6 +94,7 @@ type Rule struct {
 	orders     [numOrders]uint8
 	threshold  *rule.Threshold // nil counts nothing
 	counter    uint64          // names the rule's counts
+	tags       []*rule.Tag     // whose packets are logged after a match
 }
 
 // bufferMatch is what a rule asks of one named buffer, after transformations.
@@ -159,6 +160,7 @@ type RuleSet struct {
 	remembers    bool // some rules have conditions or effects
 	needsFlow    bool // some rules look at figures of the flow, or remember
 	needsStream  bool
+	tags         bool // some rules ask for packets after their match
 	overlaps     bool // some rules ask for bytes that came again and differ
 }
 
@@ -249,6 +251,9 @@ func (p *RuleSet) WantsOverlaps() bool { return p.overlaps }
 
 // NeedsFlow says whether rules look at Input.FlowID and what follows it.
 func (p *RuleSet) NeedsFlow() bool { return p.needsFlow }
+
+// Tags says whether rules ask for packets after their match.
+func (p *RuleSet) Tags() bool { return p.tags }
 
 // WantsStream says whether stream rules exist for a protocol at all.
 func (p *RuleSet) WantsStream(proto uint8) bool {

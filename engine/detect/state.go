@@ -14,8 +14,8 @@ type (
 	effect    func(in *Input)
 )
 
-// addState compiles flowbits, flowint, xbits, hostbits, threshold and
-// detection_filter; it reports whether the keyword is one of them.
+// addState compiles flowbits, flowint, xbits, hostbits, threshold,
+// detection_filter and tag; it reports whether the keyword is one of them.
 func (r *Rule) addState(o *rule.Option) bool {
 	switch arg := o.Arg.(type) {
 	case *rule.FlowBits:
@@ -37,6 +37,8 @@ func (r *Rule) addState(o *rule.Option) bool {
 		r.order(orderHostBits, arg.Op.Reads())
 	case *rule.Threshold:
 		r.threshold = arg
+	case *rule.Tag:
+		r.tags = append(r.tags, arg)
 	default:
 		return false
 	}

@@ -35,7 +35,7 @@ var stepKeywords = []string{
 // stateKeywords are those that remember, and ruleKeywords those about the rule
 // itself or its flow.
 var (
-	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter"}
+	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter", "tag"}
 	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "ip_proto", "l3_proto", "flow", "app-layer-protocol", "app-layer-event", "geoip", "bypass", "noalert", "alert"}
 )
 
@@ -55,7 +55,7 @@ var reasons = map[string]string{
 	"config": "logging cannot be switched off for a flow", "filestore": "files are not stored", "tls.store": "certificates are not stored",
 	"flowvar": "nothing is captured in variables", "pktvar": "nothing is captured in variables",
 	"frame": "parsers mark no frames", "asn1": "ASN.1 is not decoded", "filemagic": "types of files are not recognised by magic numbers",
-	"file.magic": "types of files are not recognised by magic numbers", "tag": "packets after an alert are not logged",
+	"file.magic":          "types of files are not recognised by magic numbers",
 	"iprep":               "there are no lists of reputation",
 	"aws_domain_category": "AWS does not publish its categories", "aws_url_category": "AWS does not publish its categories",
 }

@@ -246,6 +246,7 @@ func (nobody) Flow(*eve.Flow)         {}
 func (nobody) Drop(*eve.Drop)         {}
 func (nobody) App(*eve.App)           {}
 func (nobody) Anomaly(*eve.Anomaly)   {}
+func (nobody) Tagged(*eve.Tagged)     {}
 func (nobody) Wants(engine.Kind) bool { return false }
 
 const active = 5000
