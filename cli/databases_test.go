@@ -32,3 +32,30 @@ func TestReplayCountries(t *testing.T) {
 		}
 	}
 }
+
+func TestReplayReputation(t *testing.T) {
+	dir, capture := replayFiles(t, map[string]string{
+		"my.rules":   `drop ip any any -> any any (iprep:dst,Bad,>,30; sid:1;)` + "\n" + `alert ip any any -> any any (iprep:src,Good,isset; sid:2;)`,
+		"categories": "1,Bad,known to attack\n2,Good,known not to\n",
+		"list":       "192.0.2.0/24,1,31\n",
+		"broken":     "192.0.2.0/24,1\n",
+	})
+	path := func(name string) string { return filepath.Join(dir, name) }
+	v := readReplay(t, "--rules", path("my.rules"), "--mode", "ips", "--reputation-categories", path("categories"), "--reputation", path("list"), capture)
+	if v.Passed != 0 || v.Alerts[1] == 0 || v.Alerts[2] != 0 {
+		t.Errorf("%d packets passed, alerts %v", v.Passed, v.Alerts)
+	}
+	for _, tc := range []struct {
+		flags []string
+		code  int
+		says  string
+	}{
+		{nil, ExitError, "iprep needs lists of reputation"},
+		{[]string{"--reputation", path("list")}, ExitUsage, "belong together"},
+		{[]string{"--reputation-categories", path("categories"), "--reputation", path("broken")}, ExitError, "broken:1: write an entry as"},
+	} {
+		if code, _, stderr := replay(t, append(tc.flags, "--rules", path("my.rules"), capture)...); code != tc.code || !strings.Contains(stderr, tc.says) {
+			t.Errorf("%v: %d, %s", tc.flags, code, stderr)
+		}
+	}
+}

@@ -159,24 +159,27 @@ var sides = map[string]Side{"src": SideSrc, "dst": SideDst, "any": SideAny, "bot
 type IPRep struct {
 	Side     Side
 	Category string
-	Op       byte // '<', '>' or '='
+	Op       string // <, <=, >, >= or =, and a value; isset or isnotset
 	Value    uint8
 }
 
 func parseIPRep(value string) (*IPRep, *fault) {
 	all := fields(value)
-	if len(all) != 4 {
-		return nil, faultf(0, "iprep needs a side, a category, an operator and a value, as in iprep:src,CnC,>,30")
+	asks := len(all) == 3 && (all[2].text == "isset" || all[2].text == "isnotset")
+	if len(all) != 4 && !asks {
+		return nil, faultf(0, "iprep needs a side, a category, an operator and a value, as in iprep:src,CnC,>,30, or isset or isnotset in place of the latter two")
 	}
-	r := &IPRep{Category: all[1].text}
+	r := &IPRep{Category: all[1].text, Op: all[2].text}
 	var ok bool
 	if r.Side, ok = sides[all[0].text]; !ok {
 		return nil, faultf(all[0].off, "iprep looks at src, dst, any or both, not %q", clip(all[0].text))
 	}
-	if op := all[2].text; op != "<" && op != ">" && op != "=" {
-		return nil, faultf(all[2].off, "unknown operator %q of iprep; use <, > or =", clip(op))
+	if asks {
+		return r, nil
 	}
-	r.Op = all[2].text[0]
+	if !slices.Contains([]string{"<", "<=", ">", ">=", "="}, r.Op) {
+		return nil, faultf(all[2].off, "unknown operator %q of iprep; use <, <=, >, >= or =", clip(r.Op))
+	}
 	n, f := parseNumber("iprep", all[3].text, 127)
 	r.Value = uint8(n)
 	return r, f.shift(all[3].off)

@@ -59,6 +59,10 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		return err
 	case *rule.Flow:
 		return b.flow(arg)
+	case *rule.IPRep:
+		check, err := newIPRep(arg, b.opt.Reputation)
+		r.checks = append(r.checks, check)
+		return err
 	case *rule.GeoIP:
 		check, err := newGeoIP(arg, b.opt.Countries)
 		r.checks = append(r.checks, check)

@@ -107,7 +107,7 @@ func (r *Result) GaveUp() uint64 { return r.m.gaveUp }
 func (p *RuleSet) Header(in *Input, res *Result) bool {
 	before := len(res.hits)
 	p.headerIndex[classOf(in.Packet.Proto)].visit(in.Packet, func(i uint32) {
-		if r := &p.rules[i]; (r.Kind != KindIPOnly || in.First) && r.header(in) && r.appMatches(in) {
+		if r := &p.rules[i]; (r.Kind != KindIPOnly || in.First) && r.header(in) && r.appMatches(in) && r.checked(in) {
 			res.hits = append(res.hits, Hit{Rule: i, Whole: r.Kind.decidesFlow()})
 		}
 	})
@@ -118,7 +118,7 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 // Suricata does where something of the flow was still to be looked at.
 func (p *RuleSet) End(in *Input, res *Result) {
 	look := func(i uint32) {
-		if r := &p.rules[i]; (r.Kind == KindLikeIPOnly || r.Kind == KindApp) && r.header(in) && r.appMatches(in) {
+		if r := &p.rules[i]; (r.Kind == KindLikeIPOnly || r.Kind == KindApp) && r.header(in) && r.appMatches(in) && r.checked(in) {
 			res.hits = append(res.hits, Hit{Rule: i, Whole: true})
 		}
 	}
@@ -163,12 +163,20 @@ func (r *Rule) packetPayload(in *Input, m *matcher) bool {
 	return len(r.payload) == 0 || len(in.Packet.RulePayload()) > 0 && m.match(r.payload, buffer{data: in.Packet.RulePayload(), ended: true})
 }
 
-// matchPacket compares what the rule asks of the packet's headers and its flow.
-func (r *Rule) matchPacket(in *Input, m *matcher) bool {
+// checked runs the rule's checks. Those of header rules look at nothing but addresses.
+func (r *Rule) checked(in *Input) bool {
 	for _, c := range r.checks {
 		if !c(in) {
 			return false
 		}
+	}
+	return true
+}
+
+// matchPacket compares what the rule asks of the packet's headers and its flow.
+func (r *Rule) matchPacket(in *Input, m *matcher) bool {
+	if !r.checked(in) {
+		return false
 	}
 	for i := range r.headers {
 		h := &r.headers[i]

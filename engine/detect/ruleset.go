@@ -196,6 +196,9 @@ type Options struct {
 
 	// Countries is what geoip asks. Without it rules with geoip are refused.
 	Countries Countries
+
+	// Reputation is what iprep asks. Without it rules with iprep are refused.
+	Reputation Reputation
 }
 
 // Error says why a rule cannot be compiled.

@@ -36,7 +36,7 @@ var stepKeywords = []string{
 // itself or its flow.
 var (
 	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter", "tag"}
-	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "ip_proto", "l3_proto", "flow", "app-layer-protocol", "app-layer-event", "geoip", "bypass", "noalert", "alert"}
+	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "ip_proto", "l3_proto", "flow", "app-layer-protocol", "app-layer-event", "geoip", "iprep", "bypass", "noalert", "alert"}
 )
 
 // Supports says whether rules may use a keyword, given by its canonical name.
@@ -56,7 +56,6 @@ var reasons = map[string]string{
 	"flowvar": "nothing is captured in variables", "pktvar": "nothing is captured in variables",
 	"frame": "parsers mark no frames", "asn1": "ASN.1 is not decoded", "filemagic": "types of files are not recognised by magic numbers",
 	"file.magic":          "types of files are not recognised by magic numbers",
-	"iprep":               "there are no lists of reputation",
 	"aws_domain_category": "AWS does not publish its categories", "aws_url_category": "AWS does not publish its categories",
 }
 

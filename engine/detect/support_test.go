@@ -66,7 +66,7 @@ func TestSupports(t *testing.T) {
 	for _, kw := range rule.Keywords() {
 		for _, arg := range []string{"", ":1", `:"x"`, ":S", ":M", ":any", ":1,0", ":1,0,n", ":isset,num", ":num,isset", ":client_hello", ":set,num,track ip_src", ":tls",
 			":established", ":1,=,1,0", ":bytes 1,offset 0,oper +,rvalue 1,result num", `:"/x/"`, ":a,b", `:"(x)"`,
-			":type limit,track by_src,count 1,seconds 1", ":track by_src,count 1,seconds 1", ":rr", ":info x", ":session"} {
+			":type limit,track by_src,count 1,seconds 1", ":track by_src,count 1,seconds 1", ":rr", ":info x", ":session", ":any,a,isset"} {
 			text := fmt.Sprintf("alert ip any any -> any any (%s%s; sid:1;)", kw.Name, arg)
 			switch kw.Kind {
 			case rule.KindStickyBuffer, rule.KindTransform:

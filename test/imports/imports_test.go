@@ -52,6 +52,7 @@ var layout = []struct{ pkg, imports string }{
 	{"engine/stateless", "engine/packet"},
 	{"engine/pcre", ""},
 	{"engine/detect", "engine/packet engine/flow engine/stream engine/applayer engine/stateless engine/pcre rule"},
+	{"engine/reputation", "engine/packet"},
 	{"engine/geoip", "engine/packet github.com/oschwald/maxminddb-golang/"},
 	{"eve", "engine/packet engine/flow engine/applayer engine/applayer/... engine/detect"},
 	{"metrics", "github.com/prometheus/"},
