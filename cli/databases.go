@@ -21,7 +21,7 @@ func (d *databases) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&d.lists, "reputation", nil, "list that iprep looks addresses up in: address,category,score on each line; repeatable")
 }
 
-// open reads what is named. It stays open as long as the process runs.
+// open reads what is named.
 func (d *databases) open() (opt detect.Options, err error) {
 	if d.geoip != "" {
 		db, err := geoip.Open(d.geoip)

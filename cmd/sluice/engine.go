@@ -262,8 +262,7 @@ func deliveryOf(c *config.Config) *delivery.Options {
 	}
 }
 
-// countriesOf opens the database that geoip asks; nil is none. It stays open as long as the
-// process runs.
+// countriesOf reads the database that geoip asks; nil is none.
 func countriesOf(c *config.Config) (detect.Countries, error) {
 	if c.GeoIPDatabase == "" {
 		return nil, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 
@@ -19,15 +20,20 @@ type DB struct {
 }
 
 // Open reads the whole database once, so that look-ups decode and allocate nothing and what is
-// broken is found here.
+// broken is found here. It is kept in memory and not mapped: a file that is cut off later, while it
+// is replaced, must not end the process.
 func Open(file string) (*DB, error) {
-	reader, err := maxminddb.Open(file)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("open the database of countries: %w", err)
+	}
+	reader, err := maxminddb.OpenBytes(data)
 	if err != nil {
 		return nil, fmt.Errorf("open the database of countries %s: %w", file, err)
 	}
 	db := &DB{reader, map[uintptr][2]byte{}}
 	if err := db.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("read the database of countries %s: %w", file, err), reader.Close())
+		return nil, fmt.Errorf("read the database of countries %s: %w", file, err)
 	}
 	return db, nil
 }
@@ -69,6 +75,3 @@ func (db *DB) Country(a packet.Addr) (code [2]byte, ok bool) {
 	code, ok = db.codes[result.Offset()]
 	return code, ok
 }
-
-// Close gives the database's memory back. Nothing may ask it any more.
-func (db *DB) Close() error { return db.reader.Close() }
