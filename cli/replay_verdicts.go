@@ -125,8 +125,12 @@ func (r *replayRecords) Wants(k engine.Kind) bool {
 	case engine.TaggedPackets:
 		return r.writes("packet")
 	}
-	return r.sink != nil
+	others := func(eventType string) bool { return !slices.Contains(ofPackets, eventType) }
+	return r.sink != nil && (r.types == nil || slices.ContainsFunc(r.types, others))
 }
+
+// ofPackets are the types of records that are not about transactions.
+var ofPackets = []string{"alert", "anomaly", "drop", "flow", "netflow", "packet", "stats"}
 
 // writes says whether records of a type, as event_type has it, are written.
 func (r *replayRecords) writes(eventType string) bool {

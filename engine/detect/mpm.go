@@ -61,8 +61,10 @@ func folded4(s string) uint32 {
 func folded2(s string) uint16  { return uint16(s[0]) | uint16(s[1])<<8 }
 func (l *literal) short() bool { return len(l.text) < 4 }
 
-// hash spreads grams (Knuth's multiplicative hashing).
-func (p *prefilter) hash(gram uint32) uint32 { return gram * 0x9e3779b1 >> p.shift }
+// hashFactor spreads grams (Knuth's multiplicative hashing).
+const hashFactor = 0x9e3779b1
+
+func (p *prefilter) hash(gram uint32) uint32 { return gram * hashFactor >> p.shift }
 
 // add files rule i under the rarest literal that steps ask for.
 func (p *prefilter) add(i uint32, steps []step) {
@@ -79,8 +81,12 @@ func (p *prefilter) add(i uint32, steps []step) {
 
 // build makes the index of what was added.
 func (p *prefilter) build() {
+	shared := sharing{}
+	for text := range p.filed {
+		shared.count(text)
+	}
 	for text, rules := range p.filed {
-		at, _ := rarestPlace(text)
+		at, _ := rarestPlace(text, shared)
 		p.literals = append(p.literals, literal{text, at, rules})
 	}
 	p.filed = nil
@@ -146,18 +152,35 @@ func (p *prefilter) candidates(dst []uint32, text []byte, s *sightings) []uint32
 			}
 		}
 	}
-	filter, shift := p.filter, p.shift
-	for i := 0; i+4 <= len(text); i++ {
-		value := fold4(text[i:])
-		h := value * 0x9e3779b1 >> shift
-		if filter[h>>6]&(1<<(h&63)) == 0 {
+	// Five places at a time: nearly always none of their bits is set.
+	filter, shift, i := p.filter, p.shift, 0
+	for ; i+8 <= len(text); i += 5 {
+		v := binary.LittleEndian.Uint64(text[i:]) | 0x2020202020202020
+		h0, h1, h2 := uint32(v)*hashFactor>>shift, uint32(v>>8)*hashFactor>>shift, uint32(v>>16)*hashFactor>>shift
+		h3, h4 := uint32(v>>24)*hashFactor>>shift, uint32(v>>32)*hashFactor>>shift
+		if (filter[h0>>6]>>(h0&63)|filter[h1>>6]>>(h1&63)|filter[h2>>6]>>(h2&63)|filter[h3>>6]>>(h3&63)|filter[h4>>6]>>(h4&63))&1 == 0 {
 			continue
 		}
-		for at := p.heads[h>>perHead]; at != 0; at = p.grams[at-1].next {
-			if p.grams[at-1].value == value {
-				dst = p.compare(dst, at-1, text, i, s)
-				break
-			}
+		for n := range 5 {
+			dst = p.look(dst, text, i+n, s)
+		}
+	}
+	for ; i+4 <= len(text); i++ {
+		dst = p.look(dst, text, i, s)
+	}
+	return dst
+}
+
+// look appends the rules of literals that the four bytes at i of text find.
+func (p *prefilter) look(dst []uint32, text []byte, i int, s *sightings) []uint32 {
+	value := fold4(text[i:])
+	h := p.hash(value)
+	if p.filter[h>>6]&(1<<(h&63)) == 0 {
+		return dst
+	}
+	for at := p.heads[h>>perHead]; at != 0; at = p.grams[at-1].next {
+		if p.grams[at-1].value == value {
+			return p.compare(dst, at-1, text, i, s)
 		}
 	}
 	return dst
@@ -257,16 +280,29 @@ func rarest(steps []step) string {
 		for i, b := range text {
 			folded[i] = fold(b)
 		}
-		if _, cost := rarestPlace(string(folded)); best == "" || cost < least {
+		if _, cost := rarestPlace(string(folded), nil); best == "" || cost < least {
 			best, least = string(folded), cost
 		}
 	}
 	return best
 }
 
+// sharing counts in how many places of literals four bytes stand.
+type sharing map[uint32]int
+
+func (s sharing) count(text string) {
+	for i := 0; i+4 <= len(text); i++ {
+		s[folded4(text[i:])]++
+	}
+}
+
+// perShare is what it costs four bytes that twice as many literals have them: they all are
+// compared where the bytes are found.
+const perShare = 4
+
 // rarestPlace returns where in a literal of two bytes or more the bytes stand that find it, and
-// how common they are. Four bytes are always rarer than two.
-func rarestPlace(text string) (at, cost int) {
+// how common they are, in traffic and among literals. Four bytes are always rarer than two.
+func rarestPlace(text string, shared sharing) (at, cost int) {
 	n, floor := 4, 0
 	if len(text) < 4 {
 		n, floor = 2, 1000
@@ -276,6 +312,9 @@ func rarestPlace(text string) (at, cost int) {
 		common := floor
 		for _, b := range []byte(text[i : i+n]) {
 			common += commonness(b)
+		}
+		if shared != nil && n == 4 {
+			common += perShare * bits.Len(uint(shared[folded4(text[i:])]))
 		}
 		if cost < 0 || common < cost {
 			at, cost = i, common

@@ -178,7 +178,7 @@ func operation(out *tabwriter.Writer, flows int, flush bool, l load) error {
 	if flush {
 		name, target = "flush", "<= 100 ms"
 		if l.workers == 1 && !l.saturated {
-			fmt.Fprintf(out, "bytes per flow, heap growth for %d flows\t%.1f\t<= 168\n", flows, perFlow)
+			fmt.Fprintf(out, "bytes per flow, heap growth for %d flows\t%.1f\t<= 160\n", flows, perFlow)
 		}
 	}
 	fmt.Fprintf(out, "%s of %d of %d flows, %v\t%v\t%s\n", name, res.Flows, flows, l, res.Swept.Sub(begin).Round(100*time.Microsecond), target)
