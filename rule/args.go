@@ -23,6 +23,7 @@ import (
 //	byte_extract, byte_math          *ByteExtract, *ByteMath
 //	isdataat                         *IsDataAt
 //	bsize, urilen                    *BufferSize
+//	absent                           *Absent
 //	pcre                             *PCRE
 //	base64_decode                    *Base64Decode
 //	dsize, ttl, itype and other      Numbers

@@ -313,6 +313,8 @@ func (b *builder) argument(o *Option) *fault {
 		return set(o)(b.parseIsDataAt(o.Value))
 	case "bsize", "urilen":
 		return set(o)(b.parseBufferSize(o))
+	case "absent":
+		return set(o)(b.parseAbsent(o.Value))
 	case "base64_decode":
 		b.decoded = true
 		return set(o)(b.parseBase64Decode(o.Value))

@@ -90,6 +90,13 @@ type BufferSize struct {
 	Size Numbers
 }
 
+// Absent is the argument of absent: the buffer is not there or, with OrElse, the rest of what is
+// asked of it holds.
+type Absent struct {
+	Place
+	OrElse bool
+}
+
 // Base64Decode is the argument of base64_decode.
 type Base64Decode struct {
 	Place
@@ -490,6 +497,18 @@ func (b *builder) parseBufferSize(o *Option) (*BufferSize, *fault) {
 	var f *fault
 	s.Size, f = compareNumbers(o.Name, value, most)
 	return s, f
+}
+
+func (b *builder) parseAbsent(value string) (*Absent, *fault) {
+	a := &Absent{Place: b.here()}
+	switch {
+	case b.bufferName == "":
+		return nil, faultf(atKeyword, "absent does not follow a sticky buffer; put one such as http.referer before it")
+	case value != "" && value != "or_else":
+		return nil, faultf(0, "absent takes or_else or nothing, not %q", clip(value))
+	}
+	a.OrElse = value != ""
+	return a, nil
 }
 
 func (b *builder) parseBase64Decode(value string) (*Base64Decode, *fault) {

@@ -111,7 +111,7 @@ var keywords = slices.Concat([]Keyword{
 		modifier("startswith", ArgNone), modifier("endswith", ArgNone), modifier("rawbytes", ArgNone),
 		modifier("fast_pattern", ArgOptional),
 		{Name: "replace", Kind: KindModifier, Arity: ArgRequired, quotes: quotesMust},
-		inspector("isdataat"), inspector("bsize"),
+		inspector("isdataat"), inspector("bsize"), {Name: "absent", Arity: ArgOptional, inspects: true}, // of Suricata 8
 		inspector("byte_test"), inspector("byte_math"), inspector("byte_jump"), inspector("byte_extract"),
 		quoted(quotesMay, inspector("pcre")), inspector("asn1"),
 		{Name: "base64_decode", Arity: ArgOptional, inspects: true}, sticky("base64_data"),

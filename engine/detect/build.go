@@ -149,6 +149,9 @@ func (b *ruleBuilder) addStep(s step, at rule.Place) error {
 		return err
 	}
 	if get, ok := packetBuffers[at.Buffer]; ok {
+		if absent([]step{s}) {
+			return fmt.Errorf("absent is for buffers of application protocols, and every packet of its protocol has %s; leave it out", at.Buffer)
+		}
 		for i := range r.headers {
 			if r.headers[i].name == name {
 				r.headers[i].steps = append(r.headers[i].steps, s)

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/sluicefw/sluice/rule"
 )
@@ -286,6 +287,20 @@ func (d *isDataAt) match(m *matcher, prev int, rest []step) bool {
 		there = prev+at <= len(m.buf.data)
 	}
 	return there != d.negated && m.next(rest, prev)
+}
+
+// absence is absent: it holds where there is no buffer, and in one only with orElse.
+type absence struct{ orElse bool }
+
+func (*absence) place() place { return placeNone }
+
+func (s *absence) match(m *matcher, prev int, rest []step) bool {
+	return s.orElse && m.next(rest, prev)
+}
+
+// absent says whether steps hold where their buffer is not there.
+func absent(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { _, is := s.(*absence); return is })
 }
 
 // bufferSize is bsize, and urilen.

@@ -285,7 +285,7 @@ func (b *bufferMatch) match(tx applayer.Tx, m *matcher) bool {
 	for n := 0; ; n++ {
 		data, ok := tx.Value(b.buffer, n)
 		if !ok {
-			return false
+			return n == 0 && absent(b.steps)
 		}
 		text := buffer{data: m.transformed(b.transforms, data)}
 		text.base, text.ended = tx.Piece(b.buffer, n)

@@ -391,7 +391,7 @@ func (h *hookIndex) addName(i uint32, b applayer.Buffer, name []byte) {
 func (h *hookIndex) add(i uint32, r *Rule) {
 	for b := range r.buffers {
 		match := &r.buffers[b]
-		if rarest(match.steps) == "" || len(match.transforms) > 0 {
+		if rarest(match.steps) == "" || len(match.transforms) > 0 || absent(match.steps) {
 			continue
 		}
 		h.filter(match.buffer).add(i, match.steps)

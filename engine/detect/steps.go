@@ -64,6 +64,8 @@ func (c *stepCompiler) step(arg any) (s step, at rule.Place, err error) {
 		d.at, err = c.operand(rule.Operand{Value: uint64(arg.At.Value), Var: arg.At.Var}, at)
 	case *rule.BufferSize:
 		return &bufferSize{arg.Size}, arg.Place, nil
+	case *rule.Absent:
+		return &absence{arg.OrElse}, arg.Place, nil
 	case *rule.Dataset:
 		at = arg.Place
 		in := &inSet{op: arg.Op}

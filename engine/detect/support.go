@@ -29,7 +29,7 @@ func folded(name string) bool {
 
 // stepKeywords are those that look into a buffer.
 var stepKeywords = []string{
-	"content", "uricontent", "byte_test", "byte_jump", "byte_extract", "byte_math", "isdataat", "bsize", "urilen", "pcre", "base64_decode", "dataset", "datarep",
+	"content", "uricontent", "byte_test", "byte_jump", "byte_extract", "byte_math", "isdataat", "bsize", "absent", "urilen", "pcre", "base64_decode", "dataset", "datarep",
 }
 
 // stateKeywords are those that remember, and ruleKeywords those about the rule
