@@ -22,15 +22,16 @@ const Text = "0123456789abcdef"
 type Download struct {
 	*Rig
 	ask    chan struct{}
-	Got    chan error // of the client: nil for each whole chunk, last an error
-	Server chan error // how the server's connection ended
+	gone   chan struct{} // closed when the server has given up
+	Got    chan error    // of the client: nil for each whole chunk, last an error
+	Server chan error    // how the server's connection ended
 }
 
 // Download starts a server outside and a client inside, and returns when the
 // client has the first chunk.
 func (r *Rig) Download(client, server string) *Download {
 	r.Helper()
-	d := &Download{r, make(chan struct{}), make(chan error, 1), make(chan error, 1)}
+	d := &Download{r, make(chan struct{}), make(chan struct{}), make(chan error, 1), make(chan error, 1)}
 	l, err := r.Net.Outside().Listen("tcp", AddrPort(server))
 	if err != nil {
 		r.Fatal(err)
@@ -38,6 +39,7 @@ func (r *Rig) Download(client, server string) *Download {
 	ctx, cancel := context.WithCancel(r.Ctx)
 	text := bytes.Repeat([]byte(Text), Chunk/len(Text))
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		defer close(d.gone) // there is one request
 		for {
 			if _, err := w.Write(text); err != nil {
 				return
@@ -92,11 +94,13 @@ func (r *Rig) Download(client, server string) *Download {
 	return d
 }
 
-// Send has the server send the next chunk, and does not wait for it.
+// Send has the server send the next chunk, and does not wait for it. A server whose connection was
+// reset, perhaps by a packet that came before, sends nothing: Receive tells.
 func (d *Download) Send() {
 	d.Helper()
 	select {
 	case d.ask <- struct{}{}:
+	case <-d.gone:
 	case <-d.Ctx.Done():
 		d.Fatal("the server does not answer")
 	}
