@@ -77,6 +77,7 @@ const (
 	etherPBB     = 0x88e7 // IEEE 802.1ah service instance tag
 	etherDCE     = 0x8903 // Cisco FabricPath
 	etherVNTag   = 0x8926
+	etherETag    = 0x893f // IEEE 802.1BR
 	etherNSH     = 0x894f
 	etherQinQ91  = 0x9100 // the service tag before it was standardized
 	etherMin     = 0x0600 // below it the field is a length (IEEE 802.3, 3.2.6)
@@ -119,6 +120,8 @@ func (p *Packet) decodeEtherType(etherType uint16, b []byte) bool {
 			p.decodeEthernet(b[2:])
 		case etherVNTag:
 			p.decodeVNTag(b)
+		case etherETag:
+			p.decodeETag(b)
 		case etherNSH:
 			p.decodeNSH(b)
 		case etherARP:

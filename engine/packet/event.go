@@ -22,6 +22,8 @@ const (
 	EventERSPANTooManyVLANLayers
 	EventERSPANUnsupportedVersion
 	EventESPPacketTooSmall
+	EventETagHeaderTooSmall
+	EventETagUnknownType
 	EventEthernetPacketTooSmall
 	EventGeneveUnknownPayloadType
 	EventGREPacketTooSmall
@@ -243,6 +245,8 @@ var eventNames = [NumEvents]string{
 	EventERSPANTooManyVLANLayers:       "erspan.too_many_vlan_layers",
 	EventERSPANUnsupportedVersion:      "erspan.unsupported_version",
 	EventESPPacketTooSmall:             "esp.pkt_too_small",
+	EventETagHeaderTooSmall:            "etag.header_too_small",
+	EventETagUnknownType:               "etag.unknown_type",
 	EventEthernetPacketTooSmall:        "ethernet.pkt_too_small",
 	EventGeneveUnknownPayloadType:      "geneve.unknown_payload_type",
 	EventGREPacketTooSmall:             "gre.pkt_too_small",

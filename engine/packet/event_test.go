@@ -85,6 +85,8 @@ var eventTests = []struct {
 	{"tag cut", packet.LinkEthernet, ether(0x8100, zeros(3)), []packet.Event{packet.EventVLANHeaderTooSmall}},
 	{"tag, then nothing known", packet.LinkEthernet, ether(0x8100, 0, 1, 0x12, 0x34), []packet.Event{packet.EventVLANUnknownType}},
 	{"four tags", packet.LinkEthernet, packettest.Ethernet(v4(17, zeros(8)), 1, 2, 3, 4), []packet.Event{packet.EventVLANTooManyLayers}},
+	{"E-Tag cut", packet.LinkEthernet, ether(0x893f, zeros(7)), []packet.Event{packet.EventETagHeaderTooSmall}},
+	{"E-Tag, then nothing known", packet.LinkEthernet, ether(0x893f, zeros(8)), []packet.Event{packet.EventETagUnknownType}},
 	{"VN-Tag cut", packet.LinkEthernet, ether(0x8926, zeros(5)), []packet.Event{packet.EventVNTagHeaderTooSmall}},
 	{"VN-Tag, then nothing known", packet.LinkEthernet, ether(0x8926, zeros(6)), []packet.Event{packet.EventVNTagUnknownType}},
 	{"sixteen layers", packet.LinkEthernet, join(bytes.Repeat(ether(0x8903, 0, 0), 16), zeros(20)), []packet.Event{packet.EventTooManyLayers}},

@@ -43,6 +43,23 @@ func (p *Packet) decodeVNTag(b []byte) bool {
 	return p.decodeEtherType(binary.BigEndian.Uint16(b[4:]), b[6:]) || p.bad(EventVNTagUnknownType)
 }
 
+// decodeETag takes off the tag between a bridge and its port extenders (IEEE 802.1BR, 7.5),
+// which names the port that a frame came in by, and the one or the group that it goes to:
+//
+//	0 | priority 3 | drop eligible 1 | ingress port 12   | - 2 | group 2 | port 12 |
+//	4 | ingress port, upper 8        | port, upper 8     | type 16                 |
+//
+// Its events have the names of Suricata 8, which is the first to decode it.
+func (p *Packet) decodeETag(b []byte) bool {
+	if !p.layer() {
+		return false
+	}
+	if len(b) < 8 {
+		return p.bad(EventETagHeaderTooSmall)
+	}
+	return p.decodeEtherType(binary.BigEndian.Uint16(b[6:]), b[8:]) || p.bad(EventETagUnknownType)
+}
+
 // MPLS labels with a meaning of their own (RFC 3032, 2.1). Those below 16 are reserved;
 // the last of them is the extension label of RFC 7274.
 const (

@@ -112,6 +112,8 @@ func TestHeadersInFront(t *testing.T) {
 		"MPLS pseudowire":    ether(0x8848, label(99), zeros(4), ether(0x800, ip)),
 		"FabricPath":         ether(0x8903, 0, 0, ether(0x800, ip)),
 		"VN-Tag":             ether(0x8926, zeros(4), 8, 0, ip),
+		"E-Tag":              ether(0x893f, zeros(6), 8, 0, ip),
+		"E-Tag in a VLAN":    ether(0x8100, 0, 1, 0x89, 0x3f, zeros(6), 8, 0, ip),
 		"NSH":                ether(0x894f, 0, 6, 1, 1, zeros(20), ip),
 		"NSH with metadata":  ether(0x894f, 0, 3, 2, 3, zeros(8), ether(0x800, ip)),
 		"NSH with labels":    ether(0x894f, 0, 6, 1, 5, zeros(20), label(99), ip),
