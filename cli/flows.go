@@ -406,9 +406,9 @@ func (f *flowsCommand) flush(ctx context.Context, r *runner, t *target, s *selec
 // something went wrong.
 func count(n int, ops []*operation) string {
 	if slices.ContainsFunc(ops, func(op *operation) bool { return !op.whole() }) {
-		return "at least " + plural(n)
+		return "at least " + plural(n, "flow")
 	}
-	return plural(n)
+	return plural(n, "flow")
 }
 
 // finish reports what went wrong in each zone, and chooses the exit code.

@@ -237,11 +237,11 @@ func humanBytes(n int64) string {
 }
 
 // plural is "1 flow", "2 flows".
-func plural(n int) string {
+func plural(n int, what string) string {
 	if n == 1 {
-		return "1 flow"
+		return "1 " + what
 	}
-	return fmt.Sprintf("%d flows", n)
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func validFormat(f string) error {

@@ -63,7 +63,7 @@ error; none is left out silently.
   *.json       rule groups: CreateRuleGroup requests or DescribeRuleGroup answers
 The policy refers to groups by ARN; a request, which has no ARN yet, is found by
 the name at the ARN's end and by its type. HOME_NET, where the documents do not set
-it, is what --var HOME_NET says.
+it, is what --var HOME_NET says, or else all private networks.
 
 --mode ids only looks on: nothing is dropped. --mode ips carries verdicts out, so
 what follows a dropped packet is judged without it. It is the default of --policy.

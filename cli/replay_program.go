@@ -181,7 +181,7 @@ func (g *groupFile) is(arn string) bool {
 
 // policyProgram compiles the documents of a directory.
 func policyProgram(dir string, vars []string, countries detect.Countries) (*detect.Program, error) {
-	in := policy.Input{ARN: "policy", Groups: map[string]*wire.RuleGroup{}, Countries: countries}
+	in := policy.Input{ARN: "policy", Groups: map[string]*wire.RuleGroup{}, Countries: countries, HomeNet: policy.DefaultHomeNet}
 	for _, v := range vars {
 		name, value, _ := strings.Cut(v, "=")
 		if name != "HOME_NET" {

@@ -255,6 +255,12 @@ func TestReplayPolicy(t *testing.T) {
 	if v.Mode != "ips" || v.DroppedBy["rules"] != 1 || v.DroppedBy["flow drop"] != 1 || v.DroppedBy["stream midstream"] != 1 {
 		t.Errorf("%+v", v)
 	}
+	if v := readReplay(t, "--policy", dir, capture); v.DroppedBy["rules"] != 1 {
+		t.Errorf("HOME_NET is not given: %+v", v)
+	}
+	if v := readReplay(t, "--policy", dir, "--var", "HOME_NET=10.99.0.0/16", capture); v.DroppedBy["rules"] != 0 {
+		t.Errorf("HOME_NET is another network: %+v", v)
+	}
 	if err := os.Remove(filepath.Join(dir, "group.json")); err != nil {
 		t.Fatal(err)
 	}

@@ -256,7 +256,7 @@ func (r *rulesCommand) check(names []string) error {
 		for i := range f.findings {
 			f.findings[i].print(r.env.Stdout)
 		}
-		_, err = fmt.Fprintf(r.env.Stdout, "%d rules: %d errors, %d warnings\n", f.rules, errs, warnings)
+		_, err = fmt.Fprintf(r.env.Stdout, "%s: %s, %s\n", plural(f.rules, "rule"), plural(errs, "error"), plural(warnings, "warning"))
 	}
 	if err != nil {
 		return err

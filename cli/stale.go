@@ -90,7 +90,7 @@ func (f *flowsCommand) listStale(ctx context.Context, r *runner, t *target) erro
 		}
 	}
 	if f.format == "table" {
-		fmt.Fprintf(f.env.Stderr, "%s stale\n", plural(len(rows)))
+		fmt.Fprintf(f.env.Stderr, "%s stale\n", plural(len(rows), "flow"))
 	}
 	return nil
 }

@@ -186,7 +186,7 @@ func (t *top) fit(lines int) int {
 func (t *top) frame(columns, lines int, rows []liveRow, total int64, problem error) []byte {
 	now := t.env.Now().Format(time.TimeOnly)
 	head := []string{
-		fmt.Sprintf("%s  %s  %s by %s", now, t.target.name, plural(int(total)), t.sort),
+		fmt.Sprintf("%s  %s  %s by %s", now, t.target.name, plural(int(total), "flow"), t.sort),
 		"sort by b bytes, p packets, a age, i idle; q ends",
 	}
 	if problem != nil {

@@ -81,10 +81,12 @@ type Flows struct {
 type Streams struct {
 	Policy       string `yaml:"policy"`        // what system their receivers are: a name that stream.ParsePolicy takes
 	AsyncOneSide bool   `yaml:"async_oneside"` // follow connections of which only one side is seen
+	Memory       int    `yaml:"memory"`        // bytes of streams under inspection, of one queue
 }
 
 // Limits says what happens to packets that the engine cannot follow: names in LimitPolicies.
 type Limits struct {
+	Default   string `yaml:"default"`   // of those below that are "auto"
 	Flows     string `yaml:"flows"`     // no room for a flow
 	Streams   string `yaml:"streams"`   // no memory for a stream
 	Fragments string `yaml:"fragments"` // no room for a fragment
@@ -94,6 +96,7 @@ type Limits struct {
 // Fragments says how the fragments of datagrams are put together.
 type Fragments struct {
 	Policy string `yaml:"policy"` // whose bytes overlapping fragments are: a name that defrag.ParsePolicy takes
+	Memory int    `yaml:"memory"` // bytes of fragments that wait for others, of one queue
 }
 
 // Attachment says which packets meet a firewall on this node.
@@ -165,9 +168,9 @@ func Default() *Config {
 		DataDir:   defaultDataDir(os.Geteuid() == 0, os.Getenv, os.UserHomeDir),
 		API:       API{Listen: "127.0.0.1:4580"},
 		Flows:     Flows{Limit: 1_000_000, ResultLimit: 1_000_000},
-		Fragments: Fragments{Policy: defrag.Default.String()},
-		Streams:   Streams{Policy: stream.Windows.String()},
-		Limits:    Limits{Flows: "auto", Streams: "auto", Fragments: "auto", Parsers: "auto"},
+		Fragments: Fragments{Policy: defrag.Default.String(), Memory: 32 << 20},
+		Streams:   Streams{Policy: stream.Windows.String(), Memory: 256 << 20},
+		Limits:    Limits{Default: "auto", Flows: "auto", Streams: "auto", Fragments: "auto", Parsers: "auto"},
 		Log:       Log{Level: "info", Format: "text"},
 	}
 }

@@ -19,9 +19,9 @@ api: {listen: "[::1]:4580", dev: true, tls: {cert: /etc/sluice/cert.pem, key: /e
 flows:
   limit: 500000
   result_limit: 10
-fragments: {policy: bsd-right}
-streams: {policy: old-linux, async_oneside: true}
-limits: {flows: pass-packet, streams: drop-flow, fragments: ignore, parsers: reject}
+fragments: {policy: bsd-right, memory: 1048576}
+streams: {policy: old-linux, async_oneside: true, memory: 16777216}
+limits: {default: ignore, flows: pass-packet, streams: drop-flow, fragments: ignore, parsers: reject}
 home_net: [10.0.0.0/8, "fd00::/8"]
 geoip_database: /srv/countries.mmdb
 subnets: {subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}
@@ -43,9 +43,9 @@ func wholeConfig() *Config {
 		Region: "eu-central-1", Account: "012345678901", Zone: "eu-central-1b", DataDir: "/srv/sluice",
 		API:           API{Listen: "[::1]:4580", Dev: true, TLS: TLS{Cert: "/etc/sluice/cert.pem", Key: "/etc/sluice/key.pem"}},
 		Flows:         Flows{Limit: 500_000, ResultLimit: 10},
-		Fragments:     Fragments{Policy: "bsd-right"},
-		Streams:       Streams{Policy: "old-linux", AsyncOneSide: true},
-		Limits:        Limits{Flows: "pass-packet", Streams: "drop-flow", Fragments: "ignore", Parsers: "reject"},
+		Fragments:     Fragments{Policy: "bsd-right", Memory: 1 << 20},
+		Streams:       Streams{Policy: "old-linux", AsyncOneSide: true, Memory: 16 << 20},
+		Limits:        Limits{Default: "ignore", Flows: "pass-packet", Streams: "drop-flow", Fragments: "ignore", Parsers: "reject"},
 		HomeNet:       []string{"10.0.0.0/8", "fd00::/8"},
 		GeoIPDatabase: "/srv/countries.mmdb",
 		Subnets:       map[string]string{"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
@@ -87,8 +87,8 @@ func TestLoadWhole(t *testing.T) {
 func TestYAMLLoadsToTheSame(t *testing.T) {
 	for _, c := range []*Config{wholeConfig(), {
 		Region: "us-east-1", Account: "000000000000", Zone: "us-east-1a", DataDir: "/d",
-		API: API{Listen: ":0"}, Flows: Flows{Limit: 1024, ResultLimit: 1}, Fragments: Fragments{Policy: "linux"},
-		Streams: Streams{Policy: "first"}, Limits: Limits{Flows: "auto", Streams: "auto", Fragments: "auto", Parsers: "auto"}, Log: Log{Level: "info", Format: "text"},
+		API: API{Listen: ":0"}, Flows: Flows{Limit: 1024, ResultLimit: 1}, Fragments: Fragments{Policy: "linux", Memory: 1 << 20},
+		Streams: Streams{Policy: "first", Memory: 16 << 20}, Limits: Limits{Default: "auto", Flows: "auto", Streams: "auto", Fragments: "auto", Parsers: "auto"}, Log: Log{Level: "info", Format: "text"},
 	}} {
 		text, err := c.YAML()
 		if err != nil {
@@ -151,9 +151,10 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"SLUICE_REGION": "eu-central-1", "SLUICE_ACCOUNT": "012345678901", "SLUICE_ZONE": "eu-central-1b",
 		"SLUICE_DATA_DIR": "/srv/sluice", "SLUICE_API_LISTEN": "[::1]:4580", "SLUICE_API_DEV": "true",
 		"SLUICE_API_TLS_CERT": "/etc/sluice/cert.pem", "SLUICE_API_TLS_KEY": "/etc/sluice/key.pem", "SLUICE_API_TLS_SELF_SIGNED": "false",
-		"SLUICE_FLOWS_LIMIT": "500000", "SLUICE_FLOWS_RESULT_LIMIT": "10", "SLUICE_FRAGMENTS_POLICY": "bsd-right",
-		"SLUICE_STREAMS_POLICY": "old-linux", "SLUICE_STREAMS_ASYNC_ONESIDE": "true",
-		"SLUICE_LIMITS_FLOWS": "pass-packet", "SLUICE_LIMITS_STREAMS": "drop-flow", "SLUICE_LIMITS_FRAGMENTS": "ignore", "SLUICE_LIMITS_PARSERS": "reject",
+		"SLUICE_FLOWS_LIMIT": "500000", "SLUICE_FLOWS_RESULT_LIMIT": "10", "SLUICE_FRAGMENTS_POLICY": "bsd-right", "SLUICE_FRAGMENTS_MEMORY": "1048576",
+		"SLUICE_STREAMS_POLICY": "old-linux", "SLUICE_STREAMS_ASYNC_ONESIDE": "true", "SLUICE_STREAMS_MEMORY": "16777216",
+		"SLUICE_LIMITS_DEFAULT": "ignore",
+		"SLUICE_LIMITS_FLOWS":   "pass-packet", "SLUICE_LIMITS_STREAMS": "drop-flow", "SLUICE_LIMITS_FRAGMENTS": "ignore", "SLUICE_LIMITS_PARSERS": "reject",
 		"SLUICE_HOME_NET":       `[10.0.0.0/8, "fd00::/8"]`,
 		"SLUICE_GEOIP_DATABASE": "/srv/countries.mmdb",
 		"SLUICE_SUBNETS":        "{subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}",
@@ -215,6 +216,9 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 			`@:1: fragments.policy: "amiga" is no policy of fragments: write one of default, windows, first, last, bsd, bsd-right, linux, solaris`}},
 		{"streams", "streams: {policy: amiga}\n", []string{
 			`@:1: streams.policy: "amiga" is no policy of streams: write one of windows, bsd, bsd-right, old-linux, linux, old-solaris, solaris, hpux10, hpux11, irix, macos, vista, windows2k3, first, last`}},
+		{"memory", "fragments: {memory: 1000}\nstreams: {memory: 1000}\n", []string{
+			`@:1: fragments.memory: 1000 is out of range: write a number from 1048576 to 68719476736`,
+			`@:2: streams.memory: 1000 is out of range: write a number from 16777216 to 1099511627776`}},
 		{"policies of limits", "limits:\n  parsers: shrug\n", []string{
 			`@:2: limits.parsers: "shrug" is no policy for limits: write one of auto, ignore, pass-packet, pass-flow, bypass, drop-packet, drop-flow, reject`}},
 		{"home_net", "home_net:\n- 10.0.0.0/8\n- 10.0.0.1\n", []string{`@:3: home_net[1]: "10.0.0.1" is no network: write one in CIDR form, such as 10.0.0.0/8 or fd00::/8`}},

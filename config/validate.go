@@ -79,7 +79,9 @@ func (c *Config) validate(p places) error {
 	if _, err := stream.ParsePolicy(c.Streams.Policy); err != nil {
 		k.bad("streams.policy", "%v", err)
 	}
-	for _, l := range [][2]string{{"flows", c.Limits.Flows}, {"streams", c.Limits.Streams}, {"fragments", c.Limits.Fragments}, {"parsers", c.Limits.Parsers}} {
+	k.between("fragments.memory", c.Fragments.Memory, 1<<20, 64<<30)
+	k.between("streams.memory", c.Streams.Memory, 16<<20, 1<<40)
+	for _, l := range [][2]string{{"default", c.Limits.Default}, {"flows", c.Limits.Flows}, {"streams", c.Limits.Streams}, {"fragments", c.Limits.Fragments}, {"parsers", c.Limits.Parsers}} {
 		if !slices.Contains(limitPolicies, l[1]) {
 			k.bad("limits."+l[0], "%q is no policy for limits: write one of %s", l[1], strings.Join(limitPolicies, ", "))
 		}

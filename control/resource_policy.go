@@ -78,7 +78,7 @@ func (c *Control) DescribeResourcePolicy(ctx context.Context, _ wire.Caller, in 
 		return nil, err
 	}
 	if !found {
-		return nil, notFound("resource policy of " + *in.ResourceArn)
+		return nil, notFound("policy of " + *in.ResourceArn)
 	}
 	return &wire.DescribeResourcePolicyResponse{Policy: &r.value.Text}, nil
 }
@@ -91,7 +91,7 @@ func (c *Control) DeleteResourcePolicy(ctx context.Context, caller wire.Caller, 
 			return err
 		}
 		if !found {
-			return notFound("resource policy of " + *in.ResourceArn)
+			return notFound("policy of " + *in.ResourceArn)
 		}
 		t.IfRev(r.key, r.rev)
 		t.Delete(r.key)

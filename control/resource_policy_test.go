@@ -45,7 +45,7 @@ func TestResourcePolicies(t *testing.T) {
 	w.statefulGroup("g")
 	w.newFirewall("f", w.strictPolicy("p"), "subnet-a")
 	for _, arn := range []string{group, policy, firewall} {
-		fail(w, w.DescribeResourcePolicy, errMissing, "The resource resource policy of", `{"ResourceArn":%q}`, arn)
+		fail(w, w.DescribeResourcePolicy, errMissing, "The resource policy of", `{"ResourceArn":%q}`, arn)
 	}
 }
 

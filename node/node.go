@@ -29,6 +29,7 @@ import (
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/pktio"
+	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
 	"github.com/sluicefw/sluice/store"
 )
@@ -59,21 +60,19 @@ type Options struct {
 	// instead of files: a template, in which SpoolDir is the root of all spools.
 	Delivery *delivery.Options
 
-	FlowLimit   int              // per worker; 0 is the engine's default
-	Fragments   defrag.Policy    // whose bytes those of overlapping fragments are
-	Streams     stream.Options   // how TCP connections are followed
-	Limits      engine.Limits    // what happens to packets that the engine cannot follow
-	ResultLimit int              // flows kept of one operation; 0 is 1,000,000
-	StoredFlows int              // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
-	Detail      eve.Detail       // of records, beside what AWS's have
-	StatsEvery  time.Duration    // between records of counters in the alert logs; 0: none
-	HomeNet     []string         // HOME_NET where no policy sets it; empty is the private ranges
-	Countries   detect.Countries // that geoip asks; nil: rules with geoip are refused
-	Logger      *slog.Logger
+	FlowLimit    int              // per worker; 0 is the engine's default
+	Fragments    defrag.Options   // how fragments are put together
+	Streams      stream.Options   // how TCP connections are followed
+	StreamMemory int64            // bytes of streams under inspection, of one worker; 0 is the engine's default
+	Limits       engine.Limits    // what happens to packets that the engine cannot follow
+	ResultLimit  int              // flows kept of one operation; 0 is 1,000,000
+	StoredFlows  int              // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
+	Detail       eve.Detail       // of records, beside what AWS's have
+	StatsEvery   time.Duration    // between records of counters in the alert logs; 0: none
+	HomeNet      []string         // HOME_NET where no policy sets it; empty is the private ranges
+	Countries    detect.Countries // that geoip asks; nil: rules with geoip are refused
+	Logger       *slog.Logger
 }
-
-// DefaultHomeNet stands for the CIDR of the VPC that AWS takes: all private ranges.
-var DefaultHomeNet = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 
 // Node serves the firewalls of a zone.
 type Node struct {
@@ -112,7 +111,7 @@ func New(opt Options) (*Node, error) {
 		opt.StoredFlows = 20_000_000
 	}
 	if len(opt.HomeNet) == 0 {
-		opt.HomeNet = DefaultHomeNet
+		opt.HomeNet = policy.DefaultHomeNet
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -157,8 +156,8 @@ func (n *Node) firewall(id resource.FirewallID, failOpen bool) *firewall {
 		}
 		fw.rematch.Store(-1)
 		fw.engine = engine.New(engine.Options{
-			Account: id.Account, Firewall: id.Name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit, Fragments: defrag.Options{Policy: n.opt.Fragments},
-			Streams: n.opt.Streams, Limits: n.opt.Limits,
+			Account: id.Account, Firewall: id.Name, Zone: n.opt.Zone, FlowLimit: n.opt.FlowLimit, Fragments: n.opt.Fragments,
+			Streams: n.opt.Streams, StreamMemory: n.opt.StreamMemory, Limits: n.opt.Limits,
 			Inline: true, FailOpen: failOpen, VerifyChecksums: true, Tunnels: true,
 			Counters: n.counters, Latency: n.latency, Custom: n.custom,
 			NewRecords: rec.newRecords, Wants: rec, Detail: n.opt.Detail,

@@ -26,12 +26,15 @@ type Input struct {
 	References map[string][]netip.Prefix
 
 	// HomeNet is HOME_NET where neither the policy nor a group sets it. On AWS
-	// that is the VPC's CIDR; here the node's configuration says.
+	// that is the VPC's CIDR; here the node's configuration says, or DefaultHomeNet.
 	HomeNet []string
 
 	// Countries is what geoip asks; nil refuses rules with geoip.
 	Countries detect.Countries
 }
+
+// DefaultHomeNet stands for the CIDR of the VPC that AWS takes: all private ranges.
+var DefaultHomeNet = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 
 // Compile makes the program of a policy. Documents have passed CheckRuleGroup
 // and CheckFirewallPolicy; an error names the group and, for rules, the line

@@ -145,8 +145,8 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		ID: id, Zone: c.Zone, Version: build.Version,
 		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
 		Attach: attachments(c, log), LogDir: c.LogDir(),
-		FlowLimit: c.Flows.Limit, Fragments: fragments, Limits: limits, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet, Countries: countries,
-		Streams:  stream.Options{Policies: stream.Policies{Default: streams}, AsyncOneSide: c.Streams.AsyncOneSide},
+		FlowLimit: c.Flows.Limit, Fragments: defrag.Options{Policy: fragments, Memory: c.Fragments.Memory}, Limits: limits, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet, Countries: countries,
+		Streams: stream.Options{Policies: stream.Policies{Default: streams}, AsyncOneSide: c.Streams.AsyncOneSide}, StreamMemory: int64(c.Streams.Memory),
 		Delivery: deliveryOf(c), Logger: log,
 		Detail: detailOf(c), StatsEvery: time.Duration(c.Records.Stats) * time.Second,
 	})
@@ -281,6 +281,9 @@ func limitsOf(c *config.Config) (limits engine.Limits, err error) {
 		engine.LimitFragments: c.Limits.Fragments, engine.LimitParsers: c.Limits.Parsers,
 	}
 	for l, name := range names {
+		if name == engine.LimitAuto.String() {
+			name = c.Limits.Default
+		}
 		if limits[l], err = engine.ParseLimitPolicy(name); err != nil {
 			return limits, err
 		}
