@@ -41,15 +41,13 @@ bench: build ## what a packet, a flush, a capture and calls of the API cost
 	$(GO) run ./test/apibench
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
-# Inputs that fail are kept below testdata/fuzz of their package: commit them.
+# One on each core at a time. Inputs that fail are kept below testdata/fuzz of their package: commit them.
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME
 	@set -eo pipefail; for pkg in $$($(GO) list ./...); do \
-		for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "$$pkg $$name"; \
-			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+		$(GO) test -list '^Fuzz' $$pkg | sed -n "s,^Fuzz.*,$$pkg &,p"; \
+	done | xargs -P "$$(nproc)" -L 1 bash -c 'echo "$$0 $$1"; \
+		$(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 "$$0" 2>&1 | sed "s,^,$$1: ,"; exit $${PIPESTATUS[0]}'
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
