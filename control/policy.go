@@ -255,12 +255,9 @@ func (c *Control) DeleteFirewallPolicy(ctx context.Context, caller wire.Caller, 
 		if err != nil {
 			return err
 		}
-		if uses.n > 0 {
-			return errInUse()
+		if err := deleteUnused(t, &r, &uses); err != nil {
+			return err
 		}
-		t.IfRev(r.key, r.rev)
-		uses.unchanged(t)
-		t.Delete(r.key)
 		c.noteUses(t, p.ARN, groupsOf(p.Doc), nil)
 		t.Delete(c.scope.ResourcePolicy(typePolicy, p.Name))
 		return nil

@@ -258,12 +258,9 @@ func (c *Control) DeleteRuleGroup(ctx context.Context, caller wire.Caller, in *w
 		if err != nil {
 			return err
 		}
-		if uses.n > 0 {
-			return errInUse()
+		if err := deleteUnused(t, &r, &uses); err != nil {
+			return err
 		}
-		t.IfRev(r.key, r.rev)
-		uses.unchanged(t)
-		t.Delete(r.key)
 		t.Delete(c.scope.ResourcePolicy(g.Kind+groupSuffix, g.Name))
 		return nil
 	})

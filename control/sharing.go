@@ -180,6 +180,18 @@ func (u *usage) unchanged(t *store.Txn) {
 	}
 }
 
+// deleteUnused adds to t that r is deleted, provided that it is as it was read and
+// that still nothing uses it.
+func deleteUnused[T any](t *store.Txn, r *record[T], uses *usage) error {
+	if uses.n > 0 {
+		return errInUse()
+	}
+	t.IfRev(r.key, r.rev)
+	uses.unchanged(t)
+	t.Delete(r.key)
+	return nil
+}
+
 // addUsesElsewhere adds the uses of the account's resource in other accounts.
 func (c *Control) addUsesElsewhere(ctx context.Context, u *usage, kind, name string) error {
 	prefix := c.scope.Uses(kind, name)

@@ -148,12 +148,9 @@ func (c *Control) DeleteTLSInspectionConfiguration(ctx context.Context, caller w
 		if err != nil {
 			return err
 		}
-		if uses.n > 0 {
-			return errInUse()
+		if err := deleteUnused(t, &r, &uses); err != nil {
+			return err
 		}
-		t.IfRev(r.key, r.rev)
-		uses.unchanged(t)
-		t.Delete(r.key)
 		return nil
 	})
 	if err != nil {
