@@ -66,6 +66,36 @@ func Follow(t testing.TB, p applayer.Parser, transport uint8, step int, turns ..
 	return log.String()
 }
 
+// Transactions gives the turns to a parser, over TCP and each at once, and returns the
+// transactions of type T as they were when they were done. It fails if bytes are left.
+func Transactions[T any](t testing.TB, p applayer.Parser, turns ...Turn) (done []T) {
+	t.Helper()
+	p.Reset(packet.ProtoTCP)
+	var out applayer.Sink
+	take := func() {
+		for ev := range out.Take {
+			if tx, ok := any(ev.Tx).(*T); ok && ev.Hook == applayer.TxDone {
+				done = append(done, *tx)
+			}
+		}
+	}
+	for _, tn := range turns {
+		for data := []byte(tn.Data); len(data) > 0; {
+			n := p.Data(&out, tn.Dir, data)
+			take()
+			if n == 0 {
+				t.Fatalf("%d bytes left", len(data))
+			}
+			data = data[n:]
+		}
+	}
+	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
+		p.End(&out, dir)
+		take()
+	}
+	return done
+}
+
 // Fuzz feeds a connection whole and byte by byte: the same must come of it, and no more than
 // most bytes be held.
 func Fuzz(f *testing.F, parser func() applayer.Parser, most int, seeds ...[2]string) {

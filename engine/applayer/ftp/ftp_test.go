@@ -6,38 +6,12 @@ import (
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/apptest"
-	"github.com/sluicefw/sluice/engine/packet"
 )
 
 func parser() applayer.Parser { return &Parser{} }
 
-// transactions follows a conversation and returns what was logged.
-func transactions(t *testing.T, turns ...apptest.Turn) (all []Tx) {
-	t.Helper()
-	p := &Parser{}
-	p.Reset(packet.ProtoTCP)
-	var out applayer.Sink
-	take := func() {
-		for ev := range out.Take {
-			if ev.Hook == applayer.TxDone {
-				all = append(all, *ev.Tx.(*Tx))
-			}
-		}
-	}
-	for _, tn := range turns {
-		for data := []byte(tn.Data); len(data) > 0; {
-			data = data[p.Data(&out, tn.Dir, data):]
-			take()
-		}
-	}
-	p.End(&out, packet.ToServer)
-	p.End(&out, packet.ToClient)
-	take()
-	return all
-}
-
 func TestConversation(t *testing.T) {
-	got := transactions(t,
+	got := apptest.Transactions[Tx](t, &Parser{},
 		apptest.S("220-Welcome\r\n to this\r\n220 server\r\n"), apptest.C("user anonymous\r\n"), apptest.S("331 Password?\r\n"),
 		apptest.C("PORT 10,0,0,1,234,10\r\n"), apptest.S("200 OK\r\n"), apptest.C("PASV\r\n"), apptest.S("227 Passive (10,0,0,2,185,13).\r\n"),
 		apptest.C("RETR a b\r\n"), apptest.S("150 Coming\r\n226 Done\r\n"), apptest.C("QUIT\r\n"))
@@ -62,7 +36,7 @@ func TestConversation(t *testing.T) {
 }
 
 func TestLongLine(t *testing.T) {
-	got := transactions(t, apptest.C("RETR "+strings.Repeat("a", 10_000)+"\r\nRETR b\r\n"))
+	got := apptest.Transactions[Tx](t, &Parser{}, apptest.C("RETR "+strings.Repeat("a", 10_000)+"\r\nRETR b\r\n"))
 	if len(got) != 2 || len(got[0].Argument) != maxLine-5 || !got[0].CommandCut || string(got[1].Argument) != "b" {
 		t.Errorf("%d transactions, the first argument of %d bytes", len(got), len(got[0].Argument))
 	}

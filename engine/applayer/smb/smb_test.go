@@ -162,36 +162,6 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// done runs turns and returns the transactions, as far as they are done, as they were then.
-func done(t *testing.T, turns ...apptest.Turn) (all []Tx) {
-	t.Helper()
-	p := &Parser{}
-	p.Reset(packet.ProtoTCP)
-	var out applayer.Sink
-	take := func() {
-		for ev := range out.Take {
-			if ev.Hook == applayer.TxDone {
-				all = append(all, *ev.Tx.(*Tx))
-			}
-		}
-	}
-	for _, turn := range turns {
-		for data := []byte(turn.Data); len(data) > 0; {
-			n := p.Data(&out, turn.Dir, data)
-			take()
-			if n == 0 {
-				t.Fatalf("%d bytes left", len(data))
-			}
-			data = data[n:]
-		}
-	}
-	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
-		p.End(&out, dir)
-		take()
-	}
-	return all
-}
-
 // A client writes a file in two parts, of which the second does not come in one piece, renames it and reads it back.
 func TestFiles(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
@@ -204,7 +174,7 @@ func TestFiles(t *testing.T) {
 		ask2(cmd2Close, 7, closing(dataFile)), answer2(cmd2Close, 7, 0, ""),
 	}
 	follow(t, turns...)
-	all := done(t, turns...)
+	all := apptest.Transactions[Tx](t, &Parser{}, turns...)
 	kinds := map[Kind]int{}
 	for i := range all {
 		tx := &all[i]
@@ -277,7 +247,7 @@ func TestContent(t *testing.T) {
 func TestCompound(t *testing.T) {
 	first := command2(cmd2Create, false, 1, 0, create("dir", createDirectory)+zeros[:4])
 	first = first[:20] + num32(len(first)) + first[24:]
-	all := done(t, apptest.C(framed(first+command2(cmd2Close, false, 2, 0, closing(dataFile)))),
+	all := apptest.Transactions[Tx](t, &Parser{}, apptest.C(framed(first+command2(cmd2Close, false, 2, 0, closing(dataFile)))),
 		answer2(cmd2Close, 2, 0xc0000128, ""), answer2(cmd2Create, 1, statusPending, ""), answer2(cmd2Create, 1, 0xc0000022, ""))
 	if len(all) != 2 || all[1].Kind != Create || !all[1].Directory {
 		t.Fatalf("transactions %+v", all)
@@ -351,7 +321,7 @@ func TestSMB1(t *testing.T) {
 	if want := `smb_tree to_server #1 smb.named_pipe="\\srv\\IPC$" smb.version=1`; !strings.Contains(got, want) {
 		t.Errorf("no %s in\n%s", want, got)
 	}
-	all := done(t, turns...)
+	all := apptest.Transactions[Tx](t, &Parser{}, turns...)
 	if len(all) != 3 {
 		t.Fatalf("%d transactions", len(all))
 	}
