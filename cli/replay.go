@@ -55,7 +55,7 @@ network.
 
 --rules takes a file of Suricata rules. They are ordered as Suricata orders them:
 pass, drop, reject, alert. A rule that this version cannot run as written is an
-error; none is left out silently.
+error. Of rules with one sid the newest revision counts; what is left out is said.
 
 --policy takes a directory with the documents of AWS Network Firewall:
   policy.json  a FirewallPolicy, or anything that has one as its FirewallPolicy

@@ -57,21 +57,27 @@ func (r *replayCommand) rulesProgram(vars *variables, opt detect.Options) (*dete
 		return nil, fmt.Errorf("read the rules: %w", err)
 	}
 	rules, wrong := rule.ParseFile(string(text))
-	var sources []detect.Source
-	seen := map[[2]uint32]int{}
+	var sources ruleSources
+	warn := func(line int, text string) {
+		fmt.Fprintf(r.env.Stderr, "%s:%d:1: warning: %s\n", printable(r.rules), line, printable(text))
+	}
 	for _, one := range rules {
-		id := [2]uint32{one.GID, one.SID}
-		if line, ok := seen[id]; ok {
-			wrong = append(wrong, &rule.Error{Line: one.Line, Col: 1, Msg: fmt.Sprintf("sid %d is already used in line %d; give every rule its own", one.SID, line)})
+		if one.Unmet != "" {
+			warn(one.Line, leftOut(one.Unmet))
 			continue
 		}
-		seen[id] = one.Line
 		var unable *detect.Error
 		if err := detect.Check(one, vars, opt); errors.As(err, &unable) {
 			wrong = append(wrong, &rule.Error{Line: unable.Line, Col: unable.Col, Msg: unable.Msg})
 			continue
 		}
-		sources = append(sources, detect.Source{Rule: one, Lookup: vars})
+		earlier, taken := sources.add(detect.Source{Rule: one, Lookup: vars})
+		switch {
+		case !taken:
+			wrong = append(wrong, &rule.Error{Line: one.Line, Col: 1, Msg: usedTwice(one, fmt.Sprintf("line %d", earlier.Line))})
+		case earlier != nil:
+			warn(earlier.Line, leftOut(fmt.Sprintf("line %d has a newer revision of it", one.Line)))
+		}
 	}
 	if len(wrong) > 0 {
 		slices.SortStableFunc(wrong, func(a, b *rule.Error) int { return a.Line - b.Line })
@@ -81,7 +87,7 @@ func (r *replayCommand) rulesProgram(vars *variables, opt detect.Options) (*dete
 		return nil, fmt.Errorf("%d of the rules in %s cannot be used; nothing was replayed", len(wrong), r.rules)
 	}
 	opt.Open = openNear(r.rules)
-	set, err := detect.Compile(sources, opt)
+	set, err := detect.Compile(sources.all(), opt)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.rules, err)
 	}

@@ -207,6 +207,25 @@ alert tcp any any any any (sid:5;)
 	}
 }
 
+// Of rules with one sid, the newest counts.
+func TestReplayRevisions(t *testing.T) {
+	dir, capture := replayFiles(t, map[string]string{"my.rules": `alert udp any any -> any any (content:"nothing"; sid:1; rev:1;)
+alert udp any any -> any any (content:"ask"; sid:1; rev:2;)
+alert udp any any -> any any (requires:version >= 9; sid:2;)
+`})
+	rules := filepath.Join(dir, "my.rules")
+	code, stdout, stderr := replay(t, "--rules", rules, "-o", "json", capture)
+	var v struct{ Alerts map[string]int }
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != ExitOK || len(v.Alerts) != 1 {
+		t.Errorf("exit code %d, %v, %s", code, err, stdout)
+	}
+	want := rules + ":1:1: warning: the rule is left out: line 2 has a newer revision of it\n" +
+		rules + ":3:1: warning: the rule is left out: it is for another version: >= 9\n"
+	if stderr != want {
+		t.Errorf("got %q, want %q", stderr, want)
+	}
+}
+
 func TestReplayExpect(t *testing.T) {
 	dir, capture := replayFiles(t, map[string]string{
 		"my.rules":    `alert udp any any -> any any (content:"ask"; sid:7;)`,

@@ -38,12 +38,13 @@ func NewRules(env Env) *cobra.Command {
 and reports with line and column
 
   errors    what cannot be used: mistakes, what contradicts itself, keywords that this
-            version does not support, and sids that are used twice
+            version does not support, and sids that are used twice with no higher rev
   warnings  no-flow: a pass, drop or reject that decides connections by their first packet,
             before application rules can see anything; add flow:established
             no-fast-pattern: contents of which none finds the rule in traffic
             shadowed: another rule decides all that this one could
             requires: a rule that is left out, because its requires does not hold
+            replaced: a rule that is left out, because one with its sid and a higher rev follows
 
 It needs no server, no root and no network. Variables other than --var gives match
 everything.
@@ -99,19 +100,15 @@ type finding struct {
 type ruleFiles struct {
 	findings []finding
 	rules    int
-	sources  []detect.Source
+	sources  ruleSources
 	file     map[*rule.Rule]string
 	lines    map[string][]string
 }
 
-// places says where a rule of a sid stands.
+// place says where the rule of a sid stands.
 func (f *ruleFiles) place(m *detect.Meta) (string, *rule.Rule) {
-	for i := range f.sources {
-		if r := f.sources[i].Rule; r.GID == m.GID && r.SID == m.SID {
-			return f.file[r], r
-		}
-	}
-	return "", nil
+	r := f.sources.taken[f.sources.at[[2]uint32{m.GID, m.SID}]].Rule
+	return f.file[r], r
 }
 
 func (f *ruleFiles) report(file string, line, col int, severity, code string, sid uint32, message string) {
@@ -135,11 +132,6 @@ func (r *rulesCommand) read(names []string) (*ruleFiles, error) {
 		return nil, err
 	}
 	f := &ruleFiles{file: map[*rule.Rule]string{}, lines: map[string][]string{}}
-	type place struct {
-		file string
-		line int
-	}
-	seen := map[[2]uint32]place{}
 	for _, name := range names {
 		text, err := readInput(r.env, name)
 		if err != nil {
@@ -153,16 +145,9 @@ func (r *rulesCommand) read(names []string) (*ruleFiles, error) {
 		}
 		for _, one := range rules {
 			if one.Unmet != "" {
-				f.report(name, one.Line, 1, "warning", "requires", one.SID, "the rule is left out: "+one.Unmet)
+				f.report(name, one.Line, 1, "warning", "requires", one.SID, leftOut(one.Unmet))
 				continue
 			}
-			id := [2]uint32{one.GID, one.SID}
-			if first, ok := seen[id]; ok {
-				f.report(name, one.Line, 1, "error", "duplicate-sid", one.SID,
-					fmt.Sprintf("sid %d is already used in %s, line %d; give every rule its own", one.SID, first.file, first.line))
-				continue
-			}
-			seen[id] = place{name, one.Line}
 			var unable *detect.Error
 			if err := detect.Check(one, anything{vars}, r.opt); errors.As(err, &unable) {
 				code := "syntax"
@@ -173,7 +158,13 @@ func (r *rulesCommand) read(names []string) (*ruleFiles, error) {
 				continue
 			}
 			f.file[one] = name
-			f.sources = append(f.sources, detect.Source{Rule: one, Lookup: anything{vars}})
+			switch earlier, taken := f.sources.add(detect.Source{Rule: one, Lookup: anything{vars}}); {
+			case !taken:
+				f.report(name, one.Line, 1, "error", "duplicate-sid", one.SID, usedTwice(one, fmt.Sprintf("%s, line %d", f.file[earlier], earlier.Line)))
+			case earlier != nil:
+				f.report(f.file[earlier], earlier.Line, 1, "warning", "replaced", one.SID,
+					leftOut(fmt.Sprintf("%s, line %d, has a newer revision of it", name, one.Line)))
+			}
 		}
 	}
 	return f, nil
@@ -209,7 +200,7 @@ func (v anything) Ports(name string) (rule.Ports, bool) {
 func (r *rulesCommand) compile(f *ruleFiles, names []string) (*detect.RuleSet, error) {
 	opt := r.opt
 	opt.Strict, opt.Open = r.order == "strict", openNear(names...)
-	return detect.Compile(f.sources, opt)
+	return detect.Compile(f.sources.all(), opt)
 }
 
 func (r *rulesCommand) check(names []string) error {

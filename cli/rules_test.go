@@ -29,6 +29,7 @@ func TestRulesGolden(t *testing.T) {
 		"check.txt":   {[]string{"check", "--var", "HOME_NET=10.0.0.0/8", "check.rules"}, ExitError},
 		"check.json":  {[]string{"check", "--json", "check.rules"}, ExitError},
 		"explain.txt": {[]string{"explain", "check.rules"}, ExitError},
+		"revs.txt":    {[]string{"check", "revs.rules"}, ExitError},
 		"sets.txt":    {[]string{"check", "lists/sets.rules"}, ExitError},
 	} {
 		t.Run(name, func(t *testing.T) {
