@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/parsers"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/rule"
 )
@@ -42,6 +44,7 @@ and reports with line and column
   warnings  no-flow: a pass, drop or reject that decides connections by their first packet,
             before application rules can see anything; add flow:established
             no-fast-pattern: contents of which none finds the rule in traffic
+            never-raised: an app-layer-event of a protocol without a parser
             shadowed: another rule decides all that this one could
             requires: a rule that is left out, because its requires does not hold
             replaced: a rule that is left out, because one with its sid and a higher rev follows
@@ -260,7 +263,7 @@ func (r *rulesCommand) check(names []string) error {
 
 // review adds what the compiled rules make doubtful.
 func (f *ruleFiles) review(set *detect.RuleSet) {
-	for _, d := range set.Review() {
+	for _, d := range set.Review(func(p applayer.Proto) bool { return parsers.New(p) != nil }) {
 		file, one := f.place(&d.Rule.Meta)
 		if one == nil {
 			continue
@@ -271,6 +274,8 @@ func (f *ruleFiles) review(set *detect.RuleSet) {
 			message = fmt.Sprintf("the %s decides connections by their first packet, before application rules see anything; add flow:established if that is not meant", d.Rule.Action)
 		case detect.NoFastPattern:
 			message = "none of its contents finds the rule in traffic: it is looked at for every packet; add a content of two bytes or more that is not negated"
+		case detect.NeverRaised:
+			message = "nothing raises the event that the rule waits for: its protocol has no parser in this version, or Suricata itself has given it up"
 		case detect.Shadowed:
 			other, by := f.place(&d.Other.Meta)
 			message = fmt.Sprintf("the rule never decides: sid %d (%s, line %d) comes before it and has a %s for all that it could match", by.SID, other, by.Line, d.Other.Action)

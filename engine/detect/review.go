@@ -1,6 +1,10 @@
 package detect
 
 import (
+	"slices"
+	"strings"
+
+	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/rule"
 )
@@ -8,7 +12,7 @@ import (
 // Doubt is something about a rule of a set that its author may not have meant.
 type Doubt struct {
 	Rule  *Rule
-	Code  string // NoFlow, NoFastPattern or Shadowed
+	Code  string // NoFlow, NoFastPattern, NeverRaised or Shadowed
 	Other *Rule  // of Shadowed: the rule that decides before
 }
 
@@ -16,6 +20,7 @@ type Doubt struct {
 const (
 	NoFlow        = "no-flow"         // it decides a connection by its first packet, before anything is known of it
 	NoFastPattern = "no-fast-pattern" // it has contents, but none to find it by
+	NeverRaised   = "never-raised"    // it waits for an event of a protocol without a parser, or one that is outdated
 	Shadowed      = "shadowed"        // another rule decides all that it could
 )
 
@@ -23,8 +28,8 @@ const (
 const maxPairs = 20_000_000
 
 // Review looks for rules that may not do what they seem to. It compares each rule with those
-// before it that decide by addresses alone.
-func (p *RuleSet) Review() []Doubt {
+// before it that decide by addresses alone. parsed says which protocols have a parser.
+func (p *RuleSet) Review(parsed func(applayer.Proto) bool) []Doubt {
 	var doubts []Doubt
 	var deciders []*Rule
 	compared := 0
@@ -35,6 +40,9 @@ func (p *RuleSet) Review() []Doubt {
 		}
 		if text, ok := r.FastPattern(); ok && text == "" {
 			doubts = append(doubts, Doubt{Rule: r, Code: NoFastPattern})
+		}
+		if slices.ContainsFunc(r.anomalies, func(a applayer.Anomaly) bool { return !raised(a, parsed) }) {
+			doubts = append(doubts, Doubt{Rule: r, Code: NeverRaised})
 		}
 		if compared += len(deciders); compared > maxPairs {
 			continue
@@ -50,6 +58,16 @@ func (p *RuleSet) Review() []Doubt {
 		}
 	}
 	return doubts
+}
+
+// raised says whether anything raises an event: a parser, or the detection of protocols.
+func raised(a applayer.Anomaly, parsed func(applayer.Proto) bool) bool {
+	name, _, ofProto := strings.Cut(a.String(), ".")
+	if !ofProto {
+		return a != applayer.AnomalyNever
+	}
+	proto, _ := applayer.ProtoByName(name)
+	return parsed(proto)
 }
 
 func (r *Rule) addressesOnly() bool {
