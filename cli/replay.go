@@ -32,6 +32,7 @@ type replayCommand struct {
 	exception   string
 	vars        []string
 	databases   databases
+	dataDir     string
 	checksums   string
 	fragments   string
 	streams     string
@@ -79,6 +80,10 @@ Flows that are still alive at the end of the capture are written then, and stats
 --write-expect writes the verdicts as JSON. --expect compares with such a file, and
 replay fails if they differ. Members that you delete from the file are not compared.
 
+Data sets that rules save are written at the end of the capture, below --data-dir;
+those of state are read from there first. Lists that rules load are found as they are
+named, or in the folder of the rule file.
+
 A capture that is damaged or cut off is replayed up to the damage, and a warning
 says where that is; verdicts up to there hold.
 
@@ -106,6 +111,7 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	fl.StringVar(&r.exception, "stream-exception-policy", "", "drop, continue, reject or ignore: what other TCP connections without start meet")
 	fl.StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
 	r.databases.flags(c)
+	dataDirFlag(c, &r.dataDir)
 	fl.StringVar(&r.checksums, "checksums", "on", "on: what has a wrong checksum is no part of a stream, and invalid for a policy; off: they are not looked at")
 	fl.StringVar(&r.streams, "streams", stream.Windows.String(), "the system that overlapping segments are put together as in ids mode, and whose resets count: windows, bsd, linux, solaris, macos, first, last or another of Suricata's host-os-policy")
 	fl.StringVar(&r.fragments, "fragments", defrag.Default.String(), "the kind of host that overlapping fragments are put together as: windows, linux, bsd, bsd-right, solaris, first, last; default: windows for IPv4, bsd for IPv6")
@@ -254,6 +260,9 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 		}
 	}
 	if err := errors.Join(m.err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	if _, err := program.Rules.SaveSets(true); err != nil {
 		return nil, err
 	}
 	if damage := driver.Damage(); damage != nil {

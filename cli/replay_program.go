@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/sluicefw/sluice/awsapi/wire"
 	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/setfiles"
 	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/rule"
 )
@@ -86,26 +86,12 @@ func (r *replayCommand) rulesProgram(vars *variables, opt detect.Options) (*dete
 		}
 		return nil, fmt.Errorf("%d of the rules in %s cannot be used; nothing was replayed", len(wrong), r.rules)
 	}
-	opt.Open = openNear(r.rules)
+	opt.Files = &ruleSetFiles{ruleFiles: []string{r.rules}, Dir: setfiles.Dir(r.dataDir)}
 	set, err := detect.Compile(sources.all(), opt)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.rules, err)
 	}
 	return &detect.Program{Generation: 1, Rules: set}, nil
-}
-
-// openNear opens the files that rules name: as they are named, or in the folder of one
-// of the rule files.
-func openNear(ruleFiles ...string) func(string) (io.ReadCloser, error) {
-	return func(name string) (io.ReadCloser, error) {
-		f, err := os.Open(name)
-		for i := 0; i < len(ruleFiles) && err != nil && !filepath.IsAbs(name); i++ {
-			if near, failed := os.Open(filepath.Join(filepath.Dir(ruleFiles[i]), name)); failed == nil {
-				f, err = near, nil
-			}
-		}
-		return f, err
-	}
 }
 
 // variables are those of --var. A value that could be addresses as well as ports is both.

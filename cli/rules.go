@@ -15,6 +15,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/parsers"
 	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/setfiles"
 	"github.com/sluicefw/sluice/rule"
 )
 
@@ -27,6 +28,7 @@ type rulesCommand struct {
 	json   bool
 
 	databases databases
+	dataDir   string
 	opt       detect.Options // once read has opened them
 }
 
@@ -71,6 +73,7 @@ Exit codes: 0 done; 1 a rule cannot be used; 2 wrong usage.`,
 	}
 	for _, c := range []*cobra.Command{check, explain} {
 		r.databases.flags(c)
+		dataDirFlag(c, &r.dataDir)
 		c.Flags().StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
 		c.Flags().StringVar(&r.order, "order", "action", "action (pass, drop, reject, alert) or strict (as written)")
 		c.Flags().BoolVar(&r.json, "json", false, "print JSON")
@@ -202,7 +205,7 @@ func (v anything) Ports(name string) (rule.Ports, bool) {
 
 func (r *rulesCommand) compile(f *ruleFiles, names []string) (*detect.RuleSet, error) {
 	opt := r.opt
-	opt.Strict, opt.Open = r.order == "strict", openNear(names...)
+	opt.Strict, opt.Files = r.order == "strict", &ruleSetFiles{ruleFiles: names, Dir: setfiles.Dir(r.dataDir)}
 	return detect.Compile(f.sources.all(), opt)
 }
 

@@ -29,7 +29,10 @@ type scoped struct {
 // Compile builds a program. It stops at the first rule that it cannot run as
 // written, with an *Error: a keyword is never ignored.
 func Compile(sources []Source, opt Options) (*RuleSet, error) {
-	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: &dataSets{opt.Open, map[string]*dataSet{}}, opt: opt}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: &dataSets{files: opt.Files, byName: map[string]definedSet{}}, opt: opt}
+	if opt.Previous != nil {
+		c.sets.previous = opt.Previous.sets
+	}
 	type ordered struct {
 		Rule
 		priority int
@@ -80,6 +83,8 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 		p.addNames(s.Rule)
 	}
 	p.index()
+	c.sets.previous = nil // the chain would keep every rule set's sets alive
+	p.sets = c.sets
 	return p, nil
 }
 

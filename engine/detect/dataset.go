@@ -1,16 +1,10 @@
 package detect
 
 import (
-	"bufio"
-	stdbase64 "encoding/base64"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"io"
-	"net/netip"
-	"strconv"
-	"strings"
+	"hash/maphash"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluicefw/sluice/rule"
 )
@@ -18,21 +12,50 @@ import (
 const (
 	setMemcap = 100 << 20 // of a data set whose rules give none, as Suricata's default
 	setEntry  = 64        // what an entry is taken to hold beside its value
+	setString = 1 << 20   // bytes of the longest string that a set takes, so that every line of a file can be read again
+	setShards = 64
 )
 
-// dataSet is what dataset and datarep look into. Rules share sets by name.
+// dataSet is what dataset and datarep look into. Rules share sets by name, within a rule set and
+// with the rule set that takes its place.
 type dataSet struct {
-	kind   rule.SetType
 	memcap uint64
+	*entries
+}
 
+// entries are the values of a data set. Workers add and ask at once; each shard has a lock of its
+// own, held for one look-up, or while the values of that shard alone are copied to be saved.
+type entries struct {
+	kind    rule.SetType
+	used    atomic.Uint64 // bytes, as memcap counts them
+	changes atomic.Uint64 // values that came and went
+	seed    maphash.Seed
+	shards  [setShards]shard
+
+	saving sync.Mutex // held while the file is written
+	saved  uint64     // guarded by saving: changes, as of the file
+}
+
+type shard struct {
 	mu     sync.RWMutex
-	used   uint64 // bytes, as memcap counts them
-	values map[string]uint16
+	values map[string]uint16 // guarded by mu: reputations
+}
+
+func newEntries(kind rule.SetType) *entries {
+	e := &entries{kind: kind, seed: maphash.MakeSeed()}
+	for i := range e.shards {
+		e.shards[i].values = map[string]uint16{}
+	}
+	return e
+}
+
+func (e *entries) shard(value []byte) *shard {
+	return &e.shards[maphash.Bytes(e.seed, value)%setShards]
 }
 
 // fits says whether a set of this type can hold a value.
-func (d *dataSet) fits(value []byte) bool {
-	switch d.kind {
+func (e *entries) fits(value []byte) bool {
+	switch e.kind {
 	case rule.SetMD5:
 		return len(value) == 16
 	case rule.SetSHA256:
@@ -42,13 +65,14 @@ func (d *dataSet) fits(value []byte) bool {
 	case rule.SetIP:
 		return len(value) == 4 || len(value) == 16
 	}
-	return len(value) > 0
+	return len(value) > 0 && len(value) <= setString
 }
 
-func (d *dataSet) find(value []byte) (rep uint16, found bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	rep, found = d.values[string(value)]
+func (e *entries) find(value []byte) (rep uint16, found bool) {
+	s := e.shard(value)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	rep, found = s.values[string(value)]
 	return rep, found
 }
 
@@ -57,131 +81,52 @@ func (d *dataSet) add(value []byte, rep uint16) bool {
 	if _, found := d.find(value); found || !d.fits(value) {
 		return false
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	cost := uint64(len(value)) + setEntry
-	if _, found := d.values[string(value)]; found || d.used+cost > d.memcap {
+	s := d.shard(value)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, found := s.values[string(value)]; found {
 		return false
 	}
-	d.used += cost
-	d.values[string(value)] = rep
+	if cost := uint64(len(value)) + setEntry; d.used.Add(cost) > d.memcap {
+		d.used.Add(-cost)
+		return false
+	}
+	s.values[string(value)] = rep
+	d.changes.Add(1)
 	return true
 }
 
 // remove says whether the value was there.
-func (d *dataSet) remove(value []byte) bool {
-	if _, found := d.find(value); !found {
+func (e *entries) remove(value []byte) bool {
+	if _, found := e.find(value); !found {
 		return false
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, found := d.values[string(value)]
+	s := e.shard(value)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, found := s.values[string(value)]
 	if found {
-		d.used -= uint64(len(value)) + setEntry
-		delete(d.values, string(value))
+		e.used.Add(-(uint64(len(value)) + setEntry))
+		delete(s.values, string(value))
+		e.changes.Add(1)
 	}
 	return found
 }
 
-// load reads a list: a value on each line, and after a comma its reputation.
-func (d *dataSet) load(in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	for n := 1; lines.Scan(); n++ {
-		text, repText, hasRep := strings.Cut(strings.TrimSpace(lines.Text()), ",")
-		if text == "" {
-			continue
+// all returns the values, sorted.
+func (e *entries) all() []string {
+	var all []string
+	for i := range e.shards {
+		s := &e.shards[i]
+		s.mu.RLock()
+		all = slices.Grow(all, len(s.values))
+		for value := range s.values {
+			all = append(all, value)
 		}
-		value, err := d.parse(text)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		var rep uint64
-		if hasRep {
-			if rep, err = strconv.ParseUint(repText, 10, 16); err != nil {
-				return fmt.Errorf("line %d: the reputation after the comma is a number from 0 to 65535", n)
-			}
-		}
-		if !d.add(value, uint16(rep)) {
-			if _, found := d.find(value); !found {
-				return fmt.Errorf("line %d: the set holds %d bytes at most; give it a larger memcap", n, d.memcap)
-			}
-		}
+		s.mu.RUnlock()
 	}
-	return lines.Err()
-}
-
-// parse reads a value as lists have them.
-func (d *dataSet) parse(text string) (value []byte, err error) {
-	switch d.kind {
-	case rule.SetMD5, rule.SetSHA256:
-		if value, err = hex.DecodeString(text); err != nil || !d.fits(value) {
-			return nil, errors.New("that is no such hash in hexadecimal digits")
-		}
-	case rule.SetIPv4, rule.SetIP:
-		a, err := netip.ParseAddr(text)
-		value = a.Unmap().AsSlice()
-		if err != nil || !d.fits(value) {
-			return nil, errors.New("that is no such address")
-		}
-		return value, nil
-	default:
-		if value, err = stdbase64.StdEncoding.DecodeString(text); err != nil || !d.fits(value) {
-			return nil, errors.New("strings are written in base64")
-		}
-	}
-	return value, nil
-}
-
-// dataSets are the sets of one program.
-type dataSets struct {
-	open   func(name string) (io.ReadCloser, error)
-	byName map[string]*dataSet
-}
-
-// get returns the set that a rule means. The first rule that names a set makes it. With
-// no receiver no file is read, and nothing is known of what other rules say.
-func (s *dataSets) get(o *rule.SetOptions) (*dataSet, error) {
-	if o.Save != "" || o.State != "" {
-		return nil, unsupported("data sets are kept in memory only in this version; leave save and state out")
-	}
-	if s == nil {
-		return &dataSet{}, nil
-	}
-	if d := s.byName[o.Name]; d != nil {
-		if o.Type != rule.SetTypeUnset && o.Type != d.kind {
-			return nil, fmt.Errorf("data set %q has another type in an earlier rule; give it one type", o.Name)
-		}
-		return d, nil
-	}
-	if o.Type == rule.SetTypeUnset {
-		return nil, fmt.Errorf("no rule before this one says what data set %q holds; add a type, as in type string", o.Name)
-	}
-	d := &dataSet{kind: o.Type, memcap: o.Memcap, values: map[string]uint16{}}
-	if d.memcap == 0 {
-		d.memcap = setMemcap
-	}
-	if o.Load != "" {
-		if err := s.load(d, o.Load); err != nil {
-			return nil, err
-		}
-	}
-	s.byName[o.Name] = d
-	return d, nil
-}
-
-func (s *dataSets) load(d *dataSet, name string) error {
-	if s.open == nil {
-		return unsupported("rules read no files here; leave load out")
-	}
-	f, err := s.open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := d.load(f); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	slices.Sort(all)
+	return all
 }
 
 // inSet is dataset. What adds or removes holds only where it changed the set.

@@ -4,24 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"strings"
 	"testing"
 
 	"github.com/sluicefw/sluice/rule"
 )
 
-func openText(files map[string]string) func(string) (io.ReadCloser, error) {
-	return func(name string) (io.ReadCloser, error) {
-		text, ok := files[name]
-		if !ok {
-			return nil, os.ErrNotExist
-		}
-		return io.NopCloser(strings.NewReader(text)), nil
+// memoryFiles are files of data sets, by name.
+type memoryFiles map[string]string
+
+func (m memoryFiles) Load(name string) (io.ReadCloser, error) {
+	text, ok := m[name]
+	if !ok {
+		return nil, fs.ErrNotExist
 	}
+	return io.NopCloser(strings.NewReader(text)), nil
 }
 
-func compileSets(t *testing.T, files map[string]string, rules ...string) (*RuleSet, error) {
+func (m memoryFiles) State(name string) (io.ReadCloser, error) { return m.Load("state/" + name) }
+
+func (m memoryFiles) Save(name string, write func(io.Writer) error) error {
+	if strings.HasPrefix(name, "full") {
+		return errors.New("no space left on device")
+	}
+	var text strings.Builder
+	err := write(&text)
+	m["state/"+name] = text.String()
+	return err
+}
+
+func compileSets(t *testing.T, opt Options, rules ...string) (*RuleSet, error) {
 	t.Helper()
 	var sources []Source
 	for i, text := range rules {
@@ -31,14 +44,14 @@ func compileSets(t *testing.T, files map[string]string, rules ...string) (*RuleS
 		}
 		sources = append(sources, Source{Rule: r, Lookup: noVariables{}})
 	}
-	return Compile(sources, Options{Open: openText(files)})
+	return Compile(sources, opt)
 }
 
 func TestDataSetFiles(t *testing.T) {
 	hash := strings.Repeat("0a", 32)
-	files := map[string]string{
+	files := memoryFiles{
 		"names": "ZXZpbA==,7\n\nZ29vZA==\r\n", "hashes": hash + "\n", "addrs": "192.0.2.1\n2001:db8::1,3\n",
-		"broken": "ZXZpbA==\n!\n", "odd": "ZXZpbA==,70000\n",
+		"state/kept": "!\n", "broken": "ZXZpbA==\n!\n", "odd": "ZXZpbA==,70000\n",
 	}
 	for _, tc := range []struct{ rule, wrong string }{
 		{"dns.query; dataset:isset,a,type string,load names", ""},
@@ -50,11 +63,17 @@ func TestDataSetFiles(t *testing.T) {
 		{"dns.query; dataset:isset,a,type string,load broken", "broken: line 2: strings are written in base64"},
 		{"dns.query; dataset:isset,a,type string,load odd", "odd: line 1: the reputation after the comma is a number from 0 to 65535"},
 		{"dns.query; dataset:isset,a,type string,load names,memcap 70", "names: line 3: the set holds 70 bytes at most; give it a larger memcap"},
-		{"dns.query; dataset:isset,a,type string,load nowhere", "file does not exist"},
+		{"dns.query; dataset:isset,a,type string,load nowhere", `read data set "a": file does not exist`},
+		{"dns.query; dataset:isset,a,type string,state nowhere", ""},
+		{"dns.query; dataset:isset,a,type string,state kept", "kept: line 1: strings are written in base64"},
+		{"dns.query; dataset:isset,a,type string,load kept,save kept", "kept: line 1: strings are written in base64"},
+		{"dns.query; dataset:isset,a,type string,load names,save kept", ""},
+		{"dns.query; dataset:set,a,type string,save a..b", ""},
+		{"dns.query; dataset:set,a,type string,save /a", `data sets are saved below one directory; "/a" leads out of it: name a file without .. or a leading /`},
+		{"dns.query; dataset:set,a,type string,state b/../a", `data sets are saved below one directory; "b/../a" leads out of it: name a file without .. or a leading /`},
 		{"dns.query; dataset:isset,a", `no rule before this one says what data set "a" holds; add a type, as in type string`},
-		{"dns.query; dataset:set,a,type string,save x", "data sets are kept in memory only in this version; leave save and state out"},
 	} {
-		_, err := compileSets(t, files, tc.rule)
+		_, err := compileSets(t, Options{Files: files}, tc.rule)
 		var wrong *Error
 		switch {
 		case tc.wrong == "" && err != nil:
@@ -63,8 +82,21 @@ func TestDataSetFiles(t *testing.T) {
 			t.Errorf("%s: %v, want %s", tc.rule, err, tc.wrong)
 		}
 	}
-	if _, err := compileSets(t, files, "dns.query; dataset:set,a,type string", "dns.query; dataset:isset,a", "dns.query; dataset:isset,a,type md5"); err == nil || !strings.Contains(err.Error(), "another type") {
-		t.Errorf("a set of two types: %v", err)
+	for _, tc := range []struct{ first, second, wrong string }{
+		{"set,a,type string", "isset,a", ""},
+		{"set,a,type string", "isset,a,type md5", `data set "a" has another type in an earlier rule; give it one type`},
+		{"set,a,type string,load names", "isset,a", ""},
+		{"set,a,type string,load names", "isset,a,type string,load names,memcap 1", ""},
+		{"set,a,type string,load names", "isset,a,type string,load nowhere", `data set "a" has other files in an earlier rule; name them once, or the same in every rule`},
+		{"set,a,type string", "isset,a,save b", `data set "a" has other files in an earlier rule; name them once, or the same in every rule`},
+		{"set,a,type string,save b", "isset,a,state b", `data set "a" has other files in an earlier rule; name them once, or the same in every rule`},
+		{"set,a,type string,save b", "set,c,type string,state b", `data sets "a" and "c" are both saved to b; give each a file of its own`},
+	} {
+		_, err := compileSets(t, Options{Files: files}, "dns.query; dataset:"+tc.first, "dns.query; dataset:"+tc.second)
+		var wrong *Error
+		if tc.wrong == "" && err != nil || tc.wrong != "" && (!errors.As(err, &wrong) || wrong.Msg != tc.wrong) {
+			t.Errorf("%s and then %s: %v, want %q", tc.first, tc.second, err, tc.wrong)
+		}
 	}
 	r, err := rule.Parse("alert dns any any -> any any (dns.query; dataset:isset,a,type string,load names; sid:1;)")
 	if err != nil {
@@ -79,7 +111,7 @@ func TestDataSetFiles(t *testing.T) {
 }
 
 func TestDataSetOperations(t *testing.T) {
-	d := &dataSet{kind: rule.SetString, memcap: 2 * (setEntry + 4), values: map[string]uint16{}}
+	d := &dataSet{memcap: 2 * (setEntry + 4), entries: newEntries(rule.SetString)}
 	holds := func(op rule.BitOp, value string) bool {
 		m := matcher{buf: buffer{data: []byte(value)}}
 		return (&inSet{d, op}).match(&m, 0, nil)
@@ -99,13 +131,14 @@ func TestDataSetOperations(t *testing.T) {
 			t.Errorf("%d: operation %d with %q: %v", i, tc.op, tc.value, got)
 		}
 	}
-	if d.used != d.memcap {
-		t.Errorf("the set counts %d bytes, of %d", d.used, d.memcap)
+	if used := d.used.Load(); used != d.memcap {
+		t.Errorf("the set counts %d bytes, of %d", used, d.memcap)
 	}
 }
 
 func TestReputation(t *testing.T) {
-	d := &dataSet{kind: rule.SetString, memcap: setMemcap, values: map[string]uint16{"evil": 50}}
+	d := &dataSet{memcap: setMemcap, entries: newEntries(rule.SetString)}
+	d.add([]byte("evil"), 50)
 	for _, tc := range []struct {
 		op    byte
 		than  uint16

@@ -21,7 +21,6 @@ package detect
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync/atomic"
 
 	"github.com/sluicefw/sluice/engine/applayer"
@@ -155,6 +154,7 @@ type RuleSet struct {
 	hookIndex               [applayer.NumHooks]hookIndex
 
 	names map[uint64]varName // of flowbits and flowints, by hash
+	sets  *dataSets
 
 	flowVerdicts bool
 	remembers    bool // some rules have conditions or effects
@@ -190,9 +190,13 @@ type Options struct {
 	// packets decide the packet only.
 	FlowVerdicts bool
 
-	// Open opens the files that rules load their data sets from. Without it rules that
-	// load any are refused.
-	Open func(name string) (io.ReadCloser, error)
+	// Files are where data sets are loaded from and saved to. Without it rules whose sets
+	// have any are refused.
+	Files SetFiles
+
+	// Previous is the rule set that this one takes the place of, or nil. A data set that is
+	// defined as it was there keeps its entries.
+	Previous *RuleSet
 
 	// Countries is what geoip asks. Without it rules with geoip are refused.
 	Countries Countries

@@ -231,7 +231,7 @@ func refusals(engine, output string) map[int]string {
 	return lines
 }
 
-func runSuricata(t *testing.T, binary, dir, mode string, rules []string, capture string) judgement {
+func runSuricata(t *testing.T, binary, dir, mode string, rules []string, capture string, more ...string) judgement {
 	t.Helper()
 	out := filepath.Join(dir, "suricata")
 	os.RemoveAll(out)
@@ -245,6 +245,7 @@ func runSuricata(t *testing.T, binary, dir, mode string, rules []string, capture
 		t.Fatal(err)
 	}
 	args := []string{"-c", config, "-S", file, "-l", out, "-r", capture, "--runmode=single"}
+	args = append(args, more...)
 	if mode == "ips" {
 		args = append(args, "--simulate-ips")
 	}
@@ -255,12 +256,13 @@ func runSuricata(t *testing.T, binary, dir, mode string, rules []string, capture
 	return judgement{refusals("suricata", string(output)), readEvents(t, filepath.Join(out, "eve.json"))}
 }
 
-func runSluice(t *testing.T, dir, mode string, rules []string, capture string) judgement {
+func runSluice(t *testing.T, dir, mode string, rules []string, capture string, more ...string) judgement {
 	t.Helper()
 	file, eve := filepath.Join(dir, "rules"), filepath.Join(dir, "eve.json")
 	writeFile(t, file, rules)
 	os.Remove(eve)
-	code, stderr := sluiceReplay(t, "--rules", file, "--var", "HOME_NET=[10.0.0.0/8]", "--var", "EXTERNAL_NET=!$HOME_NET", "--mode", mode, "--eve", eve, capture)
+	args := []string{"--rules", file, "--var", "HOME_NET=[10.0.0.0/8]", "--var", "EXTERNAL_NET=!$HOME_NET", "--mode", mode, "--eve", eve}
+	code, stderr := sluiceReplay(t, append(append(args, more...), capture)...)
 	if refused := refusals("sluice", stderr); len(refused) > 0 {
 		return judgement{refused: refused}
 	}
