@@ -49,6 +49,10 @@ fuzz: ## every fuzz test for FUZZTIME
 	done | xargs -P "$$(nproc)" -L 1 bash -c 'echo "$$0 $$1"; \
 		$(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 "$$0" 2>&1 | sed "s,^,$$1: ,"; exit $${PIPESTATUS[0]}'
 
+.PHONY: staticcheck
+staticcheck: # where make lint takes it from
+	@echo $(STATICCHECK)
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi

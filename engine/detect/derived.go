@@ -57,7 +57,7 @@ func interfaceArgs(value string) (args []any, err error) {
 			op := strings.TrimRight(part, "0123456789 ")
 			n, err := strconv.ParseUint(strings.TrimSpace(part[len(op):]), 10, 16)
 			if op = strings.TrimSpace(op); err != nil || op != "<" && op != ">" && op != "=" && op != "!" {
-				return nil, fmt.Errorf("dcerpc.iface: %q is not a version after one of < > = !", part)
+				return nil, fmt.Errorf("dcerpc.iface: %q is no comparison with a version, such as >1 or =2", part)
 			}
 			t := &rule.ByteTest{Op: op, Value: rule.Operand{Value: n}}
 			if op == "!" {

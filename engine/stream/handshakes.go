@@ -24,7 +24,6 @@ type handshake struct {
 	stamps  [maxStamps]uint32
 	answers [maxAnswers]answerFields
 	nstamps uint8
-	plain   bool // a SYN without timestamp is one of the stamps
 	n       uint8
 }
 

@@ -20,7 +20,6 @@ type segment struct {
 	options []byte
 	urgent  int
 	wild    bool // the number of the ACK is there without the flag
-	pause   int  // milliseconds before it, besides the usual one
 }
 
 const flagLetters = "FSRPAUEC"

@@ -29,7 +29,7 @@ func parseRange(b []byte) (r file.Range, ok bool) {
 		r.Total = -1
 		return r, true
 	}
-	r.Total, rest, ok = digits(rest[1:], 10)
+	r.Total, _, ok = digits(rest[1:], 10)
 	return r, ok
 }
 

@@ -61,6 +61,3 @@ func (c *cache[K, V]) take(key K) *V {
 	c.free = append(c.free, i)
 	return &c.slots[i].value
 }
-
-// reset forgets everything.
-func (c *cache[K, V]) reset() { *c = cache[K, V]{limit: c.limit} }

@@ -191,14 +191,6 @@ func (p *Parser) close(dir packet.Dir) {
 	p.finish()
 }
 
-func (p *Parser) fail(dir packet.Dir) {
-	p.malformed()
-	p.close(packet.ToServer)
-	p.close(packet.ToClient)
-	p.out.Emit(applayer.ParserFailed, dir, nil)
-	p.done = true
-}
-
 // End implements applayer.Parser.
 func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
 	p.out, p.dir, p.ended[dir] = out, dir, true
