@@ -89,6 +89,8 @@ func (b *builder) claimArg(arg any, off int) *fault {
 		} else if arg.OnlyStream {
 			note(&b.claims.onlyStream, "flow:only_stream", off)
 		}
+	case *PCRE:
+		return b.claimBuffer(arg.Buffer, off)
 	case *ByteTest:
 		return b.claimDCE(arg.DCE, off)
 	case *ByteJump:

@@ -36,6 +36,9 @@ func FuzzParse(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s)
 	}
+	for _, form := range forms() {
+		f.Add("alert http any any -> any any (" + form + "; sid:1;)")
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		all, errs := ParseFile(text)
 		lines := 1 + strings.Count(text, "\n")

@@ -67,9 +67,6 @@ func (b *builder) parsePCRE(value string) (*PCRE, *fault) {
 			p.Place = Place{Buffer: buffer}
 		}
 	}
-	if f := b.claimBuffer(p.Buffer); f != nil {
-		return nil, f
-	}
 	for _, c := range "AEGimsx" {
 		if given[byte(c)] {
 			p.Flags += string(c)
@@ -98,13 +95,13 @@ func (b *builder) hasPattern(buffer string) bool {
 }
 
 // claimBuffer notes the buffer of a flag as the keyword would that places a content in it.
-func (b *builder) claimBuffer(buffer string) *fault {
+func (b *builder) claimBuffer(buffer string, off int) *fault {
 	if b.buffer != "" || buffer == "" {
 		return nil
 	}
 	for _, kw := range httpKeywords {
 		if kw.Kind == KindBufferModifier && kw.Buffer == buffer {
-			if f := b.claim(kw, atKeyword); f != nil {
+			if f := b.claim(kw, off); f != nil {
 				return f
 			}
 		}
