@@ -293,6 +293,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	w.pkt.Payload = payload
 	rules.Decide(&w.input, res)
 	w.n[cVarsRefused], w.n[cRegexGaveUp], w.n[cAlertsDiscarded] = w.vars.Refused(), res.GaveUp(), res.Discarded()
+	w.n[cCapturesRefused] = w.vars.TextsRefused() + res.Uncaptured()
 	w.obey(in, f, dir)
 	w.conclude(in, f, dir, est, rules)
 	w.settle(f, rules)

@@ -149,6 +149,13 @@ func (w *worker) tuple(f *flowEntry) eve.Tuple {
 		t.FlowID = f.ID()
 		w.describeFlow(&t, f)
 	}
+	if captured := w.result.PacketVars; w.opt.Detail.Metadata && len(captured) > 0 {
+		if t.Vars == nil {
+			w.flowVars.Reset()
+			t.Vars = &w.flowVars
+		}
+		w.flowVars.Packet = captured
+	}
 	if t.PktSrc != "" { // Suricata's words
 		switch {
 		case w.ending:
@@ -168,11 +175,14 @@ func (w *worker) describeFlow(t *eve.Tuple, f *flowEntry) {
 	d := &w.opt.Detail
 	if d.Metadata && w.vars.Len() > 0 {
 		w.flowVars.Reset()
-		w.programs[f.State.slot].program.Rules.VisitVars(w.vars, f.ID(), func(name string, isInt bool, value uint32) {
-			if isInt {
-				w.flowVars.Ints = append(w.flowVars.Ints, eve.Int{Name: name, Value: value})
-			} else {
-				w.flowVars.AddBit(name)
+		w.programs[f.State.slot].program.Rules.VisitVars(w.vars, f.ID(), func(v detect.FlowVar) {
+			switch v.Kind {
+			case detect.FlowInt:
+				w.flowVars.Ints = append(w.flowVars.Ints, eve.Int{Name: v.Name, Value: v.Value})
+			case detect.FlowText:
+				w.flowVars.Texts = append(w.flowVars.Texts, eve.Text{Name: v.Name, Value: v.Text})
+			default:
+				w.flowVars.AddBit(v.Name)
 			}
 		})
 		w.flowVars.Reverse()

@@ -50,6 +50,7 @@ func (w *worker) begun() {
 	w.flow, w.dir, w.keyed, w.segment = nil, packet.ToServer, false, false
 	w.cause, w.causeOperation = 0, ""
 	w.eventTx = [2]applayer.Tx{}
+	w.result.ForgetPacket()
 }
 
 // judgeInner judges a packet that came out of another, or is about to have others come out of it.

@@ -125,7 +125,7 @@ func sampleFullAlert() *Alert {
 	a := sampleHTTPAlert()
 	a.Tx, a.TLSInspected = nil, false
 	a.Detail, a.Stream = Full, true
-	a.Vars = &Vars{Ints: []Int{{"tries", 3}}}
+	a.Vars = &Vars{Ints: []Int{{"tries", 3}}, Texts: []Text{{"user", []byte("b\x00b\n")}}, Packet: []detect.PacketVar{{Name: []byte("ke\xffy"), Value: []byte(`"x"`)}}}
 	a.Vars.AddBit("seen")
 	a.Vars.AddBit("traffic/id/shop")
 	a.Vars.AddBit("traffic/label/web")

@@ -41,6 +41,15 @@ func (o *object) foreignKey(k string) {
 	o.b = append(appendString(o.b, k), ':')
 }
 
+// printableKey starts a member whose name is written as text, whatever it holds.
+func (o *object) printableKey(k []byte) {
+	if o.comma {
+		o.b = append(o.b, ',')
+	}
+	o.comma = true
+	o.b = append(appendPrintable(o.b, k), ':')
+}
+
 func (o *object) open(k string) {
 	o.key(k)
 	o.openElement()

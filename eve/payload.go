@@ -71,22 +71,26 @@ func (o *object) base64(k string, v []byte) {
 // printable writes bytes as text, with a dot for each that is not ASCII's and no line end.
 func (o *object) printable(k string, v []byte) {
 	o.key(k)
-	o.b = append(o.b, '"')
+	o.b = appendPrintable(o.b, v)
+}
+
+func appendPrintable(b, v []byte) []byte {
+	b = append(b, '"')
 	for _, c := range v {
 		switch {
 		case c == '\n':
-			o.b = append(o.b, `\n`...)
+			b = append(b, `\n`...)
 		case c == '\r':
-			o.b = append(o.b, `\r`...)
+			b = append(b, `\r`...)
 		case c < ' ' || c > '~':
-			o.b = append(o.b, '.')
+			b = append(b, '.')
 		case c == '"' || c == '\\':
-			o.b = append(o.b, '\\', c)
+			b = append(b, '\\', c)
 		default:
-			o.b = append(o.b, c)
+			b = append(b, c)
 		}
 	}
-	o.b = append(o.b, '"')
+	return append(b, '"')
 }
 
 // Tagged is a packet that a tag keyword of a rule asked for.

@@ -3,14 +3,25 @@ package eve
 import (
 	"slices"
 	"strings"
+
+	"github.com/sluicefw/sluice/engine/detect"
 )
 
-// Vars are what rules have noted about a flow.
+// Vars are what rules have noted about a flow, and about the packet at hand.
 type Vars struct {
 	Bits []string // names of flowbits; see AddBit
 	IDs  []string // of flowbits traffic/id/..., without that
 	Tags []string // of flowbits traffic/label/..., without that
 	Ints []Int
+
+	Texts  []Text             // captured by pcre
+	Packet []detect.PacketVar // of the packet
+}
+
+// Text is a flowvar.
+type Text struct {
+	Name  string
+	Value []byte
 }
 
 // Int is a flowint.
@@ -36,11 +47,12 @@ func (v *Vars) Reverse() {
 	slices.Reverse(v.IDs)
 	slices.Reverse(v.Tags)
 	slices.Reverse(v.Ints)
+	slices.Reverse(v.Texts)
 }
 
 // Reset empties v.
 func (v *Vars) Reset() {
-	v.Bits, v.IDs, v.Tags, v.Ints = v.Bits[:0], v.IDs[:0], v.Tags[:0], v.Ints[:0]
+	v.Bits, v.IDs, v.Tags, v.Ints, v.Texts, v.Packet = v.Bits[:0], v.IDs[:0], v.Tags[:0], v.Ints[:0], v.Texts[:0], nil
 }
 
 // vars writes the objects traffic and metadata, if there is anything in them.
@@ -54,7 +66,7 @@ func (o *object) vars(v *Vars) {
 		o.strs("label", v.Tags)
 		o.close()
 	}
-	if len(v.Bits)+len(v.Ints) > 0 {
+	if len(v.Bits)+len(v.Ints)+len(v.Texts)+len(v.Packet) > 0 {
 		o.open("metadata")
 		o.strs("flowbits", v.Bits)
 		if len(v.Ints) > 0 {
@@ -65,8 +77,31 @@ func (o *object) vars(v *Vars) {
 			}
 			o.close()
 		}
+		if len(v.Texts) > 0 {
+			o.array("flowvars")
+			for i := range v.Texts {
+				o.variable([]byte(v.Texts[i].Name), v.Texts[i].Value)
+			}
+			o.closeArray()
+		}
+		if len(v.Packet) > 0 {
+			o.array("pktvars")
+			for i := range v.Packet {
+				o.variable(v.Packet[i].Name, v.Packet[i].Value)
+			}
+			o.closeArray()
+		}
 		o.close()
 	}
+}
+
+// variable writes a captured variable, as an object of an array.
+func (o *object) variable(name, value []byte) {
+	o.element()
+	o.openElement()
+	o.printableKey(name)
+	o.b = appendPrintable(o.b, value)
+	o.close()
 }
 
 // strs writes an array of strings, if there are any.

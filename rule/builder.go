@@ -324,6 +324,8 @@ func (b *builder) argument(o *Option) *fault {
 		return set(o)(parseFlowBits(o.Value))
 	case "flowint":
 		return set(o)(parseFlowInt(o.Value))
+	case "flowvar", "pktvar":
+		return set(o)(parseVarTest(o.Name, o.Value))
 	case "hostbits":
 		return set(o)(parseHostBits(o.Value))
 	case "xbits":

@@ -23,6 +23,9 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 	if s, at, err := b.steps.step(o.Arg); err != nil {
 		return err
 	} else if s != nil {
+		if p, ok := o.Arg.(*rule.PCRE); ok {
+			r.addCaptures(p)
+		}
 		return b.addStep(s, at)
 	}
 	if check, ok := newCheck(o); ok {

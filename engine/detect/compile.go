@@ -73,10 +73,10 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 	for i := range all {
 		p.rules[i] = all[i].Rule
 		r := &p.rules[i]
-		p.needsFlow = p.needsFlow || r.threshold != nil || len(r.conditions) > 0 || len(r.effects) > 0 || len(r.checks) > 0 || len(r.numbers) > 0 || len(r.tags) > 0
+		p.needsFlow = p.needsFlow || r.threshold != nil || len(r.conditions) > 0 || len(r.effects) > 0 || r.captures || len(r.checks) > 0 || len(r.numbers) > 0 || len(r.tags) > 0
 		p.tags = p.tags || len(r.tags) > 0
 		p.overlaps = p.overlaps || r.overlaps
-		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0
+		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0 || r.captures
 		p.file(uint32(i))
 	}
 	for _, s := range sources {

@@ -248,7 +248,7 @@ func TestRefusals(t *testing.T) {
 		{`asn1:double_overflow;`, "asn1", "asn1"},
 		{`content:"a"; geoip:src,CN;`, "geoip", "geoip"},
 		{`pcre:"/\p{L}/";`, "pcre", "not supported"},
-		{`pcre:"/(x)/, flow:y";`, "pcre", "capture"},
+		{`pcre:"/(x)/, flow:y, pkt:z";`, "pcre", "names 2 variables, but its pattern has 1 groups"},
 		{`byte_extract:1,0,v; tcp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
 		{`http2.header_name; content:"x";`, "http2.header_name", "http2.header_name"},
 		{`tls.sni; xor:"zz"; content:"x";`, `content:"x";)`, "xor"},
@@ -438,6 +438,7 @@ func FuzzRules(f *testing.F) {
 	f.Add(`alert tcp any any <> [1.2.3.4,!1.2.3.4/32] any (flags:!S,12; content:!"|00|"; offset:65535; depth:1; sid:1;)`, []byte{0})
 	f.Add(`alert tcp any any -> any any (byte_extract:1,0,n; content:"a"; offset:n; within:n; pcre:"/(a|b)+$/Rs"; base64_decode:relative; base64_data; content:"x"; sid:1;)`, []byte("\x01aab"))
 	f.Add(`alert tcp any any -> any any (byte_jump:1,-3,relative,align,post_offset -9; isdataat:!2,relative; tcp.hdr; xor:00; content:"x"; flowbits:toggle,a; threshold:type both,track by_src,count 1,seconds 1; sid:1;)`, []byte{9, 9})
+	f.Add(`alert tcp any any -> any any (pcre:"/(?P<flow_a>.)(b+)(?P<pkt_c>c)/s, flow:d, pkt:key, pkt:value"; flowvar:d,"a"; pktvar:c,c; sid:1;)`, []byte("abbc"))
 	f.Fuzz(func(t *testing.T, text string, payload []byte) {
 		r, err := rule.Parse(text)
 		if err != nil {

@@ -50,6 +50,7 @@ type Hit struct {
 	Whole  bool
 	Stream bool        // it matched in a stream, or in what a parser found there
 	Tx     applayer.Tx // that it matched in, nil for none
+	caught span        // what it captured, of the matcher's net
 }
 
 // tx orders the hits of a rule: those in transactions by their number, behind the one without.
@@ -78,6 +79,8 @@ type Result struct {
 	Index  uint32 // of Rule in the set
 	Alerts []Hit  // rules to log, in order
 	Bypass bool   // the flow is not to be looked at any more
+
+	PacketVars []PacketVar // that rules captured
 }
 
 // maxAlerts is how many alerts of a packet are logged, Suricata's packet-alert-max. What else its
@@ -93,7 +96,8 @@ func (r *Result) Untagged() uint64 { return r.untagged }
 // Reset forgets what was found.
 func (r *Result) Reset() {
 	r.hits, r.waiting = r.hits[:0], r.waiting[:0]
-	r.Alerts = r.Alerts[:0]
+	r.Alerts, r.PacketVars = r.Alerts[:0], r.PacketVars[:0]
+	r.m.net.reset()
 	r.Action, r.Whole, r.Rule, r.Bypass = None, false, nil, false
 }
 
@@ -138,7 +142,7 @@ func (p *RuleSet) Packet(in *Input, res *Result) {
 	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.packetPayload(in, &res.m) {
-			res.hits = append(res.hits, Hit{Rule: i, Whole: r.Kind.decidesFlow()})
+			res.hits = append(res.hits, Hit{Rule: i, Whole: r.Kind.decidesFlow(), caught: res.m.net.take()})
 		}
 	}
 }
@@ -149,7 +153,7 @@ func (p *RuleSet) Undecoded(in *Input, res *Result) {
 	for _, i := range p.undecoded {
 		r := &p.rules[i]
 		if r.anyProto() && r.srcPort == nil && r.dstPort == nil && r.matchPacket(in, &res.m) {
-			res.hits = append(res.hits, Hit{Rule: i})
+			res.hits = append(res.hits, Hit{Rule: i, caught: res.m.net.take()})
 		}
 	}
 }
@@ -173,8 +177,9 @@ func (r *Rule) checked(in *Input) bool {
 	return true
 }
 
-// matchPacket compares what the rule asks of the packet's headers and its flow.
+// matchPacket compares what the rule asks of the packet's headers and its flow. It comes first.
 func (r *Rule) matchPacket(in *Input, m *matcher) bool {
+	m.net.begin()
 	if !r.checked(in) {
 		return false
 	}
@@ -194,10 +199,12 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 	for _, i := range res.found {
 		r := &p.rules[i]
 		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchStream(in, &res.m) {
-			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true})
+			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true, caught: res.m.net.take()})
 		}
 	}
 	for _, h := range res.waiting {
+		res.m.net.begin()
+		res.m.net.again(h.caught)
 		if p.rules[h.Rule].matchStream(in, &res.m) {
 			res.hit(h, in.Dir)
 		}
@@ -208,6 +215,7 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 // hit notes a match in a transaction, in which a rule may match once, or in none.
 func (r *Result) hit(h Hit, dir packet.Dir) {
 	if h.Tx == nil || h.Tx.State().Once(h.Rule<<1|uint32(dir)) {
+		h.caught = r.m.net.take()
 		r.hits = append(r.hits, h)
 	}
 }
@@ -242,7 +250,7 @@ func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
 			case len(r.payload) == 0:
 				hit(i)
 			case in.Packet.Proto == packet.ProtoTCP: // the payload is the stream's, which Stream is called with
-				res.waiting = append(res.waiting, Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx})
+				res.waiting = append(res.waiting, Hit{Rule: i, Whole: true, Stream: true, Tx: ev.Tx, caught: res.m.net.take()})
 			case r.packetPayload(in, &res.m):
 				hit(i)
 			}

@@ -86,6 +86,8 @@ func (w *weight) weigh(o *rule.Option) {
 		if w.beside = true; arg.Reads() {
 			foreign()
 		}
+	case *rule.VarTest:
+		foreign()
 	case *rule.HostBits:
 		if arg.Op.Reads() {
 			w.options++

@@ -9,6 +9,7 @@ type regex struct {
 	re       *pcre.Regexp
 	negated  bool
 	relative bool
+	captures []capture
 }
 
 func (x *regex) place() place {
@@ -49,9 +50,12 @@ func (x *regex) match(m *matcher, prev int, rest []step) bool {
 		if m.tries--; m.tries <= 0 {
 			return false
 		}
+		caught := len(m.net.all)
+		x.catch(m, text)
 		if m.next(rest, from+end) {
 			return true
 		}
+		m.net.rewind(caught)
 		if !again || at >= len(text) {
 			return false
 		}
@@ -91,9 +95,14 @@ func (b *base64) match(m *matcher, prev int, rest []step) bool {
 	}
 	outer := m.buf
 	m.buf = buffer{data: m.decoded, ended: true}
+	caught := len(m.net.all)
 	ok := m.next(b.data, 0)
 	m.buf = outer
-	return ok && m.next(rest, prev)
+	if !ok || !m.next(rest, prev) {
+		m.net.rewind(caught)
+		return false
+	}
+	return true
 }
 
 // maxDecoded bounds what base64_decode decodes, in bytes of text.

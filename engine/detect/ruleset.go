@@ -90,6 +90,7 @@ type Rule struct {
 	bypass     bool // a match ends the inspection of its flow
 	conditions []condition
 	effects    []effect
+	captures   bool // a pcre of it captures variables
 	orders     [numOrders]uint8
 	threshold  *rule.Threshold // nil counts nothing
 	counter    uint64          // names the rule's counts

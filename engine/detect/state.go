@@ -10,11 +10,11 @@ import (
 // when all that matched is known, so that the order of rules counts and not that of the
 // lists which found them.
 type (
-	condition func(in *Input) bool
+	condition func(in *Input, res *Result) bool
 	effect    func(in *Input)
 )
 
-// addState compiles flowbits, flowint, xbits, hostbits, threshold,
+// addState compiles flowbits, flowint, flowvar, pktvar, xbits, hostbits, threshold,
 // detection_filter and tag; it reports whether the keyword is one of them.
 func (r *Rule) addState(o *rule.Option) bool {
 	switch arg := o.Arg.(type) {
@@ -28,13 +28,15 @@ func (r *Rule) addState(o *rule.Option) bool {
 			return true
 		}
 		name := hashOf("host", arg.Name)
-		do := func(in *Input) bool { return in.Hosts.bit(in, arg, name) }
+		do := func(in *Input, _ *Result) bool { return in.Hosts.bit(in, arg, name) }
 		if arg.Op.Reads() {
 			r.conditions = append(r.conditions, do)
 		} else {
-			r.effects = append(r.effects, func(in *Input) { do(in) })
+			r.effects = append(r.effects, func(in *Input) { do(in, nil) })
 		}
 		r.order(orderHostBits, arg.Op.Reads())
+	case *rule.VarTest:
+		r.addVarTest(o.Name, arg)
 	case *rule.Threshold:
 		r.threshold = arg
 	case *rule.Tag:
@@ -57,7 +59,7 @@ func (r *Rule) addFlowBits(b *rule.FlowBits) {
 	r.order(orderFlowBits, b.Op.Reads())
 	if b.Op.Reads() {
 		want := b.Op == rule.BitIsSet
-		r.conditions = append(r.conditions, func(in *Input) bool {
+		r.conditions = append(r.conditions, func(in *Input, _ *Result) bool {
 			return slices.ContainsFunc(names, func(n uint64) bool {
 				_, set := in.Vars.get(in.FlowID, n)
 				return set == want
@@ -82,7 +84,7 @@ func (r *Rule) addFlowInt(i *rule.FlowInt) {
 	name, other := hashOf("flowint", i.Name), hashOf("flowint", i.Value.Var)
 	op, fixed, isVar := i.Op, uint32(i.Value.Value), i.Value.Var != ""
 	r.order(orderFlowInt, i.Reads())
-	do := func(in *Input) bool {
+	do := func(in *Input, _ *Result) bool {
 		have, set := in.Vars.get(in.FlowID, name)
 		value := fixed
 		if isVar {
@@ -124,7 +126,7 @@ func (r *Rule) addFlowInt(i *rule.FlowInt) {
 	if i.Reads() {
 		r.conditions = append(r.conditions, do)
 	} else {
-		r.effects = append(r.effects, func(in *Input) { do(in) })
+		r.effects = append(r.effects, func(in *Input) { do(in, nil) })
 	}
 }
 
@@ -133,6 +135,8 @@ func (r *Rule) addFlowInt(i *rule.FlowInt) {
 const (
 	orderFlowBits = iota
 	orderFlowInt
+	orderFlowVar
+	orderPacketVar
 	orderHostBits
 	numOrders
 )
@@ -168,7 +172,7 @@ func (r *Rule) phase() int {
 }
 
 // remember judges the conditions of the rules that were hit, lets the others
-// take effect, and forgets the hits of the former.
+// take effect, and forgets the hits of the former. What a rule captures it does not see itself, but those after it do.
 func (p *RuleSet) remember(in *Input, res *Result) {
 	slices.SortFunc(res.hits, func(a, b Hit) int {
 		if d := p.rules[a.Rule].phase() - p.rules[b.Rule].phase(); d != 0 {
@@ -184,7 +188,7 @@ func (p *RuleSet) remember(in *Input, res *Result) {
 			r := &p.rules[h.Rule]
 			holds = in.Vars != nil || len(r.conditions) == 0
 			for _, c := range r.conditions {
-				holds = holds && c(in)
+				holds = holds && c(in, res)
 			}
 			if holds && in.Vars != nil {
 				for _, e := range r.effects {
@@ -193,6 +197,7 @@ func (p *RuleSet) remember(in *Input, res *Result) {
 			}
 		}
 		if holds {
+			res.capture(in, &h)
 			kept = append(kept, h)
 		}
 	}

@@ -57,6 +57,7 @@ type matcher struct {
 
 	scratch [2][]byte // of transformations
 	decoded []byte    // of base64_decode
+	net     net       // what regular expressions captured
 	gaveUp  uint64    // regular expressions that ran out of work
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/sluicefw/sluice/engine/pcre"
 	"github.com/sluicefw/sluice/rule"
 )
 
@@ -78,12 +77,7 @@ func (c *stepCompiler) step(arg any) (s step, at rule.Place, err error) {
 		rep.set, err = c.sets.get(&arg.SetOptions)
 	case *rule.PCRE:
 		at = arg.Place
-		if len(arg.Captures) > 0 {
-			return nil, at, unsupported("pcre cannot keep what groups capture in variables in this version; leave %q out", arg.Captures[0])
-		}
-		x := &regex{negated: arg.Negated, relative: arg.Relative}
-		s = x
-		x.re, err = pcre.Compile(arg.Pattern, arg.Flags)
+		s, err = newRegex(arg)
 	case *rule.Base64Decode:
 		c.base64 = &base64{bytes: arg.Bytes, offset: arg.Offset, relative: arg.Relative}
 		return c.base64, arg.Place, nil

@@ -35,7 +35,7 @@ var stepKeywords = []string{
 // stateKeywords are those that remember, and ruleKeywords those about the rule
 // itself or its flow.
 var (
-	stateKeywords = []string{"flowbits", "flowint", "xbits", "hostbits", "threshold", "detection_filter", "tag"}
+	stateKeywords = []string{"flowbits", "flowint", "flowvar", "pktvar", "xbits", "hostbits", "threshold", "detection_filter", "tag"}
 	ruleKeywords  = []string{"decode-event", "stream-event", "engine-event", "ip_proto", "l3_proto", "flow", "app-layer-protocol", "app-layer-event", "geoip", "iprep", "bypass", "noalert", "alert"}
 )
 
@@ -53,7 +53,6 @@ func Supports(keyword string) bool {
 var reasons = map[string]string{
 	"replace": "packets go on as they came", "lua": "rules run no scripts", "nfq_set_mark": "packets are given no marks",
 	"config": "logging cannot be switched off for a flow", "filestore": "files are not stored", "tls.store": "certificates are not stored",
-	"flowvar": "nothing is captured in variables", "pktvar": "nothing is captured in variables",
 	"frame": "parsers mark no frames", "asn1": "ASN.1 is not decoded", "filemagic": "types of files are not recognised by magic numbers",
 	"file.magic":          "types of files are not recognised by magic numbers",
 	"aws_domain_category": "AWS does not publish its categories", "aws_url_category": "AWS does not publish its categories",

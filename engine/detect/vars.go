@@ -10,8 +10,8 @@ import (
 	"github.com/sluicefw/sluice/rule"
 )
 
-// FlowVars holds the flowbits and flowints of a worker's flows. It holds at most as
-// many as it was made for: a rule that sets one more sets nothing.
+// FlowVars holds the flowbits, flowints and captured variables of a worker's flows. It holds at
+// most as many as it was made for: a rule that sets one more sets nothing.
 //
 // Names are kept as hashes, so that they mean the same to every rule set that
 // flows are moved between.
@@ -21,6 +21,7 @@ type FlowVars struct {
 	free    uint32 // 1 + the index of the first free one, chained by next
 	limit   int
 	refused uint64
+	texts   texts
 }
 
 type flowVar struct {
@@ -103,6 +104,9 @@ func (v *FlowVars) Release(flow uint64) {
 	}
 	for at := v.heads[flow]; at != 0; {
 		next := v.all[at-1].next
+		if f := &v.all[at-1]; f.name&textVar != 0 {
+			v.texts.release(f.value)
+		}
 		v.all[at-1].next, v.free = v.free, at
 		at = next
 	}
@@ -175,7 +179,7 @@ func (v *HostVars) makeRoom(now int64) {
 func hashOf(kind, name string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(kind + "\x00" + name))
-	return h.Sum64()
+	return h.Sum64() &^ textVar
 }
 
 // keyOf is whose entry is meant.

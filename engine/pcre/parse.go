@@ -28,6 +28,8 @@ type parser struct {
 	names  map[string]int
 	depth  int
 	refs   []*node // back-references by number or name, checked at the end
+
+	namesOnly bool // the flag n
 }
 
 // failure is carried by panic from the depths of the parser to Compile.
@@ -251,6 +253,9 @@ func (p *parser) group() *node {
 		p.fail("backtracking verbs are not supported")
 	}
 	if !p.take("?") {
+		if p.namesOnly {
+			return &node{kind: kindGroup, subs: []*node{p.body()}}
+		}
 		return p.capture("")
 	}
 	switch {

@@ -35,7 +35,8 @@ type Regexp struct {
 	least    int    // bytes of the shortest match
 }
 
-// Compile compiles a pattern. flags are Suricata's letters: i m s x A E G.
+// Compile compiles a pattern. flags are Suricata's letters i m s x A E G, and n: groups without a
+// name capture nothing.
 func Compile(pattern, flags string) (re *Regexp, err error) {
 	defer func() {
 		if f, ok := recover().(failure); ok {
@@ -63,6 +64,8 @@ func Compile(pattern, flags string) (re *Regexp, err error) {
 			p.opt.dollarEnd = true
 		case 'G':
 			p.opt.ungreedy = true
+		case 'n':
+			p.namesOnly = true
 		default:
 			return nil, fmt.Errorf("pcre: unknown flag %q", f)
 		}

@@ -106,6 +106,7 @@ func TestMatch(t *testing.T) {
 		{`(a*)+`, "", "b", "[0 0 0 0]"},
 		{`(?:(a)|b)*`, "", "ab", "[0 2 0 1]"},
 		{`x*`, "", "", "[0 0]"},
+		{`(a)(?<x>b)(c)(?=(d))`, "n", "abcd", "[0 3 1 2]"},
 		{`a\;b\/c\"`, "", `a;b/c"`, "[0 6]"},
 	} {
 		got := fmt.Sprint(spans(mustCompile(t, test.pattern, test.flags), test.text))

@@ -132,7 +132,11 @@ func stateOption(r *rand.Rand, proto string) string {
 		return "flowbits:" + pick(r, []string{"set,", "isset,", "isnotset,"}) + pick(r, []string{"a", "b", "c"}) + "; "
 	}
 	bit := func() string { return pick(r, []string{"a", "b", "c"}) }
-	switch r.IntN(8) {
+	switch r.IntN(10) {
+	case 8:
+		return fmt.Sprintf(`pkt_data; pcre:"/(?P<%s_%s>[a-z]+)%s/"; `, pick(r, []string{"flow", "pkt"}), bit(), pick(r, []string{"", " ", ".", "(b|c)"}))
+	case 9:
+		return fmt.Sprintf(`%s:%s,"%s"; `, pick(r, []string{"flowvar", "pktvar"}), bit(), pick(r, []string{"a", "b", "alpha", "xyz", "aab"}))
 	case 0, 1:
 		return "flowbits:set," + bit() + "; "
 	case 2:
