@@ -110,7 +110,7 @@ drop tcp any any -> any any (content:"worse"; sid:3;)`
 	r.drops("a rule that needs no context", c2.c2s(data, "worse"))
 	for f := range r.w.table.All {
 		var rec FlowRecord
-		if r.w.record(&rec, f); !rec.Midstream || rec.TCPState != stream.StateNone || rec.State != FlowNew {
+		if rec.of(f); !rec.Midstream || rec.TCPState != stream.StateNone || rec.State != FlowNew {
 			t.Errorf("%+v", rec)
 		}
 	}

@@ -34,9 +34,16 @@ func TestFlushedFlowsDoNotOverrunTheLog(t *testing.T) {
 			rec := &bufferedRecorder{err: c.err}
 			done := make(chan struct{})
 			close(done)
+			chunk := func(n int) []byte {
+				var p packedFlows
+				for range n {
+					p.add(&FlowRecord{})
+				}
+				return p.chunks[0]
+			}
 			New(options(rec)).logFlushed([]*share{
-				{done: done, chunks: [][]FlowRecord{make([]FlowRecord, 2), make([]FlowRecord, 1)}},
-				{done: done, chunks: [][]FlowRecord{make([]FlowRecord, 2)}},
+				{done: done, packed: packedFlows{[][]byte{chunk(2), chunk(1)}}},
+				{done: done, packed: packedFlows{[][]byte{chunk(2)}}},
 			}, "op")
 			if len(rec.flows) != 5 || rec.flows[4].OperationID != "op" {
 				t.Errorf("records are %v", rec.flows)

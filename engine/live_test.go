@@ -16,7 +16,7 @@ import (
 // with the whole list, sorted.
 func TestPages(t *testing.T) {
 	var workers [2]*rig
-	var all []FlowRecord
+	var all []PageFlow
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for i := range workers {
 		r := newRig(t, program(t, ""))
@@ -29,35 +29,33 @@ func TestPages(t *testing.T) {
 			}
 		}
 		r.w.now = r.now
-		s := r.run(Operation{Filters: []flow.Filter{{}}, Limit: 1000})
+		s := r.run(Operation{Filters: []flow.Filter{{}}, Page: &Page{Size: 1000}})
 		r.sweep()
-		for _, c := range s.chunks {
-			all = append(all, c...)
-		}
+		all = append(all, s.page.flows...)
 	}
 	for by := ByAge; by <= ByIdle; by++ {
 		for _, descending := range []bool{false, true} {
 			want := slices.Clone(all)
-			slices.SortFunc(want, func(a, b FlowRecord) int {
+			slices.SortFunc(want, func(a, b PageFlow) int {
 				c := cmp.Or(cmp.Compare(a.Place(by).Value, b.Place(by).Value), cmp.Compare(a.ID, b.ID))
 				if descending {
 					return -c
 				}
 				return c
 			})
-			var got []FlowRecord
+			var got []PageFlow
 			page := Page{By: by, Descending: descending, Size: 32}
 			for {
-				var parts [][]FlowRecord
+				var parts [][]PageFlow
 				for _, r := range workers {
 					s := r.run(Operation{Filters: []flow.Filter{{}}, Page: &page})
 					r.sweep()
-					if s.flows != 150 || len(s.page.records) > page.Size {
-						t.Fatalf("%d flows counted, %d kept", s.flows, len(s.page.records))
+					if s.flows != 150 || len(s.page.flows) > page.Size {
+						t.Fatalf("%d flows counted, %d kept", s.flows, len(s.page.flows))
 					}
-					parts = append(parts, s.page.records)
+					parts = append(parts, s.page.flows)
 				}
-				merged := MergePages(&page, parts)
+				merged := mergePages(&page, parts)
 				if len(merged) == 0 {
 					break
 				}
@@ -65,7 +63,7 @@ func TestPages(t *testing.T) {
 				last := merged[len(merged)-1].Place(by)
 				page.After = &last
 			}
-			if !slices.EqualFunc(got, want, func(a, b FlowRecord) bool { return a.ID == b.ID }) {
+			if !slices.EqualFunc(got, want, func(a, b PageFlow) bool { return a.ID == b.ID }) {
 				t.Errorf("sorted by %d, descending %v: %d flows of %d, or not in order", by, descending, len(got), len(want))
 			}
 		}
@@ -79,7 +77,7 @@ func TestDecidingRule(t *testing.T) {
 	r.accepts("datagram", packettest.UDP("10.0.0.1:5", "192.0.2.1:53", []byte("x")))
 	s := r.run(Operation{Filters: []flow.Filter{{}}, Page: &Page{Size: 9}})
 	r.sweep()
-	for _, f := range s.page.records {
+	for _, f := range s.page.flows {
 		if decided := f.Rule != nil; decided != (f.Key.Proto == 6) || decided && f.Rule.Meta.SID != 6 {
 			t.Errorf("flow of protocol %d: rule %+v", f.Key.Proto, f.Rule)
 		}

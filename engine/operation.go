@@ -44,13 +44,26 @@ type OperationResult struct {
 	Swept   time.Time // when the last worker had visited its whole table
 	Clock   int64     // TakenUp on the clock of FlowRecord.First and Last, for ages
 	Flows   int       // flows that were chosen
-	Stored  int       // of those, how many are in Chunks
+	Stored  int       // of those, how many All yields
 	Bytes   uint64    // of the chosen flows, both directions
-	Chunks  [][]FlowRecord
+	Page    []PageFlow
+
+	flows []packedFlows // of each worker
 }
 
-// chunkSize is how many flow records are allocated at a time.
-const chunkSize = 2048
+// All calls yield for every flow that the result has room for, until it returns
+// false. It uses one FlowRecord for all of them.
+func (r *OperationResult) All(yield func(*FlowRecord) bool) {
+	for _, p := range r.flows {
+		for _, chunk := range p.chunks {
+			for rec := range unpack(chunk) {
+				if !yield(rec) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // share is one worker's part of an operation. The worker writes it until done
 // is closed.
@@ -65,7 +78,8 @@ type share struct {
 	clock  int64 // taken on the worker's clock
 	swept  time.Time
 	flows  int
-	chunks [][]FlowRecord
+	stored int // of those, how many are packed
+	packed packedFlows
 	done   chan struct{}
 	lost   bool // the worker ended before it had swept
 
@@ -123,6 +137,7 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 	res := &OperationResult{TakenUp: time.Now()}
 	res.Swept = res.TakenUp
 	var err error
+	var pages [][]PageFlow
 	for i, s := range shares {
 		select {
 		case <-s.done:
@@ -145,19 +160,20 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		res.Clock = max(res.Clock, s.clock)
 		res.Flows += s.flows
 		res.Bytes += s.bytes
+		res.Stored += s.stored
+		res.flows = append(res.flows, s.packed)
 		if s.page != nil {
-			s.chunks = [][]FlowRecord{s.page.records}
+			pages = append(pages, s.page.flows)
 		}
-		for _, c := range s.chunks {
-			res.Stored += len(c)
-		}
-		res.Chunks = append(res.Chunks, s.chunks...)
 		if s.lost {
 			err = errStopped
 		}
 	}
 	if op.Flush {
 		e.logFlushed(shares, op.ID)
+	}
+	if op.Page != nil {
+		res.Page = mergePages(op.Page, pages)
 	}
 	return res, err
 }
@@ -190,11 +206,11 @@ func (e *Engine) logFlushed(shares []*share, id string) {
 	for _, s := range shares {
 		<-s.done
 		now := time.Now().UnixNano()
-		for _, c := range s.chunks {
-			for i := range c {
-				c[i].fill(&rec, flow.Flushed, id, now)
+		for _, chunk := range s.packed.chunks {
+			for r := range unpack(chunk) {
+				r.fill(&rec, flow.Flushed, id, now)
 				if e.opt.Detail.CommunityID {
-					community = appendCommunityID(community[:0], e.opt.Detail.Seed, &c[i].Key)
+					community = appendCommunityID(community[:0], e.opt.Detail.Seed, &r.Key)
 					rec.CommunityID = community
 				}
 				records.Flow(&rec)
@@ -280,7 +296,7 @@ func (w *worker) flushOf(number uint16) flushed {
 
 func (s *share) add(w *worker, f *flowEntry) {
 	if s.abandoned.Load() {
-		s.chunks = nil
+		s.packed = packedFlows{}
 		return
 	}
 	s.flows++
@@ -293,15 +309,10 @@ func (s *share) add(w *worker, f *flowEntry) {
 	if !w.kept {
 		return
 	}
-	last := len(s.chunks) - 1
-	if last < 0 || len(s.chunks[last]) == chunkSize {
-		s.chunks = append(s.chunks, make([]FlowRecord, 0, chunkSize))
-		last++
-	}
-	n := len(s.chunks[last])
-	s.chunks[last] = s.chunks[last][:n+1]
-	w.record(&s.chunks[last][n], f)
-	s.chunks[last][n].Rule = s.stale
+	s.stored++
+	var r FlowRecord
+	r.of(f)
+	s.packed.add(&r)
 }
 
 // completed is called when the sweep of an operation is over.

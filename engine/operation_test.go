@@ -71,12 +71,10 @@ func TestOperation(t *testing.T) {
 			r.sweep()
 			<-s.done
 			stored := 0
-			for _, c := range s.chunks {
-				stored += len(c)
-				for _, rec := range c {
-					if rec.Key.Src != addr("10.0.0.1") || rec.Packets != [2]uint64{1, 0} || rec.App != applayer.Failed || rec.State != FlowNew || rec.Generation != 1 {
-						t.Errorf("%+v", rec)
-					}
+			for _, rec := range s.records() {
+				stored++
+				if rec.Key.Src != addr("10.0.0.1") || rec.Packets != [2]uint64{1, 0} || rec.App != applayer.Failed || rec.State != FlowNew {
+					t.Errorf("%+v", rec)
 				}
 			}
 			if s.flows != test.flows || stored != test.stored || r.w.table.Len() != test.left+1 {
@@ -93,6 +91,14 @@ func TestOperation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// records returns the flows in the result.
+func (s *share) records() (all []FlowRecord) {
+	for r := range (&OperationResult{flows: []packedFlows{s.packed}}).All {
+		all = append(all, *r)
+	}
+	return all
 }
 
 func addr(s string) packet.Addr {
@@ -112,15 +118,20 @@ pass tls any any -> any any (tls.sni; content:"example.com"; sid:2;)`, generatio
 	r.accepts("hello", c.c2s(data, text))
 	s := r.run(Operation{Filters: []flow.Filter{{}}, Limit: 1})
 	r.sweep()
-	got := s.chunks[0][0]
-	got.ID, got.tcpFlags, got.ttl = 0, [2]uint8{}, [2]ttlRange{}
+	got := s.records()[0]
+	got.tcpFlags, got.ttl = [2]uint8{}, [2]ttlRange{}
 	want := FlowRecord{
 		Key:   flow.Key{Src: addr("10.0.0.1"), Dst: addr("192.0.2.1"), SrcPort: 1, DstPort: 443, Proto: 6},
 		First: r.now - sec(2), Last: r.now, Packets: [2]uint64{3, 1}, Bytes: [2]uint64{120 + uint64(len(text)), 40},
-		State: FlowEstablished, TCPState: stream.StateEstablished, App: applayer.TLS, Name: "example.com", Generation: 7, Alerted: true, Action: detect.Pass,
+		State: FlowEstablished, TCPState: stream.StateEstablished, App: applayer.TLS, Alerted: true, Action: detect.Pass,
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	p := r.run(Operation{Filters: []flow.Filter{{}}, Page: &Page{Size: 1}})
+	r.sweep()
+	if f := p.page.flows[0]; f.Name != "example.com" || f.Generation != 7 || f.ID != got.Key.ID(got.First) {
+		t.Errorf("a page tells %+v", f)
 	}
 }
 
@@ -296,8 +307,10 @@ func TestOperationEndpoints(t *testing.T) {
 				q.send(packettest.UDP("10.0.0.1:1", "10.0.0.2:2", nil))
 			}
 			var got [4]uint64
-			for i, c := range run(Operation{}).Chunks { // one of each worker, in order
-				got[i] = c[0].Packets[packet.ToServer]
+			i := 0
+			for f := range run(Operation{}).All { // one of each worker, in order
+				got[i] = f.Packets[packet.ToServer]
+				i++
 			}
 			if got != packets {
 				t.Errorf("after the flush the flows of the queues have %v packets, want %v", got, packets)

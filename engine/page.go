@@ -33,9 +33,18 @@ type PageKey struct {
 	ID    uint64
 }
 
+// PageFlow is a flow of a page: its record, and what only lists tell.
+type PageFlow struct {
+	FlowRecord
+	ID         uint64
+	Name       string       // SNI or Host
+	Rule       *detect.Rule // of Stale operations: by which the newest program would not admit the flow; else that decided it
+	Generation uint32
+}
+
 // Place is r's place in a list sorted by k. Age and idle time are places by the
 // moment that they count from, so that they do not move while pages are read.
-func (r *FlowRecord) Place(k SortKey) PageKey {
+func (r *PageFlow) Place(k SortKey) PageKey {
 	var v int64
 	switch k {
 	case ByAge:
@@ -63,42 +72,42 @@ func (p *Page) Compare(a, b PageKey) int {
 // short, so insertion into a sorted slice beats a heap, and most flows are
 // turned away by one comparison with the last.
 type pageKeeper struct {
-	page    *Page
-	records []FlowRecord
+	page  *Page
+	flows []PageFlow
 }
 
 func (h *pageKeeper) add(w *worker, f *flowEntry, stale *detect.Rule) {
-	var r FlowRecord
-	w.record(&r, f)
+	r := PageFlow{ID: f.ID(), Name: w.nameOf(f), Generation: w.programs[f.State.slot].program.Generation}
+	r.of(f)
 	if r.Rule = stale; stale == nil {
 		r.Rule = w.decidedBy(f)
 	}
 	h.insert(r)
 }
 
-func (h *pageKeeper) insert(r FlowRecord) {
+func (h *pageKeeper) insert(r PageFlow) {
 	p := h.page
 	key := r.Place(p.By)
 	if p.After != nil && p.Compare(key, *p.After) <= 0 {
 		return
 	}
-	if len(h.records) == p.Size && (p.Size == 0 || p.Compare(key, h.records[p.Size-1].Place(p.By)) >= 0) {
+	if len(h.flows) == p.Size && (p.Size == 0 || p.Compare(key, h.flows[p.Size-1].Place(p.By)) >= 0) {
 		return
 	}
-	at, _ := slices.BinarySearchFunc(h.records, key, func(x FlowRecord, k PageKey) int { return p.Compare(x.Place(p.By), k) })
-	if len(h.records) == p.Size {
-		h.records = h.records[:p.Size-1]
+	at, _ := slices.BinarySearchFunc(h.flows, key, func(x PageFlow, k PageKey) int { return p.Compare(x.Place(p.By), k) })
+	if len(h.flows) == p.Size {
+		h.flows = h.flows[:p.Size-1]
 	}
-	h.records = slices.Insert(h.records, at, r)
+	h.flows = slices.Insert(h.flows, at, r)
 }
 
-// MergePages returns the first flows of the pages of several workers.
-func MergePages(p *Page, pages [][]FlowRecord) []FlowRecord {
+// mergePages returns the first flows of the pages of several workers.
+func mergePages(p *Page, pages [][]PageFlow) []PageFlow {
 	h := pageKeeper{page: p}
-	for _, records := range pages {
-		for i := range records {
-			h.insert(records[i])
+	for _, flows := range pages {
+		for i := range flows {
+			h.insert(flows[i])
 		}
 	}
-	return h.records
+	return h.flows
 }

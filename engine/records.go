@@ -40,17 +40,13 @@ type Wants interface {
 	Wants(Kind) bool
 }
 
-// FlowRecord is a flow as captures, flushes and flow records tell of it. A worker
-// writes hundreds of thousands of them between batches, so it is kept small.
+// FlowRecord is a flow as captures, flushes and flow records tell of it. What is
+// added here is to be packed, too.
 type FlowRecord struct {
 	Key         flow.Key
-	ID          uint64
 	First, Last int64 // nanoseconds since 1970
 	Packets     [2]uint64
 	Bytes       [2]uint64
-	Name        string       // SNI or Host
-	Rule        *detect.Rule // of Stale operations: by which the newest program would not admit the flow; of other pages: that decided it
-	Generation  uint32
 	App         applayer.Proto
 	protos      protos
 	State       FlowState
@@ -64,13 +60,13 @@ type FlowRecord struct {
 	ttl      [2]ttlRange
 }
 
-func (w *worker) record(r *FlowRecord, f *flowEntry) {
+// of fills r from a flow.
+func (r *FlowRecord) of(f *flowEntry) {
 	*r = FlowRecord{
-		Key: f.Key, ID: f.ID(), First: f.First, Last: f.Last,
+		Key: f.Key, First: f.First, Last: f.Last,
 		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: [2]uint64{f.Bytes(0), f.Bytes(1)},
-		State: flowState(f), App: f.State.app, protos: f.State.protos, Name: w.nameOf(f),
-		Generation: w.programs[f.State.slot].program.Generation,
-		Midstream:  f.State.has(midstream), Alerted: f.State.has(alerted),
+		State: flowState(f), App: f.State.app, protos: f.State.protos,
+		Midstream: f.State.has(midstream), Alerted: f.State.has(alerted),
 		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl,
 	}
 	switch f.State.decision() {
@@ -89,7 +85,7 @@ func (w *worker) record(r *FlowRecord, f *flowEntry) {
 func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now int64) {
 	*e = eve.Flow{
 		Tuple: eve.Tuple{
-			Time: now, FlowID: r.ID, Src: r.Key.Src, Dst: r.Key.Dst, Proto: r.Key.Proto,
+			Time: now, FlowID: r.Key.ID(r.First), Src: r.Key.Src, Dst: r.Key.Dst, Proto: r.Key.Proto,
 		},
 		Start: r.First, End: r.Last, State: r.State.String(), Reason: eveReason(reason), OperationID: operation,
 		Alerted: r.Alerted, Midstream: r.Midstream,

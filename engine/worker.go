@@ -368,7 +368,7 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 			id = w.flushOf(op.Number).id
 		}
 		var r FlowRecord
-		w.record(&r, f)
+		r.of(f)
 		r.fill(&w.flowRecord, reason, id, w.now)
 		w.describeFlow(&w.flowRecord.Tuple, f)
 		w.records.Flow(&w.flowRecord)

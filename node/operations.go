@@ -246,21 +246,18 @@ func (n *Node) storeResults(ctx context.Context, id string, res *engine.Operatio
 		batch = batch[:0]
 		return nil
 	}
-	for _, c := range res.Chunks {
-		for i := range c {
-			f := &c[i]
-			r := resource.FlowRecord{
-				Src: f.Key.Src, Dst: f.Key.Dst, Proto: f.Key.Proto,
-				Age:     uint32(max(0, res.Clock-f.First) / int64(time.Second)),
-				Packets: f.Packets[0] + f.Packets[1], Bytes: f.Bytes[0] + f.Bytes[1],
-			}
-			if flow.HasPorts(f.Key.Proto) {
-				r.SrcPort, r.DstPort = f.Key.SrcPort, f.Key.DstPort
-			}
-			if batch = append(batch, r); len(batch) == cap(batch) {
-				if err := put(); err != nil {
-					return stored, chunks, err
-				}
+	for f := range res.All {
+		r := resource.FlowRecord{
+			Src: f.Key.Src, Dst: f.Key.Dst, Proto: f.Key.Proto,
+			Age:     uint32(max(0, res.Clock-f.First) / int64(time.Second)),
+			Packets: f.Packets[0] + f.Packets[1], Bytes: f.Bytes[0] + f.Bytes[1],
+		}
+		if flow.HasPorts(f.Key.Proto) {
+			r.SrcPort, r.DstPort = f.Key.SrcPort, f.Key.DstPort
+		}
+		if batch = append(batch, r); len(batch) == cap(batch) {
+			if err := put(); err != nil {
+				return stored, chunks, err
 			}
 		}
 	}

@@ -94,16 +94,15 @@ func (n *Node) ask(ctx context.Context, account string, q resource.FlowQuery) (a
 	}
 	a.Flows, a.Bytes = res.Flows, res.Bytes
 	now := res.Clock
-	page := engine.MergePages(op.Page, res.Chunks)
-	for i := range page {
-		place := page[i].Place(op.Page.By)
-		a.Page = append(a.Page, resource.LiveFlow{Place: resource.FlowPlace{Value: place.Value, ID: place.ID}, Flow: liveFlow(&page[i], now, q.Stale)})
+	for i := range res.Page {
+		place := res.Page[i].Place(op.Page.By)
+		a.Page = append(a.Page, resource.LiveFlow{Place: resource.FlowPlace{Value: place.Value, ID: place.ID}, Flow: liveFlow(&res.Page[i], now, q.Stale)})
 	}
 	return a, nil
 }
 
 // liveFlow writes a flow as the API shows it.
-func liveFlow(f *engine.FlowRecord, now int64, stale bool) wire.LiveFlow {
+func liveFlow(f *engine.PageFlow, now int64, stale bool) wire.LiveFlow {
 	address := func(a packet.Addr) *wire.Address { return &wire.Address{AddressDefinition: wire.Ptr(a.String())} }
 	seconds := func(since int64) *int32 { return wire.Ptr(int32(max(0, now-since) / int64(time.Second))) }
 	count := func(n uint64) *int64 { return wire.Ptr(int64(n)) }

@@ -72,9 +72,7 @@ func (f *Flow[S]) Count(dir packet.Dir, packets uint32, n int, now int64) {
 
 // ID is a number for the flow in records: the same for all records of a flow,
 // and below 2^53 so that every JSON reader keeps it exact.
-func (f *Flow[S]) ID() uint64 {
-	return max(1, mix(f.Key.hash(&[2]uint64{}), uint64(f.First))>>11)
-}
+func (f *Flow[S]) ID() uint64 { return f.Key.ID(f.First) }
 
 // Packets returns how many packets went in that direction.
 func (f *Flow[S]) Packets(dir packet.Dir) uint64 {

@@ -104,6 +104,11 @@ func (k *Key) hash(seed *[2]uint64) uint64 {
 	return mix(src+dst+seed[1], src^dst^rest^seed[0])
 }
 
+// ID is the Flow.ID of the flow of this key whose first packet came at first.
+func (k *Key) ID(first int64) uint64 {
+	return max(1, mix(k.hash(&[2]uint64{}), uint64(first))>>11)
+}
+
 // mix multiplies to 128 bits and folds, as wyhash does.
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd1b54a32d192ed03)
