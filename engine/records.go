@@ -60,15 +60,15 @@ type FlowRecord struct {
 	ttl      [2]ttlRange
 }
 
-// of fills r from a flow.
+// of fills r, which is zero, from a flow. (One composite literal would be made
+// elsewhere and copied.)
 func (r *FlowRecord) of(f *flowEntry) {
-	*r = FlowRecord{
-		Key: f.Key, First: f.First, Last: f.Last,
-		Packets: [2]uint64{f.Packets(0), f.Packets(1)}, Bytes: [2]uint64{f.Bytes(0), f.Bytes(1)},
-		State: flowState(f), App: f.State.app, protos: f.State.protos,
-		Midstream: f.State.has(midstream), Alerted: f.State.has(alerted),
-		tcpFlags: f.State.tcpFlags, ttl: f.State.ttl,
-	}
+	r.Key, r.First, r.Last = f.Key, f.First, f.Last
+	r.Packets[0], r.Packets[1] = f.Packets(0), f.Packets(1)
+	r.Bytes[0], r.Bytes[1] = f.Bytes(0), f.Bytes(1)
+	r.State, r.App, r.protos = flowState(f), f.State.app, f.State.protos
+	r.Midstream, r.Alerted = f.State.has(midstream), f.State.has(alerted)
+	r.tcpFlags, r.ttl = f.State.tcpFlags, f.State.ttl
 	switch f.State.decision() {
 	case passed:
 		r.Action = detect.Pass

@@ -381,7 +381,9 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 	if w.vars.Len() > 0 {
 		w.vars.Release(f.ID())
 	}
-	w.tags.Release(detect.FlowOwner(f.ID()))
+	if w.tags.Len() > 0 {
+		w.tags.Release(detect.FlowOwner(f.ID()))
+	}
 	p := &w.programs[f.State.slot]
 	if p.flows--; p.flows == 0 && f.State.slot != w.current {
 		p.program = nil // the collector's

@@ -109,28 +109,30 @@ func (t *Table[S]) Sweeping() bool { return len(t.ops) > 0 }
 // carries on the operations that were taken up. It returns an operation that
 // is now complete, or nil; call it again for the next.
 func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
-	for range min(n, t.used) {
-		if len(t.ops) > 0 && t.ops[0].left <= 0 {
-			break
-		}
+	for n = min(n, t.used); n > 0; {
 		if t.hand >= t.used {
 			t.hand = 0
 		}
-		slot := t.hand
-		t.hand++
-		f := t.at(slot)
-		if f.epoch != 0 && !t.stale(f, slot, now) {
-			for _, op := range t.ops {
-				if !op.flush && slot < op.slots && op.left > 0 && t.chosen(op, f) {
-					op.emit(f)
-				}
-			}
-		}
+		// A run of slots that all operations count alike.
+		from, to := t.hand, min(t.hand+n, t.used)
 		for _, op := range t.ops {
-			if slot < op.slots {
-				op.left--
+			if op.left <= 0 {
+				to = from
+			} else if from < op.slots {
+				to = min(to, from+op.left, op.slots)
 			}
 		}
+		if to == from {
+			break
+		}
+		t.visit(from, to, now)
+		for _, op := range t.ops {
+			if from < op.slots {
+				op.left -= to - from
+			}
+		}
+		t.hand = to
+		n -= to - from
 	}
 	if len(t.ops) > 0 && t.ops[0].left <= 0 {
 		op := t.ops[0]
@@ -138,4 +140,19 @@ func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
 		return op
 	}
 	return nil
+}
+
+// visit ends the stale flows among the slots, and shows the others to the captures.
+func (t *Table[S]) visit(from, to int, now int64) {
+	for slot := from; slot < to; slot++ {
+		f := t.at(slot)
+		if f.epoch == 0 || t.stale(f, slot, now) {
+			continue
+		}
+		for _, op := range t.ops {
+			if !op.flush && slot < op.slots && t.chosen(op, f) {
+				op.emit(f)
+			}
+		}
+	}
 }
