@@ -15,17 +15,17 @@ func dataDirFlag(c *cobra.Command, dir *string) {
 }
 
 // ruleSetFiles are the data sets of rule files, where Suricata has them: lists are found as they
-// are named, or in the folder of one of the rule files; what is saved is below Dir.
+// are named, or in one of the folders that the rules are from; what is saved is below Dir.
 type ruleSetFiles struct {
-	ruleFiles []string
+	folders []string
 	setfiles.Dir
 }
 
 // Load implements detect.SetFiles.
 func (s *ruleSetFiles) Load(name string) (io.ReadCloser, error) {
 	f, err := os.Open(name)
-	for i := 0; i < len(s.ruleFiles) && err != nil && !filepath.IsAbs(name); i++ {
-		if near, failed := os.Open(filepath.Join(filepath.Dir(s.ruleFiles[i]), name)); failed == nil {
+	for i := 0; i < len(s.folders) && err != nil && !filepath.IsAbs(name); i++ {
+		if near, failed := os.Open(filepath.Join(s.folders[i], name)); failed == nil {
 			f, err = near, nil
 		}
 	}

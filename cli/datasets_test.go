@@ -54,3 +54,26 @@ func TestReplayDataSetsThatCannotBeSaved(t *testing.T) {
 		t.Errorf("rules check: %d, %s%s", code, out, errs)
 	}
 }
+
+// A policy may use what AWS refuses where its gateway lets it.
+func TestReplayPolicyBeyondAWS(t *testing.T) {
+	dir, capture := replayFiles(t, map[string]string{
+		"policy.json": `{"StatelessDefaultActions": ["aws:forward_to_sfe"], "StatelessFragmentDefaultActions": ["aws:forward_to_sfe"],
+			"StatefulRuleGroupReferences": [{"ResourceArn": "group"}]}`,
+		"group.json": `{"RuleGroupName": "group", "Type": "STATEFUL", "Capacity": 10, "RuleGroup": {"RulesSource": {"RulesString":
+			"alert tcp any any -> any any (content:\"hello\"; ip.dst; dataset:isset,listed,type ip,load near.lst; sid:1;)\nalert tcp any any -> any any (content:\"world\"; ip.src; dataset:set,seen,type ip,state seen.lst; sid:2;)\nalert ip any any -> any any (iprep:dst,Bad,>,30; sid:3;)"}}}`,
+		"near.lst":   "192.0.2.1\n",
+		"categories": "1,Bad,known to attack\n",
+		"list":       "192.0.2.0/24,1,31\n",
+	})
+	args := []string{"--policy", dir, "--data-dir", filepath.Join(dir, "data"), "--reputation-categories", filepath.Join(dir, "categories"), "--reputation", filepath.Join(dir, "list"), capture}
+	if code, _, stderr := replay(t, args...); code != ExitError || !strings.Contains(stderr, "RuleOptions dataset is not supported") {
+		t.Errorf("as on AWS: %d, %s", code, stderr)
+	}
+	if v := readReplay(t, append(args, "--beyond-aws")...); v.Alerts[1] != 1 || v.Alerts[2] != 1 || v.Alerts[3] == 0 {
+		t.Errorf("alerts: %v", v.Alerts)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "data", "seen.lst")); err != nil || string(got) != "192.0.2.1\n" {
+		t.Errorf("seen.lst has %q, %v", got, err)
+	}
+}

@@ -28,7 +28,7 @@ func (r *replayCommand) program() (*detect.Program, error) {
 	}
 	var p *detect.Program
 	if r.policy != "" {
-		p, err = policyProgram(r.policy, r.vars, opt.Countries)
+		p, err = r.policyProgram(policy.RuleOptions{Countries: opt.Countries, BeyondAWS: r.beyondAWS, Reputation: opt.Reputation})
 	} else {
 		p, err = r.rulesProgram(vars, opt)
 	}
@@ -86,7 +86,7 @@ func (r *replayCommand) rulesProgram(vars *variables, opt detect.Options) (*dete
 		}
 		return nil, fmt.Errorf("%d of the rules in %s cannot be used; nothing was replayed", len(wrong), r.rules)
 	}
-	opt.Files = &ruleSetFiles{ruleFiles: []string{r.rules}, Dir: setfiles.Dir(r.dataDir)}
+	opt.Files = &ruleSetFiles{folders: []string{filepath.Dir(r.rules)}, Dir: setfiles.Dir(r.dataDir)}
 	set, err := detect.Compile(sources.all(), opt)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.rules, err)
@@ -172,9 +172,11 @@ func (g *groupFile) is(arn string) bool {
 }
 
 // policyProgram compiles the documents of a directory.
-func policyProgram(dir string, vars []string, countries detect.Countries) (*detect.Program, error) {
-	in := policy.Input{ARN: "policy", Groups: map[string]*wire.RuleGroup{}, Countries: countries, HomeNet: policy.DefaultHomeNet}
-	for _, v := range vars {
+func (r *replayCommand) policyProgram(rules policy.RuleOptions) (*detect.Program, error) {
+	dir := r.policy
+	in := policy.Input{ARN: "policy", Groups: map[string]*wire.RuleGroup{}, Rules: rules, HomeNet: policy.DefaultHomeNet}
+	in.Files = &ruleSetFiles{folders: []string{dir}, Dir: setfiles.Dir(r.dataDir)}
+	for _, v := range r.vars {
 		name, value, _ := strings.Cut(v, "=")
 		if name != "HOME_NET" {
 			return nil, usagef("--var %s: with --policy only HOME_NET can be set; rule groups define the others", v)
@@ -200,7 +202,7 @@ func policyProgram(dir string, vars []string, countries detect.Countries) (*dete
 		if g.Capacity != nil {
 			capacity = int(*g.Capacity)
 		}
-		if _, err := policy.CheckRuleGroup(g.kind(), g.RuleGroup, capacity, policy.RuleCheck(countries)); err != nil {
+		if _, err := policy.CheckRuleGroup(g.kind(), g.RuleGroup, capacity, rules.Check()); err != nil {
 			return nil, fmt.Errorf("%s: %w", g.path, err)
 		}
 		in.Groups[arn] = g.RuleGroup

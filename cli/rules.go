@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -205,7 +206,11 @@ func (v anything) Ports(name string) (rule.Ports, bool) {
 
 func (r *rulesCommand) compile(f *ruleFiles, names []string) (*detect.RuleSet, error) {
 	opt := r.opt
-	opt.Strict, opt.Files = r.order == "strict", &ruleSetFiles{ruleFiles: names, Dir: setfiles.Dir(r.dataDir)}
+	files := &ruleSetFiles{Dir: setfiles.Dir(r.dataDir)}
+	for _, name := range names {
+		files.folders = append(files.folders, filepath.Dir(name))
+	}
+	opt.Strict, opt.Files = r.order == "strict", files
 	return detect.Compile(f.sources.all(), opt)
 }
 

@@ -39,6 +39,10 @@ type Config struct {
 	// rules with geoip.
 	GeoIPDatabase string `yaml:"geoip_database"`
 
+	Rules       Rules      `yaml:"rules"`
+	Reputation  Reputation `yaml:"reputation"`
+	DataSetsDir string     `yaml:"datasets_dir"` // absolute; empty: below DataDir
+
 	Subnets map[string]string `yaml:"subnets"` // subnet id to zone; other subnets are in Zone
 	Attach  []Attachment      `yaml:"attach"`
 
@@ -97,6 +101,17 @@ type Limits struct {
 type Fragments struct {
 	Policy string `yaml:"policy"` // whose bytes overlapping fragments are: a name that defrag.ParsePolicy takes
 	Memory int    `yaml:"memory"` // bytes of fragments that wait for others, of one queue
+}
+
+// Rules says what rule groups may use.
+type Rules struct {
+	BeyondAWS bool `yaml:"beyond_aws"` // dataset, datarep and iprep, which AWS refuses
+}
+
+// Reputation is what iprep asks, in Suricata's formats: absolute paths, of all or none.
+type Reputation struct {
+	Categories string   `yaml:"categories"`
+	Lists      []string `yaml:"lists,flow"`
 }
 
 // Attachment says which packets meet a firewall on this node.
@@ -197,6 +212,9 @@ func (c *Config) SecretKeyFile() string { return filepath.Join(c.DataDir, "secre
 
 // StoreDir is the directory of the embedded etcd.
 func (c *Config) StoreDir() string { return filepath.Join(c.DataDir, "store") }
+
+// SetsDir has the files of data sets.
+func (c *Config) SetsDir() string { return cmp.Or(c.DataSetsDir, filepath.Join(c.DataDir, "datasets")) }
 
 // LogDir has a directory for each log group of the firewalls.
 func (c *Config) LogDir() string { return filepath.Join(c.DataDir, "logs") }

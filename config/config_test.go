@@ -24,6 +24,9 @@ streams: {policy: old-linux, async_oneside: true, memory: 16777216}
 limits: {default: ignore, flows: pass-packet, streams: drop-flow, fragments: ignore, parsers: reject}
 home_net: [10.0.0.0/8, "fd00::/8"]
 geoip_database: /srv/countries.mmdb
+rules: {beyond_aws: true}
+reputation: {categories: /srv/categories.txt, lists: [/srv/bad.list, /srv/good.list]}
+datasets_dir: /srv/sets
 subnets: {subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}
 attach:
   - {firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}
@@ -48,6 +51,9 @@ func wholeConfig() *Config {
 		Limits:        Limits{Default: "ignore", Flows: "pass-packet", Streams: "drop-flow", Fragments: "ignore", Parsers: "reject"},
 		HomeNet:       []string{"10.0.0.0/8", "fd00::/8"},
 		GeoIPDatabase: "/srv/countries.mmdb",
+		Rules:         Rules{BeyondAWS: true},
+		Reputation:    Reputation{Categories: "/srv/categories.txt", Lists: []string{"/srv/bad.list", "/srv/good.list"}},
+		DataSetsDir:   "/srv/sets",
 		Subnets:       map[string]string{"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
 		Attach: []Attachment{
 			{Firewall: "edge", NFQueue: &NFQueue{Queues: "0-1", FailOpen: true}},
@@ -155,8 +161,10 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"SLUICE_STREAMS_POLICY": "old-linux", "SLUICE_STREAMS_ASYNC_ONESIDE": "true", "SLUICE_STREAMS_MEMORY": "16777216",
 		"SLUICE_LIMITS_DEFAULT": "ignore",
 		"SLUICE_LIMITS_FLOWS":   "pass-packet", "SLUICE_LIMITS_STREAMS": "drop-flow", "SLUICE_LIMITS_FRAGMENTS": "ignore", "SLUICE_LIMITS_PARSERS": "reject",
-		"SLUICE_HOME_NET":       `[10.0.0.0/8, "fd00::/8"]`,
-		"SLUICE_GEOIP_DATABASE": "/srv/countries.mmdb",
+		"SLUICE_HOME_NET":         `[10.0.0.0/8, "fd00::/8"]`,
+		"SLUICE_GEOIP_DATABASE":   "/srv/countries.mmdb",
+		"SLUICE_RULES_BEYOND_AWS": "true", "SLUICE_DATASETS_DIR": "/srv/sets",
+		"SLUICE_REPUTATION_CATEGORIES": "/srv/categories.txt", "SLUICE_REPUTATION_LISTS": `[/srv/bad.list, /srv/good.list]`,
 		"SLUICE_SUBNETS":        "{subnet-0a: eu-central-1a, subnet-0b: eu-central-1b}",
 		"SLUICE_ATTACH":         `[{firewall: edge, nfqueue: {queues: "0-1", fail_open: true}}, {firewall: inner, nfqueue: {queues: "2", queue_len: 4096}}]`,
 		"SLUICE_REFERENCE_SETS": `{arn:aws:ec2:eu-central-1:012345678901:prefix-list/pl-0a: [10.9.0.0/16, /srv/blocked.txt]}`,
@@ -206,6 +214,11 @@ func TestErrorsNameKeyLineAndRemedy(t *testing.T) {
 		{"account", "account: 12\n", []string{`@:1: account: "12" is no account: write 12 digits in quotes, such as "123456789012"`}},
 		{"data_dir", "data_dir: here\n", []string{`@:1: data_dir: "here" is no absolute path: write one, such as /var/lib/sluice`}},
 		{"geoip_database", "geoip_database: GeoLite2-Country.mmdb\n", []string{`@:1: geoip_database: "GeoLite2-Country.mmdb" is no absolute path: write one, such as /var/lib/GeoIP/GeoLite2-Country.mmdb`}},
+		{"datasets_dir", "datasets_dir: sets\n", []string{`@:1: datasets_dir: "sets" is no absolute path: write one, such as /var/lib/sluice/datasets`}},
+		{"reputation without lists", "reputation: {categories: /c}\n", []string{`@:1: reputation.lists: it is missing: write the absolute paths of lists, such as [/etc/sluice/bad.list]`}},
+		{"reputation without categories", "reputation:\n  lists: [l, /l]\n", []string{
+			`@:1: reputation.categories: it is missing: lists need the file that numbers their categories, such as /etc/sluice/categories.txt`,
+			`@:2: reputation.lists[0]: "l" is no absolute path: write one, such as /etc/sluice/bad.list`}},
 		{"long data_dir", "data_dir: /" + strings.Repeat("d", 80) + "\n", []string{`@:1: data_dir: the path has 81 bytes, and sockets below it allow 80: choose a shorter one`}},
 		{"listen", "api:\n  listen: localhost\n", []string{`@:2: api.listen: "localhost" is no address to listen on: write IP address and port, such as 127.0.0.1:4580 or [::1]:4580, or :4580 for all addresses`}},
 		{"dev for all", "api:\n  listen: :4580\n  dev: true\n", []string{`@:3: api.dev: every access key would be accepted at :4580, which others can reach: remove it, or let api.listen be 127.0.0.1 or [::1]`}},

@@ -99,6 +99,10 @@ func (c *Config) validate(p places) error {
 	if f := c.GeoIPDatabase; f != "" && !filepath.IsAbs(f) {
 		k.bad("geoip_database", "%q is no absolute path: write one, such as /var/lib/GeoIP/GeoLite2-Country.mmdb", f)
 	}
+	k.reputation(c.Reputation)
+	if d := c.DataSetsDir; d != "" && !filepath.IsAbs(d) {
+		k.bad("datasets_dir", "%q is no absolute path: write one, such as /var/lib/sluice/datasets", d)
+	}
 	k.attach(c)
 	k.referenceSets(c.ReferenceSets)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
@@ -159,6 +163,23 @@ func (c *checker) tls(t TLS) {
 	}
 	if t.SelfSigned && (t.Cert != "" || t.Key != "") {
 		c.bad("api.tls.self_signed", "there is a certificate in a file as well: remove one of the two")
+	}
+}
+
+// reputation checks that categories and lists come together; files are read later.
+func (c *checker) reputation(r Reputation) {
+	switch {
+	case r.Categories == "" && len(r.Lists) > 0:
+		c.bad("reputation.categories", "it is missing: lists need the file that numbers their categories, such as /etc/sluice/categories.txt")
+	case r.Categories != "" && !filepath.IsAbs(r.Categories):
+		c.bad("reputation.categories", "%q is no absolute path: write one, such as /etc/sluice/categories.txt", r.Categories)
+	case r.Categories != "" && len(r.Lists) == 0:
+		c.bad("reputation.lists", "it is missing: write the absolute paths of lists, such as [/etc/sluice/bad.list]")
+	}
+	for i, l := range r.Lists {
+		if !filepath.IsAbs(l) {
+			c.bad(fmt.Sprintf("reputation.lists[%d]", i), "%q is no absolute path: write one, such as /etc/sluice/bad.list", l)
+		}
 	}
 }
 

@@ -36,8 +36,7 @@ type Options struct {
 	Zone        string            // of subnets that SubnetZones does not name
 	SubnetZones map[string]string // subnet id to zone name
 
-	// CheckRule says why the engine could not run a stateful rule; nil asks nobody.
-	CheckRule policy.CompileCheck
+	RuleCheck policy.RuleCheck // of stateful rules
 
 	// CheckLogDestination, if set, says whether records can be written to a
 	// destination of that type. It heeds ctx, which ends after 10 seconds.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicefw/sluice/awsapi/wire"
+	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
 	"github.com/sluicefw/sluice/store"
 )
@@ -211,10 +212,22 @@ func TestRulesOnStrictGroup(t *testing.T) {
 
 func TestCompilerIsAsked(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
-		o.CheckRule = func(string) error { return errors.New("keyword nfs is not supported yet") }
+		o.RuleCheck.Compile = func(string) error { return errors.New("keyword nfs is not supported yet") }
 	})
 	fail(w, w.CreateRuleGroup, errInvalid, "stateful rule is invalid, rule: pass tcp any any -> any any (sid:1; gid:1234567890;), reason: keyword nfs is not supported yet",
 		`{"RuleGroupName":"g","Type":"STATEFUL","Capacity":10,"DryRun":true,"Rules":"pass tcp any any -> any any (sid:1;)"}`)
+}
+
+func TestRulesBeyondAWS(t *testing.T) {
+	const create = `{"RuleGroupName":"g","Type":"STATEFUL","Capacity":10,"Rules":"drop dns any any -> any any (dns.query; dataset:isset,bad,type string,load bad.lst; sid:1;)"}`
+	aws := newWorld(t, nil)
+	fail(aws, aws.CreateRuleGroup, errInvalid, "stateful rule is invalid, rule: drop dns any any -> any any (dns.query; dataset:isset,bad,type string,load bad.lst; sid:1; gid:1234567890;), reason: RuleOptions dataset is not supported", create)
+	w := newWorld(t, func(o *Options) { o.RuleCheck = policy.RuleOptions{BeyondAWS: true}.Check() })
+	arn := *do(w, w.CreateRuleGroup, create).RuleGroupResponse.RuleGroupArn
+	token := *do(w, w.DescribeRuleGroup, `{"RuleGroupArn":%q}`, arn).UpdateToken
+	fail(w, w.UpdateRuleGroup, errInvalid, "stateful rule is invalid, rule: drop ip any any -> any any (iprep:src,Bad,>,30; sid:1; gid:1234567890;), reason: line 1, column 29: iprep needs lists of reputation; name them with --reputation-categories and --reputation, or the keys reputation.categories and reputation.lists",
+		`{"RuleGroupArn":%q,"UpdateToken":%q,"Rules":"drop ip any any -> any any (iprep:src,Bad,>,30; sid:1;)"}`, arn, token)
+	do(w, w.UpdateRuleGroup, `{"RuleGroupArn":%q,"UpdateToken":%q,"Rules":"drop dns any any -> any any (dns.query; datarep:bad,>,30,type string,load bad.lst; sid:1;)"}`, arn, token)
 }
 
 func TestPolicyLife(t *testing.T) {

@@ -54,7 +54,7 @@ func (c *Control) CreateRuleGroup(ctx context.Context, caller wire.Caller, in *w
 		return nil, err
 	}
 	capacity := int(wire.Val(in.Capacity))
-	consumed, err := policy.CheckRuleGroup(kind, doc, capacity, c.o.CheckRule)
+	consumed, err := policy.CheckRuleGroup(kind, doc, capacity, c.o.RuleCheck)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (c *Control) UpdateRuleGroup(ctx context.Context, caller wire.Caller, in *w
 		if in.Rules != nil && order == wire.RuleOrderStrictOrder {
 			return invalid("parameter is invalid")
 		}
-		consumed, err := policy.CheckRuleGroup(g.Kind, doc, g.Capacity, c.o.CheckRule)
+		consumed, err := policy.CheckRuleGroup(g.Kind, doc, g.Capacity, c.o.RuleCheck)
 		if err != nil {
 			return err
 		}

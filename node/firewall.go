@@ -135,13 +135,13 @@ type bundle struct {
 }
 
 // bundle collects the documents of a policy.
-func (d *documents) bundle(policyARN string, homeNet []string, countries detect.Countries) (bundle, error) {
+func (d *documents) bundle(policyARN string, homeNet []string, rules policy.RuleOptions) (bundle, error) {
 	p, ok := d.policies[policyARN]
 	if !ok {
 		return bundle{}, fmt.Errorf("firewall policy %s is not in the store", policyARN)
 	}
 	b := bundle{
-		input:  policy.Input{ARN: policyARN, Policy: p.Doc, Groups: map[string]*wire.RuleGroup{}, References: map[string][]netip.Prefix{}, HomeNet: homeNet, Countries: countries},
+		input:  policy.Input{ARN: policyARN, Policy: p.Doc, Groups: map[string]*wire.RuleGroup{}, References: map[string][]netip.Prefix{}, HomeNet: homeNet, Rules: rules},
 		tokens: map[string]string{policyARN: p.UpdateToken},
 	}
 	var arns []string
@@ -196,6 +196,8 @@ type firewall struct {
 	tokens     map[string]string // guarded by mu: what the program in force was made of
 	tried      map[string]string // guarded by mu: what was compiled last, in force or not
 	failure    string            // guarded by mu: why tried is not in force
+
+	setsSaved, setsFailed atomic.Uint64 // files of data sets written; times that saving failed
 
 	rematch atomic.Int64 // flows that the newest program would not admit, as of its start; -1 when nobody asked
 }
@@ -257,9 +259,11 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 		return
 	}
 	n.opt.Logger.Info("firewall is gone", slog.String("firewall", fw.label))
+	program := fw.engine.Program()
 	if err := fw.engine.SetProgram(ctx, nil); err != nil && !errors.Is(err, context.Canceled) {
 		n.opt.Logger.Error("a worker did not give up its program", slog.String("firewall", fw.label), slog.Any("error", err))
 	}
+	n.saveDataSetsOf(fw, program)
 	n.rememberDomains(ctx, fw, nil)
 	if err := fw.recorder.configure(ctx, destinations{}); err != nil {
 		n.opt.Logger.Error("a log file did not close", slog.String("firewall", fw.label), slog.Any("error", err))
@@ -274,7 +278,7 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 // update compiles a firewall's policy, if it or a group has changed, and puts
 // the program in force. It reports whether there is a new one.
 func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool {
-	b, err := n.docs.bundle(policyARN, n.opt.HomeNet, n.opt.Countries)
+	b, err := n.docs.bundle(policyARN, n.opt.HomeNet, n.opt.Rules)
 	fw.mu.Lock()
 	unchanged := err == nil && maps.Equal(b.tokens, fw.tried)
 	generation := fw.generation + 1
@@ -292,6 +296,11 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool 
 	if err != nil {
 		fail(err)
 		return false
+	}
+	b.input.Files = n.setFiles(fw.id)
+	if before := fw.engine.Program(); before != nil {
+		n.saveDataSetsOf(fw, before) // what the new rules do not take over may be read by them
+		b.input.Previous = before.Rules
 	}
 	program, err := compile(b.input, generation)
 	if err != nil {

@@ -24,7 +24,6 @@ import (
 	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/defrag"
-	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
@@ -60,18 +59,20 @@ type Options struct {
 	// instead of files: a template, in which SpoolDir is the root of all spools.
 	Delivery *delivery.Options
 
-	FlowLimit    int              // per worker; 0 is the engine's default
-	Fragments    defrag.Options   // how fragments are put together
-	Streams      stream.Options   // how TCP connections are followed
-	StreamMemory int64            // bytes of streams under inspection, of one worker; 0 is the engine's default
-	Limits       engine.Limits    // what happens to packets that the engine cannot follow
-	ResultLimit  int              // flows kept of one operation; 0 is 1,000,000
-	StoredFlows  int              // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
-	Detail       eve.Detail       // of records, beside what AWS's have
-	StatsEvery   time.Duration    // between records of counters in the alert logs; 0: none
-	HomeNet      []string         // HOME_NET where no policy sets it; empty is the private ranges
-	Countries    detect.Countries // that geoip asks; nil: rules with geoip are refused
-	Logger       *slog.Logger
+	FlowLimit     int                // per worker; 0 is the engine's default
+	Fragments     defrag.Options     // how fragments are put together
+	Streams       stream.Options     // how TCP connections are followed
+	StreamMemory  int64              // bytes of streams under inspection, of one worker; 0 is the engine's default
+	Limits        engine.Limits      // what happens to packets that the engine cannot follow
+	ResultLimit   int                // flows kept of one operation; 0 is 1,000,000
+	StoredFlows   int                // flows kept of all operations of 12 hours, about 24 bytes each; 0 is 20,000,000
+	Detail        eve.Detail         // of records, beside what AWS's have
+	StatsEvery    time.Duration      // between records of counters in the alert logs; 0: none
+	HomeNet       []string           // HOME_NET where no policy sets it; empty is the private ranges
+	Rules         policy.RuleOptions // what rules can ask
+	DataSetsDir   string             // data sets of rules are read from and saved below it; empty: rules have no such files
+	DataSetsEvery time.Duration      // between saves of what has changed; 0: a minute
+	Logger        *slog.Logger
 }
 
 // Node serves the firewalls of a zone.
@@ -112,6 +113,9 @@ func New(opt Options) (*Node, error) {
 	}
 	if len(opt.HomeNet) == 0 {
 		opt.HomeNet = policy.DefaultHomeNet
+	}
+	if opt.DataSetsEvery <= 0 {
+		opt.DataSetsEvery = dataSetsEvery
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -192,6 +196,7 @@ func (n *Node) Run(ctx context.Context) error {
 	wg.Go(func() { n.watchOperations(ctx) })
 	wg.Go(func() { n.watchQueries(ctx) })
 	wg.Go(func() { n.watchReports(ctx) })
+	wg.Go(func() { n.saveDataSets(ctx) })
 	if n.opt.StatsEvery > 0 {
 		wg.Go(func() { n.logStats(ctx) })
 	}
@@ -206,6 +211,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cancel()
 	for _, fw := range n.all() {
 		fw.engine.Wait()
+		n.saveDataSetsOf(fw, fw.engine.Program())
 		err = errors.Join(err, fw.recorder.configure(closing, destinations{}))
 	}
 	n.logs.wait(closing)
@@ -353,6 +359,8 @@ func (n *Node) Collectors() []prometheus.Collector {
 		n.counters, n.latency,
 		perFirewall("sluice_flows", "Flows in the flow table.", prometheus.GaugeValue, func(fw *firewall) float64 { return float64(fw.engine.Flows()) }),
 		perFirewall("sluice_driver_lost_packets_total", "Packets that drivers lost before the engine saw them.", prometheus.CounterValue, func(fw *firewall) float64 { return float64(fw.engine.Lost()) }),
+		perFirewall("sluice_data_set_files_written_total", "Times that a file of a data set was written.", prometheus.CounterValue, func(fw *firewall) float64 { return float64(fw.setsSaved.Load()) }),
+		perFirewall("sluice_data_set_save_failures_total", "Times that changed data sets could not be saved.", prometheus.CounterValue, func(fw *firewall) float64 { return float64(fw.setsFailed.Load()) }),
 		perFirewall("sluice_generation", "Number of the program in force.", prometheus.GaugeValue, func(fw *firewall) float64 {
 			if p := fw.engine.Program(); p != nil {
 				return float64(p.Generation)

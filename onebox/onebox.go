@@ -51,6 +51,8 @@ type Options struct {
 	HomeNet      []string          // see node.Options
 	FlowDeadline time.Duration     // see control.Options
 
+	Rules policy.RuleOptions // what rules can ask; files of data sets are below Dir
+
 	Version string
 	Logger  *slog.Logger // nil: discard
 }
@@ -122,7 +124,7 @@ func (b *Box) start(ctx context.Context, o Options) error {
 
 	b.node, err = node.New(node.Options{
 		ID: nodeID, Zone: o.Zone, Version: o.Version, Store: b.store, Scope: scope, Attach: o.Attach, LogDir: filepath.Join(dir, "logs"),
-		FlowLimit: o.FlowLimit, HomeNet: o.HomeNet, ResultLimit: o.ResultLimit, Logger: o.Logger,
+		FlowLimit: o.FlowLimit, HomeNet: o.HomeNet, ResultLimit: o.ResultLimit, Rules: o.Rules, DataSetsDir: filepath.Join(dir, "datasets"), Logger: o.Logger,
 	})
 	if err != nil {
 		return err
@@ -154,7 +156,7 @@ func (b *Box) serve(o Options, scope resource.Scope) error {
 	api, err := awsapi.New(awsapi.Options{
 		ServiceFor: func(account string) (any, error) {
 			return control.New(control.Options{
-				Store: b.store, Scope: resource.Scope{Account: account, Region: scope.Region}, Zone: o.Zone, CheckRule: policy.CheckRule,
+				Store: b.store, Scope: resource.Scope{Account: account, Region: scope.Region}, Zone: o.Zone, RuleCheck: o.Rules.Check(),
 				FlowDeadline: o.FlowDeadline, Logger: o.Logger,
 			}), nil
 		},

@@ -32,12 +32,16 @@ const (
 // *rule.Error tells where in the rule.
 type CompileCheck func(text string) error
 
+// RuleCheck says how stateful rules are checked. The zero value is AWS's way.
+type RuleCheck struct {
+	BeyondAWS bool         // take dataset, datarep and iprep, which AWS refuses
+	Compile   CompileCheck // asked about each rule that passed everything else; nil asks nobody
+}
+
 // CheckRuleGroup reports what of its capacity a rule group of the given kind (a
 // Kind constant) uses, or why it must not be created, as a
-// *wire.Error with AWS's text. doc has passed the model's own checks. compile
-// is asked about each stateful rule that passed everything else; nil asks
-// nobody.
-func CheckRuleGroup(kind string, doc *wire.RuleGroup, capacity int, compile CompileCheck) (consumed int, err error) {
+// *wire.Error with AWS's text. doc has passed the model's own checks.
+func CheckRuleGroup(kind string, doc *wire.RuleGroup, capacity int, rules RuleCheck) (consumed int, err error) {
 	if capacity > MaxGroupCapacity {
 		return 0, invalid("Capacity capacity exceeded", capacity, "Capacity")
 	}
@@ -64,7 +68,7 @@ func CheckRuleGroup(kind string, doc *wire.RuleGroup, capacity int, compile Comp
 	if kind == KindStatefulDomain {
 		return checkDomainGroup(doc, source, capacity)
 	}
-	if err := checkStatefulGroup(doc, source, compile); err != nil {
+	if err := checkStatefulGroup(doc, source, rules); err != nil {
 		return 0, err
 	}
 	if needed > capacity {
@@ -172,7 +176,7 @@ func checkDomainGroup(doc *wire.RuleGroup, source *wire.RulesSource, capacity in
 }
 
 // checkStatefulGroup checks everything of a stateful group but its capacity.
-func checkStatefulGroup(doc *wire.RuleGroup, source *wire.RulesSource, compile CompileCheck) error {
+func checkStatefulGroup(doc *wire.RuleGroup, source *wire.RulesSource, how RuleCheck) error {
 	if source.StatelessRulesAndCustomActions != nil {
 		return invalid("StatelessRulesAndCustomActions is invalid", nil, "RulesSource.StatelessRulesAndCustomActions")
 	}
@@ -188,7 +192,7 @@ func checkStatefulGroup(doc *wire.RuleGroup, source *wire.RulesSource, compile C
 	if err := checkVariables(doc.RuleVariables); err != nil {
 		return err
 	}
-	c := rulesChecker{doc: doc, strict: RuleOrderOf(doc) == wire.RuleOrderStrictOrder, compile: compile}
+	c := rulesChecker{doc: doc, strict: RuleOrderOf(doc) == wire.RuleOrderStrictOrder, how: how}
 	switch {
 	case source.RulesSourceList != nil:
 		return checkDomainList(source.RulesSourceList)

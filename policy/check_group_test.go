@@ -167,7 +167,7 @@ func TestRuleGroupRefused(t *testing.T) {
 			if capacity == 0 {
 				capacity = 100
 			}
-			_, err := CheckRuleGroup(kind, ruleGroup(t, c.doc), capacity, nil)
+			_, err := CheckRuleGroup(kind, ruleGroup(t, c.doc), capacity, RuleCheck{})
 			if c.want == "parse error" { // its text is the parser's
 				if err == nil || strings.Contains(err.Error(), "RuleOptions") || !strings.Contains(err.Error(), ", column ") {
 					t.Errorf("got %v, want a parse error", err)
@@ -212,7 +212,7 @@ func TestRuleGroupAccepted(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			n, err := CheckRuleGroup(c.kind, ruleGroup(t, c.doc), 100, nil)
+			n, err := CheckRuleGroup(c.kind, ruleGroup(t, c.doc), 100, RuleCheck{})
 			if err != nil || n != c.consumed {
 				t.Errorf("consumed %d, %v, want %d", n, err, c.consumed)
 			}
@@ -222,13 +222,13 @@ func TestRuleGroupAccepted(t *testing.T) {
 
 func TestCompileCheckIsAsked(t *testing.T) {
 	var asked []string
-	_, err := CheckRuleGroup(KindStateful, ruleGroup(t, rulesString(tcpRule+" (sid:1;)\n"+tcpRule+" (sid:2;)", false)), 100, func(text string) error {
+	_, err := CheckRuleGroup(KindStateful, ruleGroup(t, rulesString(tcpRule+" (sid:1;)\n"+tcpRule+" (sid:2;)", false)), 100, RuleCheck{Compile: func(text string) error {
 		asked = append(asked, text)
 		if len(asked) == 2 {
 			return errors.New("keyword x is not supported yet")
 		}
 		return nil
-	})
+	}})
 	refused(t, err, "stateful rule is invalid, rule: "+tcpRule+" (sid:2; gid:1234567890;), reason: keyword x is not supported yet")
 	if len(asked) != 2 || asked[0] != tcpRule+" (sid:1;)" {
 		t.Errorf("asked about %q", asked)
@@ -263,7 +263,7 @@ func FuzzRuleLines(f *testing.F) {
 		if strict {
 			doc.StatefulRuleOptions = &wire.StatefulRuleOptions{RuleOrder: wire.Ptr(wire.RuleOrderStrictOrder)}
 		}
-		n, err := CheckRuleGroup(KindStateful, doc, MaxGroupCapacity, nil)
+		n, err := CheckRuleGroup(KindStateful, doc, MaxGroupCapacity, RuleCheck{})
 		if err == nil && n != len(RuleLines(text)) {
 			t.Errorf("consumed %d of %q", n, text)
 		}

@@ -29,10 +29,10 @@ func RuleLines(text string) []string {
 
 // rulesChecker checks the rules of one stateful group as AWS does.
 type rulesChecker struct {
-	doc     *wire.RuleGroup
-	field   string // of RulesSource, for error texts
-	strict  bool
-	compile CompileCheck
+	doc    *wire.RuleGroup
+	field  string // of RulesSource, for error texts
+	strict bool
+	how    RuleCheck
 }
 
 func (c *rulesChecker) check(rules []string) error {
@@ -78,7 +78,7 @@ func invalidRule(text, reason string) *wire.Error {
 var rejectProtocols = []string{"tcp", "http", "tls", "smb", "ssh", "smtp", "dcerpc"}
 
 // refusedKeywords are those that AWS refuses by name.
-var refusedKeywords = []string{"dataset", "datarep", "iprep", "lua", "luajit", "filestore"}
+var refusedKeywords = append([]string{"lua", "luajit", "filestore"}, beyondAWS...)
 
 // pcreCompanions are the keywords one of which must stand beside pcre, in the
 // order of AWS's text.
@@ -99,7 +99,7 @@ func (c *rulesChecker) reason(t ruleText) string {
 		return "Action " + t.action + " is not supported"
 	}
 	for _, o := range t.options {
-		if slices.Contains(refusedKeywords, o.name) {
+		if slices.Contains(refusedKeywords, o.name) && !(c.how.BeyondAWS && slices.Contains(beyondAWS, o.name)) {
 			return "RuleOptions " + o.name + " is not supported"
 		}
 		if o.name == "geoip" && !goodCountries(o.value) {
@@ -118,8 +118,8 @@ func (c *rulesChecker) parse(text string) (sid uint32, reason string) {
 	r, err := rule.Parse(text)
 	if err == nil {
 		sid = r.SID
-		if c.compile != nil {
-			err = c.compile(text)
+		if c.how.Compile != nil {
+			err = c.how.Compile(text)
 		}
 	}
 	if err == nil {

@@ -29,8 +29,13 @@ type Input struct {
 	// that is the VPC's CIDR; here the node's configuration says, or DefaultHomeNet.
 	HomeNet []string
 
-	// Countries is what geoip asks; nil refuses rules with geoip.
-	Countries detect.Countries
+	Rules RuleOptions // what stateful rules can ask
+
+	// Files are those of data sets; nil refuses rules that name any.
+	Files detect.SetFiles
+
+	// Previous is the rule set that the program's will take the place of, or nil: see detect.Options.
+	Previous *detect.RuleSet
 }
 
 // DefaultHomeNet stands for the CIDR of the VPC that AWS takes: all private ranges.
@@ -49,7 +54,10 @@ func Compile(in Input, generation uint32) (*detect.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Rules, err = detect.Compile(sources, detect.Options{Strict: strict, FlowVerdicts: true, Countries: in.Countries}); err != nil {
+	p.Rules, err = detect.Compile(sources, detect.Options{
+		Strict: strict, FlowVerdicts: true, Countries: in.Rules.Countries, Reputation: in.Rules.Reputation, Files: in.Files, Previous: in.Previous,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if o := in.Policy.StatefulEngineOptions; o != nil {
@@ -123,7 +131,7 @@ func statefulSources(in Input, strict bool) ([]detect.Source, error) {
 		if doc == nil {
 			return nil, fmt.Errorf("rule group %s is not there", arn)
 		}
-		sources, err := groupSources(arn, doc, home, in.References)
+		sources, err := groupSources(arn, doc, home, in)
 		if err != nil {
 			return nil, fmt.Errorf("rule group %s: %w", arn, err)
 		}
@@ -135,8 +143,8 @@ func statefulSources(in Input, strict bool) ([]detect.Source, error) {
 // groupSources parses the rules of a stateful group, whatever form they have.
 // Those that match nothing because of what their reference sets hold today are
 // left out.
-func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs, references map[string][]netip.Prefix) ([]detect.Source, error) {
-	vars, err := groupVariables(doc, home, references)
+func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs, in Input) ([]detect.Source, error) {
+	vars, err := groupVariables(doc, home, in.References)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +156,9 @@ func groupSources(arn string, doc *wire.RuleGroup, home rule.Addrs, references m
 	for i, text := range texts {
 		r, err := rule.Parse(text)
 		if err != nil {
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+		}
+		if err := in.Rules.allows(r); err != nil {
 			return nil, fmt.Errorf("rule %d: %w", i+1, err)
 		}
 		if vars.nothing(r.Src) || vars.nothing(r.Dst) {
@@ -242,21 +253,6 @@ func groupVariables(doc *wire.RuleGroup, home rule.Addrs, references map[string]
 		v.ports[name] = p
 	}
 	return v, nil
-}
-
-// CheckRule is RuleCheck without countries.
-func CheckRule(text string) error { return RuleCheck(nil)(text) }
-
-// RuleCheck returns a CompileCheck that says whether the engine can run one rule,
-// whatever its variables hold, where geoip asks countries.
-func RuleCheck(countries detect.Countries) CompileCheck {
-	return func(text string) error {
-		r, err := rule.Parse(text)
-		if err != nil {
-			return err
-		}
-		return detect.Check(r, anyVariables{}, detect.Options{Countries: countries})
-	}
 }
 
 // anyVariables knows every name, as some addresses and ports.

@@ -23,14 +23,15 @@ import (
 	"github.com/sluicefw/sluice/delivery"
 	"github.com/sluicefw/sluice/engine"
 	"github.com/sluicefw/sluice/engine/defrag"
-	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/geoip"
+	"github.com/sluicefw/sluice/engine/reputation"
 	"github.com/sluicefw/sluice/engine/stream"
 	"github.com/sluicefw/sluice/eve"
 	"github.com/sluicefw/sluice/metrics"
 	"github.com/sluicefw/sluice/node"
 	"github.com/sluicefw/sluice/pktio"
 	"github.com/sluicefw/sluice/pktio/nfqueue"
+	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
 	"github.com/sluicefw/sluice/store"
 	"github.com/sluicefw/sluice/supervise"
@@ -131,7 +132,7 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 	if err != nil {
 		return err
 	}
-	countries, err := countriesOf(c)
+	rules, err := ruleOptions(c)
 	if err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func runEngine(ctx context.Context, c *config.Config, build cli.BuildInfo, log *
 		ID: id, Zone: c.Zone, Version: build.Version,
 		Store: st, Scope: resource.Scope{Account: c.Account, Region: c.Region},
 		Attach: attachments(c, log), LogDir: c.LogDir(),
-		FlowLimit: c.Flows.Limit, Fragments: defrag.Options{Policy: fragments, Memory: c.Fragments.Memory}, Limits: limits, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet, Countries: countries,
+		FlowLimit: c.Flows.Limit, Fragments: defrag.Options{Policy: fragments, Memory: c.Fragments.Memory}, Limits: limits, ResultLimit: c.Flows.ResultLimit, HomeNet: c.HomeNet, Rules: rules, DataSetsDir: setsDir(c),
 		Streams: stream.Options{Policies: stream.Policies{Default: streams}, AsyncOneSide: c.Streams.AsyncOneSide}, StreamMemory: int64(c.Streams.Memory),
 		Delivery: deliveryOf(c), Logger: log,
 		Detail: detailOf(c), StatsEvery: time.Duration(c.Records.Stats) * time.Second,
@@ -262,16 +263,32 @@ func deliveryOf(c *config.Config) *delivery.Options {
 	}
 }
 
-// countriesOf reads the database that geoip asks; nil is none.
-func countriesOf(c *config.Config) (detect.Countries, error) {
-	if c.GeoIPDatabase == "" {
-		return nil, nil
+// ruleOptions reads what rules ask: a database of countries, lists of reputation.
+func ruleOptions(c *config.Config) (o policy.RuleOptions, err error) {
+	o.BeyondAWS = c.Rules.BeyondAWS
+	if c.GeoIPDatabase != "" {
+		db, err := geoip.Open(c.GeoIPDatabase)
+		if err != nil {
+			return o, fmt.Errorf("geoip_database: %w", err)
+		}
+		o.Countries = db
 	}
-	db, err := geoip.Open(c.GeoIPDatabase)
-	if err != nil {
-		return nil, fmt.Errorf("geoip_database: %w", err) // and no typed nil
+	if o.BeyondAWS && c.Reputation.Categories != "" {
+		table, err := reputation.Load(c.Reputation.Categories, c.Reputation.Lists)
+		if err != nil {
+			return o, fmt.Errorf("reputation: %w", err)
+		}
+		o.Reputation = table
 	}
-	return db, nil
+	return o, nil
+}
+
+// setsDir is where data sets are, if there can be any.
+func setsDir(c *config.Config) string {
+	if !c.Rules.BeyondAWS {
+		return ""
+	}
+	return c.SetsDir()
 }
 
 // limitsOf are the policies of the configuration for what the engine cannot follow.

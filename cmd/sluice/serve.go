@@ -32,7 +32,6 @@ import (
 	"github.com/sluicefw/sluice/iam"
 	"github.com/sluicefw/sluice/internal/certificate"
 	"github.com/sluicefw/sluice/metrics"
-	"github.com/sluicefw/sluice/policy"
 	"github.com/sluicefw/sluice/resource"
 	"github.com/sluicefw/sluice/store"
 	"github.com/sluicefw/sluice/supervise"
@@ -111,14 +110,14 @@ func serve(ctx context.Context, env cli.Env, c *config.Config, build cli.BuildIn
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 
-	countries, err := countriesOf(c)
+	rules, err := ruleOptions(c)
 	if err != nil {
 		return err
 	}
 	service := func(account string) *control.Control {
 		return control.New(control.Options{
 			Store: st, Scope: resource.Scope{Account: account, Region: c.Region},
-			Zone: c.Zone, SubnetZones: c.Subnets, CheckRule: policy.RuleCheck(countries), CheckLogDestination: destinationCheck(c), Logger: log,
+			Zone: c.Zone, SubnetZones: c.Subnets, RuleCheck: rules.Check(), CheckLogDestination: destinationCheck(c), Logger: log,
 		})
 	}
 	if err := applyReferenceSets(ctx, service(c.Account), c.ReferenceSets, log); err != nil {

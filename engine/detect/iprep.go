@@ -17,7 +17,7 @@ type Reputation interface {
 // newIPRep compiles iprep.
 func newIPRep(r *rule.IPRep, lists Reputation) (check, error) {
 	if lists == nil {
-		return nil, unsupported("iprep needs lists of reputation; name them with --reputation-categories and --reputation")
+		return nil, unsupported("iprep needs lists of reputation; name them with --reputation-categories and --reputation, or the keys reputation.categories and reputation.lists")
 	}
 	category, ok := lists.Category(r.Category)
 	if !ok {
