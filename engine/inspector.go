@@ -330,14 +330,14 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 		return
 	}
 	i := w.inspectors[f.State.ext-1]
-	pkt, cookie, packetTime, frame := w.pkt, w.cookie, w.packetTime, w.frame
-	w.ending, w.frame = true, eve.Frame{}
+	pkt, cookie, packetTime, frame, eventTx := w.pkt, w.cookie, w.packetTime, w.frame, w.eventTx
+	w.ending, w.frame, w.eventTx = true, eve.Frame{}, [2]applayer.Tx{}
 	app := f.State.app
 	defer func() {
 		if app == applayer.Unknown && f.State.app == applayer.Failed {
 			f.State.app = app // see giveUpApp
 		}
-		w.pkt, w.cookie, w.packetTime, w.frame = pkt, cookie, packetTime, frame
+		w.pkt, w.cookie, w.packetTime, w.frame, w.eventTx = pkt, cookie, packetTime, frame, eventTx
 		w.ending = false
 	}()
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {

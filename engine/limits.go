@@ -79,9 +79,10 @@ type metLimit struct {
 	policy LimitPolicy
 }
 
-// meets notes a limit that is met while a packet is inspected: see obey.
+// meets notes a limit that is met while a packet is inspected: see obey. A parser that cannot go on after a
+// hole is no fault of the packet's, but for rule files, which Suricata reads so.
 func (w *worker) meets(l Limit) {
-	if !w.ending && !(w.inGap && l == LimitParsers) {
+	if !w.ending && (w.program.Suricata || !w.inGap || l != LimitParsers) {
 		w.limit = metLimit{true, l, w.meet(l)}
 	}
 }
