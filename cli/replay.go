@@ -114,7 +114,7 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	r.databases.flags(c)
 	dataDirFlag(c, &r.dataDir)
 	fl.BoolVar(&r.beyondAWS, "beyond-aws", false, "with --policy: rule groups may use dataset, datarep and iprep, as in a gateway with the key rules.beyond_aws")
-	fl.StringVar(&r.checksums, "checksums", "on", "on: what has a wrong checksum is no part of a stream, and invalid for a policy; off: they are not looked at")
+	fl.StringVar(&r.checksums, "checksums", "on", "on: what has a wrong checksum is no part of a stream, and invalid for a policy, unless more than a tenth of the first 1000 packets have one; off: they are not looked at")
 	fl.StringVar(&r.streams, "streams", stream.Windows.String(), "the system that overlapping segments are put together as in ids mode, and whose resets count: windows, bsd, linux, solaris, macos, first, last or another of Suricata's host-os-policy")
 	fl.StringVar(&r.fragments, "fragments", defrag.Default.String(), "the kind of host that overlapping fragments are put together as: windows, linux, bsd, bsd-right, solaris, first, last; default: windows for IPv4, bsd for IPv6")
 	fl.StringVar(&r.out, "out", "", "write the packets that passed to this capture")
@@ -241,7 +241,7 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	detail := eve.Full
 	detail.CommunityID, detail.Seed = r.communityID >= 0, uint16(r.communityID)
 	e := engine.New(engine.Options{
-		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on", Tunnels: true, Fragments: defrag.Options{Policy: fragments},
+		Firewall: "replay", Inline: r.mode == "ips", VerifyChecksums: r.checksums == "on", GuessOffload: true, Tunnels: true, Fragments: defrag.Options{Policy: fragments},
 		Streams:     stream.Options{Policies: stream.Policies{Default: streams}},
 		PacketClock: true, CountPackets: true, CountFrames: true, PacketSource: "wire/pcap", Detail: detail,
 		Counters: engine.NewCounters(), Latency: engine.NewLatency(),

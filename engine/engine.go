@@ -42,6 +42,7 @@ type Options struct {
 	Inline          bool // verdicts are carried out; otherwise the engine only looks on
 	FailOpen        bool // without a program packets pass
 	VerifyChecksums bool
+	GuessOffload    bool // a capture whose host left checksums to its card is one whose checksums are not verified
 	Tunnels         bool // packets within packets are judged, too
 	PacketClock     bool // time is the packets' (captures) and not the machine's
 	CountPackets    bool // records carry the driver's cookie as the packet's number

@@ -109,7 +109,7 @@ func (w *worker) flowless(in *pktio.Packet) {
 	p := &w.pkt
 	rules, res := w.program.Rules, &w.result
 	res.Reset()
-	w.input = detect.Input{Packet: p, First: true, Now: w.now, Hosts: w.opt.hosts}
+	w.input = detect.Input{Packet: p, First: true, Flowless: true, Now: w.now, Hosts: w.opt.hosts}
 	if w.takesTags(rules) {
 		w.input.HostTags = w.opt.hostTags
 	}

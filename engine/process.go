@@ -22,7 +22,7 @@ func (w *worker) packet(in *pktio.Packet) {
 	w.packets, w.denied, w.level, w.refusal = 0, false, 0, detect.None
 	w.modified, w.offload = false, in.Offload
 	p := &w.pkt
-	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !in.Offload, Tunnels: w.opt.Tunnels})
+	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.verifies(in), Tunnels: w.opt.Tunnels})
 	w.begun()
 
 	packets := packetsOf(in, p)
@@ -103,6 +103,7 @@ func (w *worker) stateful(in *pktio.Packet) {
 	p := &w.pkt
 	flow.KeyOf(&w.key, p)
 	w.keyed = true
+	w.countBadSum()
 	switch {
 	case w.program.Suricata && !p.Tracked:
 		w.untrackedPacket(in)

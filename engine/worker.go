@@ -86,6 +86,9 @@ type worker struct {
 	refusing   int64 // the second in which unreachable messages are counted, and
 	refused    int   // how many they were
 	panicked   bool  // a stack was logged
+	sampled    int   // packets, and
+	badSums    int   // segments with a wrong checksum, until it is known whether
+	offloading bool  // checksums are left to a network card: see verifies
 	kept       bool  // the flow that an operation chose last is in its result
 
 	// Of the packet at hand.

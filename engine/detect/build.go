@@ -111,6 +111,8 @@ func (r *Rule) restrictVersion(v uint8) {
 
 func (b *ruleBuilder) flow(f *rule.Flow) error {
 	b.r.flow = *f
+	// By themselves these two ask for no flow, as in Suricata.
+	b.r.asksFlow = *f != rule.Flow{ToServer: true} && *f != rule.Flow{NoStream: true}
 	b.onlyStream = b.onlyStream || f.OnlyStream
 	return nil
 }

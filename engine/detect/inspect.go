@@ -13,6 +13,7 @@ type Input struct {
 	Packet      *packet.Packet
 	Dir         packet.Dir
 	First       bool // the flow's first packet in this direction
+	Flowless    bool // it belongs to no flow
 	Established bool // the flow was established before this packet (Suricata's flow:established)
 
 	App      applayer.Proto
@@ -36,7 +37,7 @@ type Input struct {
 	Tracked    bool      // Packet belongs to a TCP connection, and
 	StreamSize [2]uint32 // how far its sides have come in their sequence numbers
 
-	// What rules remember, both or neither.
+	// What rules remember of the flow, nil without one, and of hosts.
 	Vars  *FlowVars
 	Hosts *HostVars
 
@@ -309,7 +310,7 @@ func (r *Rule) header(in *Input) bool {
 	if r.protos[p.Proto>>6]&(1<<(p.Proto&63)) == 0 || r.ipVersion != 0 && r.ipVersion != p.IPVersion {
 		return false
 	}
-	if r.flow.ToServer && in.Dir != packet.ToServer || r.flow.ToClient && in.Dir != packet.ToClient ||
+	if r.asksFlow && in.Flowless || r.flow.ToServer && in.Dir != packet.ToServer || r.flow.ToClient && in.Dir != packet.ToClient ||
 		r.flow.Established && !in.Established || r.flow.NotEstablished && in.Established ||
 		r.flow.OnlyFrag && p.From != packet.FromDefrag || r.flow.NoFrag && p.From == packet.FromDefrag {
 		return false

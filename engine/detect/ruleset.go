@@ -77,6 +77,7 @@ type Rule struct {
 	srcPort   portSet          // nil matches every port, also where there is none
 	dstPort   portSet
 	flow      rule.Flow
+	asksFlow  bool // flow is not of a packet without one, whatever it says
 
 	checks  []check
 	headers []headerMatch

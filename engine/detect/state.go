@@ -60,7 +60,7 @@ func (r *Rule) addFlowBits(b *rule.FlowBits) {
 	if b.Op.Reads() {
 		want := b.Op == rule.BitIsSet
 		r.conditions = append(r.conditions, func(in *Input, _ *Result) bool {
-			return slices.ContainsFunc(names, func(n uint64) bool {
+			return in.Vars != nil && slices.ContainsFunc(names, func(n uint64) bool {
 				_, set := in.Vars.get(in.FlowID, n)
 				return set == want
 			})
@@ -69,6 +69,9 @@ func (r *Rule) addFlowBits(b *rule.FlowBits) {
 	}
 	name, op := names[0], b.Op
 	r.effects = append(r.effects, func(in *Input) {
+		if in.Vars == nil {
+			return
+		}
 		_, set := in.Vars.get(in.FlowID, name)
 		if op == rule.BitUnset || op == rule.BitToggle && set {
 			in.Vars.unset(in.FlowID, name)
@@ -85,6 +88,9 @@ func (r *Rule) addFlowInt(i *rule.FlowInt) {
 	op, fixed, isVar := i.Op, uint32(i.Value.Value), i.Value.Var != ""
 	r.order(orderFlowInt, i.Reads())
 	do := func(in *Input, _ *Result) bool {
+		if in.Vars == nil {
+			return false
+		}
 		have, set := in.Vars.get(in.FlowID, name)
 		value := fixed
 		if isVar {
@@ -186,11 +192,11 @@ func (p *RuleSet) remember(in *Input, res *Result) {
 		if int64(h.Rule) != last {
 			last = int64(h.Rule)
 			r := &p.rules[h.Rule]
-			holds = in.Vars != nil || len(r.conditions) == 0
+			holds = true
 			for _, c := range r.conditions {
 				holds = holds && c(in, res)
 			}
-			if holds && in.Vars != nil {
+			if holds {
 				for _, e := range r.effects {
 					e(in)
 				}

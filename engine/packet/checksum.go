@@ -84,15 +84,22 @@ func (p *Packet) FixChecksum() {
 	binary.BigEndian.PutUint16(p.L4[16:], transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, p.L4))
 }
 
-// HeaderSum says whether the header of an IPv4 packet has the right checksum.
+// HeaderSum says whether the header of an IPv4 packet has the right checksum, which it has where
+// they are not verified.
 func (p *Packet) HeaderSum() bool {
+	if !p.opt.VerifyChecksums {
+		return true
+	}
 	n := min(int(p.Net[0]&15)*4, len(p.Net))
 	return checksum(0, p.Net[:n]) == 0
 }
 
-// TransportSum says whether TCP, UDP, ICMP or ICMPv6 has the right checksum; UDP over IPv4 need
-// not have one. L4 must not be nil.
+// TransportSum says whether TCP, UDP, ICMP or ICMPv6 has the right checksum, as HeaderSum does; UDP
+// over IPv4 need not have one. L4 must not be nil.
 func (p *Packet) TransportSum() bool {
+	if !p.opt.VerifyChecksums {
+		return true
+	}
 	b := p.L4
 	switch p.Proto {
 	case ProtoUDP:
