@@ -178,7 +178,7 @@ func (r *Rule) addVarTest(keyword string, t *rule.VarTest) {
 		id := captureID(rule.CaptureFlow, t.Name)
 		r.order(orderFlowVar, true)
 		r.conditions = append(r.conditions, func(in *Input, _ *Result) bool {
-			return bytes.Contains(in.Vars.text(in.FlowID, id), t.Pattern)
+			return in.Vars != nil && bytes.Contains(in.Vars.text(in.FlowID, id), t.Pattern)
 		})
 		return
 	}
