@@ -80,3 +80,11 @@ func (n *Node) saveDataSetsOf(fw *firewall, p *detect.Program) {
 		n.opt.Logger.Error("data sets cannot be saved; their values are in memory only", slog.String("firewall", fw.label), slog.Any("error", err))
 	}
 }
+
+// setUse is what the data sets of the program in force hold, and how many values they had no room for.
+func (fw *firewall) setUse() (bytes, refused uint64) {
+	if p := fw.engine.Program(); p != nil {
+		return p.Rules.SetUse()
+	}
+	return 0, 0
+}

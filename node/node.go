@@ -361,6 +361,8 @@ func (n *Node) Collectors() []prometheus.Collector {
 		perFirewall("sluice_driver_lost_packets_total", "Packets that drivers lost before the engine saw them.", prometheus.CounterValue, func(fw *firewall) float64 { return float64(fw.engine.Lost()) }),
 		perFirewall("sluice_data_set_files_written_total", "Times that a file of a data set was written.", prometheus.CounterValue, func(fw *firewall) float64 { return float64(fw.setsSaved.Load()) }),
 		perFirewall("sluice_data_set_save_failures_total", "Times that changed data sets could not be saved.", prometheus.CounterValue, func(fw *firewall) float64 { return float64(fw.setsFailed.Load()) }),
+		perFirewall("sluice_data_set_bytes", "What data sets hold, as memcap counts it.", prometheus.GaugeValue, func(fw *firewall) float64 { bytes, _ := fw.setUse(); return float64(bytes) }),
+		perFirewall("sluice_data_set_values_refused_total", "Values of packets that no data set had room for.", prometheus.CounterValue, func(fw *firewall) float64 { _, refused := fw.setUse(); return float64(refused) }),
 		perFirewall("sluice_generation", "Number of the program in force.", prometheus.GaugeValue, func(fw *firewall) float64 {
 			if p := fw.engine.Program(); p != nil {
 				return float64(p.Generation)

@@ -38,6 +38,9 @@ type Input struct {
 	Previous *detect.RuleSet
 }
 
+// setMemory bounds what packets make all data sets of a firewall hold, in bytes.
+const setMemory = 1 << 30
+
 // DefaultHomeNet stands for the CIDR of the VPC that AWS takes: all private ranges.
 var DefaultHomeNet = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
 
@@ -55,7 +58,7 @@ func Compile(in Input, generation uint32) (*detect.Program, error) {
 		return nil, err
 	}
 	p.Rules, err = detect.Compile(sources, detect.Options{
-		Strict: strict, FlowVerdicts: true, Countries: in.Rules.Countries, Reputation: in.Rules.Reputation, Files: in.Files, Previous: in.Previous,
+		Strict: strict, FlowVerdicts: true, Countries: in.Rules.Countries, Reputation: in.Rules.Reputation, Files: in.Files, SetMemory: setMemory, Previous: in.Previous,
 	})
 	if err != nil {
 		return nil, err

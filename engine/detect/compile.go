@@ -29,10 +29,7 @@ type scoped struct {
 // Compile builds a program. It stops at the first rule that it cannot run as
 // written, with an *Error: a keyword is never ignored.
 func Compile(sources []Source, opt Options) (*RuleSet, error) {
-	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: &dataSets{files: opt.Files, byName: map[string]definedSet{}}, opt: opt}
-	if opt.Previous != nil {
-		c.sets.previous = opt.Previous.sets
-	}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: newDataSets(&opt), opt: opt}
 	type ordered struct {
 		Rule
 		priority int

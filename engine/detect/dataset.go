@@ -2,6 +2,7 @@ package detect
 
 import (
 	"hash/maphash"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,14 @@ const (
 	setShards = 64
 )
 
+// setUse is what all data sets of a rule set hold, and those of rule sets before it while something
+// still uses them.
+type setUse struct {
+	limit   uint64        // bytes; with more, packets add nothing
+	bytes   atomic.Uint64 // as memcap counts them
+	refused atomic.Uint64 // values of packets that there was no room for
+}
+
 // dataSet is what dataset and datarep look into. Rules share sets by name, within a rule set and
 // with the rule set that takes its place.
 type dataSet struct {
@@ -27,7 +36,8 @@ type dataSet struct {
 // own, held for one look-up, or while the values of that shard alone are copied to be saved.
 type entries struct {
 	kind    rule.SetType
-	used    atomic.Uint64 // bytes, as memcap counts them
+	used    *atomic.Uint64 // bytes, as memcap counts them; part of use, as long as the entries exist
+	use     *setUse
 	changes atomic.Uint64 // values that came and went
 	seed    maphash.Seed
 	shards  [setShards]shard
@@ -41,11 +51,12 @@ type shard struct {
 	values map[string]uint16 // guarded by mu: reputations
 }
 
-func newEntries(kind rule.SetType) *entries {
-	e := &entries{kind: kind, seed: maphash.MakeSeed()}
+func newEntries(kind rule.SetType, use *setUse) *entries {
+	e := &entries{kind: kind, used: new(atomic.Uint64), use: use, seed: maphash.MakeSeed()}
 	for i := range e.shards {
 		e.shards[i].values = map[string]uint16{}
 	}
+	runtime.AddCleanup(e, func(used *atomic.Uint64) { use.bytes.Add(-used.Load()) }, e.used)
 	return e
 }
 
@@ -76,9 +87,23 @@ func (e *entries) find(value []byte) (rep uint16, found bool) {
 	return rep, found
 }
 
+// set is add for a packet: there is no room in a set that is full, nor when all sets hold too much.
+func (d *dataSet) set(value []byte) bool {
+	if _, found := d.find(value); found || !d.fits(value) {
+		return false
+	}
+	if d.use.bytes.Load() < d.use.limit && d.add(value, 0) {
+		return true
+	}
+	if _, found := d.find(value); !found { // nor has another worker been faster
+		d.use.refused.Add(1)
+	}
+	return false
+}
+
 // add says whether the value is new. A full set takes no more.
 func (d *dataSet) add(value []byte, rep uint16) bool {
-	if _, found := d.find(value); found || !d.fits(value) {
+	if !d.fits(value) {
 		return false
 	}
 	s := d.shard(value)
@@ -87,10 +112,12 @@ func (d *dataSet) add(value []byte, rep uint16) bool {
 	if _, found := s.values[string(value)]; found {
 		return false
 	}
-	if cost := uint64(len(value)) + setEntry; d.used.Add(cost) > d.memcap {
+	cost := uint64(len(value)) + setEntry
+	if d.used.Add(cost) > d.memcap {
 		d.used.Add(-cost)
 		return false
 	}
+	d.use.bytes.Add(cost)
 	s.values[string(value)] = rep
 	d.changes.Add(1)
 	return true
@@ -106,7 +133,9 @@ func (e *entries) remove(value []byte) bool {
 	defer s.mu.Unlock()
 	_, found := s.values[string(value)]
 	if found {
-		e.used.Add(-(uint64(len(value)) + setEntry))
+		cost := uint64(len(value)) + setEntry
+		e.used.Add(-cost)
+		e.use.bytes.Add(-cost)
 		delete(s.values, string(value))
 		e.changes.Add(1)
 	}
@@ -144,7 +173,7 @@ func (s *inSet) match(m *matcher, prev int, rest []step) bool {
 	var ok bool
 	switch s.op {
 	case rule.BitSet:
-		ok = s.set.add(m.buf.data, 0)
+		ok = s.set.set(m.buf.data)
 	case rule.BitUnset:
 		ok = s.set.remove(m.buf.data)
 	case rule.BitIsSet:

@@ -111,7 +111,7 @@ func TestDataSetFiles(t *testing.T) {
 }
 
 func TestDataSetOperations(t *testing.T) {
-	d := &dataSet{memcap: 2 * (setEntry + 4), entries: newEntries(rule.SetString)}
+	d := &dataSet{memcap: 2 * (setEntry + 4), entries: newEntries(rule.SetString, roomy())}
 	holds := func(op rule.BitOp, value string) bool {
 		m := matcher{buf: buffer{data: []byte(value)}}
 		return (&inSet{d, op}).match(&m, 0, nil)
@@ -137,7 +137,7 @@ func TestDataSetOperations(t *testing.T) {
 }
 
 func TestReputation(t *testing.T) {
-	d := &dataSet{memcap: setMemcap, entries: newEntries(rule.SetString)}
+	d := &dataSet{memcap: setMemcap, entries: newEntries(rule.SetString, roomy())}
 	d.add([]byte("evil"), 50)
 	for _, tc := range []struct {
 		op    byte

@@ -196,6 +196,10 @@ type Options struct {
 	// have any are refused.
 	Files SetFiles
 
+	// SetMemory is how many bytes data sets may hold, as memcap counts them, for packets to add
+	// to them; 0 is any number. A set's memcap holds beside it. With Previous it is as there.
+	SetMemory uint64
+
 	// Previous is the rule set that this one takes the place of, or nil. A data set that is
 	// defined as it was there keeps its entries.
 	Previous *RuleSet

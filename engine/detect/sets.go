@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -30,6 +31,20 @@ type dataSets struct {
 	files    SetFiles  // nil refuses those that have any
 	previous *dataSets // of the rule set before; nil is none
 	byName   map[string]definedSet
+	use      *setUse
+}
+
+func newDataSets(opt *Options) *dataSets {
+	s := &dataSets{files: opt.Files, byName: map[string]definedSet{}}
+	if opt.Previous != nil {
+		s.previous, s.use = opt.Previous.sets, opt.Previous.sets.use
+		return s
+	}
+	s.use = &setUse{limit: opt.SetMemory}
+	if opt.SetMemory == 0 {
+		s.use.limit = math.MaxUint64
+	}
+	return s
 }
 
 // definedSet is a set with what the first rule that names it says of it.
@@ -80,7 +95,7 @@ func (s *dataSets) get(o *rule.SetOptions) (*dataSet, error) {
 	if said.Type == rule.SetTypeUnset {
 		return nil, fmt.Errorf("no rule before this one says what data set %q holds; add a type, as in type string", o.Name)
 	}
-	d := definedSet{&dataSet{memcap: said.Memcap, entries: newEntries(said.Type)}, said}
+	d := definedSet{&dataSet{memcap: said.Memcap, entries: newEntries(said.Type, s.use)}, said}
 	if err := s.fill(d); err != nil {
 		return nil, err
 	}
@@ -131,6 +146,12 @@ func (s *dataSets) fill(d definedSet) error {
 	}
 	d.saved = d.changes.Load()
 	return nil
+}
+
+// SetUse returns what the data sets hold, in bytes as memcap counts them, and how many values of packets
+// there was no room for.
+func (p *RuleSet) SetUse() (bytes, refused uint64) {
+	return p.sets.use.bytes.Load(), p.sets.use.refused.Load()
 }
 
 // SaveSets writes the data sets whose rules say save or state: all of them, or those that have

@@ -2,9 +2,11 @@ package detect
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluicefw/sluice/rule"
 )
@@ -17,6 +19,69 @@ func (p *RuleSet) set(t *testing.T, name string) *dataSet {
 		t.Fatalf("there is no data set %q", name)
 	}
 	return d.dataSet
+}
+
+// roomy bounds nothing.
+func roomy() *setUse { return &setUse{limit: 1 << 40} }
+
+// All sets together hold a bounded number of bytes; what one takes up is there for others when it is gone.
+func TestDataSetsShareMemory(t *testing.T) {
+	opt := Options{SetMemory: 100 * (setEntry + 3)}
+	p, err := compileSets(t, opt, "dns.query; dataset:set,a,type string", "dns.query; dataset:set,b,type string")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(p *RuleSet, names ...string) (n int) {
+		for i := range 150 {
+			for _, name := range names {
+				if p.set(t, name).set(fmt.Appendf(nil, "%03d", i)) {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	if n := fill(p, "a", "b"); n != 100 {
+		t.Errorf("%d values have room, want 100", n)
+	}
+	if bytes, refused := p.SetUse(); bytes != opt.SetMemory || refused != 200 {
+		t.Errorf("the sets hold %d bytes, and refused %d values", bytes, refused)
+	}
+	opt.Previous = p
+	p, err = compileSets(t, opt, "dns.query; dataset:set,a,type string", "dns.query; dataset:set,c,type string")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Previous = nil
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		runtime.GC() // b goes with the rule set that had it
+		if bytes, _ := p.SetUse(); bytes == opt.SetMemory/2 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("what a set that is gone took up is not free")
+		}
+	}
+	if n := fill(p, "c"); n != 50 {
+		t.Errorf("%d values have room, want 50", n)
+	}
+	if !p.set(t, "c").remove([]byte("000")) || !p.set(t, "a").set([]byte("new")) {
+		t.Error("what was removed is not free")
+	}
+}
+
+// Asking a set, and setting what is there, allocates nothing.
+func TestDataSetAllocations(t *testing.T) {
+	d := &dataSet{memcap: setMemcap, entries: newEntries(rule.SetString, roomy())}
+	value := []byte("www.example.com")
+	d.add(value, 1)
+	for _, op := range []rule.BitOp{rule.BitSet, rule.BitIsSet, rule.BitIsNotSet} {
+		m := matcher{buf: buffer{data: value}}
+		step := &inSet{d, op}
+		if n := testing.AllocsPerRun(100, func() { step.match(&m, 0, nil) }); n != 0 {
+			t.Errorf("operation %d allocates %v times", op, n)
+		}
+	}
 }
 
 func TestDataSetsAreSavedAsSuricataWritesThem(t *testing.T) {
@@ -181,7 +246,7 @@ func FuzzSetFile(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, text string) {
-		d := &dataSet{memcap: 1 << 16, entries: newEntries(rule.SetString + rule.SetType(kind%5))}
+		d := &dataSet{memcap: 1 << 16, entries: newEntries(rule.SetString+rule.SetType(kind%5), roomy())}
 		if d.load(strings.NewReader(text)) != nil {
 			return
 		}
@@ -189,7 +254,7 @@ func FuzzSetFile(f *testing.F) {
 		if err := d.write(&file, d.all()); err != nil {
 			t.Fatal(err)
 		}
-		again := &dataSet{memcap: 1 << 16, entries: newEntries(d.kind)}
+		again := &dataSet{memcap: 1 << 16, entries: newEntries(d.kind, roomy())}
 		if err := again.load(strings.NewReader(file.String())); err != nil {
 			t.Fatalf("%q was written as %q: %v", text, file.String(), err)
 		}
