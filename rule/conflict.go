@@ -187,11 +187,42 @@ var hashLengths = map[string]int{
 	"ja3.hash": 32, "ja3s.hash": 32, "ssh.hassh": 32, "ssh.hassh.server": 32, "quic.cyu.hash": 32, "tls.cert_fingerprint": 59,
 }
 
+// neverAfter are what transformations leave nothing of, with the way to write it.
+var neverAfter = map[string]struct {
+	has  func(pattern []byte) bool
+	what string
+}{
+	"to_lowercase":     {func(p []byte) bool { return !bytes.Equal(p, bytes.ToLower(p)) }, "capitals; write the content in lower case"},
+	"to_uppercase":     {func(p []byte) bool { return !bytes.Equal(p, bytes.ToUpper(p)) }, "lower case; write the content in capitals"},
+	"strip_whitespace": {func(p []byte) bool { return bytes.ContainsAny(p, whiteSpace) }, "white space; leave it out of the content"},
+	"compress_whitespace": {func(p []byte) bool {
+		for i := range len(p) - 1 {
+			if strings.IndexByte(whiteSpace, p[i]) >= 0 && strings.IndexByte(whiteSpace, p[i+1]) >= 0 {
+				return true
+			}
+		}
+		return false
+	}, "two characters of white space in a row; write one"},
+}
+
+// whiteSpace is what C's isspace takes for it.
+const whiteSpace = "\t\n\v\f\r "
+
+// transformedAway says that a content has what a transformation of its buffer leaves nothing of.
+func (c *Content) transformedAway(off int) *fault {
+	for _, t := range c.Transforms {
+		if never, ok := neverAfter[t.Name]; ok && !c.Negated && never.has(c.Pattern) {
+			return faultf(off, "%s leaves no %s", t.Name, never.what)
+		}
+	}
+	return nil
+}
+
 // unfit says why a content can never be found in its buffer, or is written as its buffer never
 // has it; off is where the content stands.
 func (c *Content) unfit(off int) *fault {
 	if len(c.Transforms) > 0 {
-		return nil
+		return c.transformedAway(off)
 	}
 	if n, ok := hashLengths[c.Buffer]; ok {
 		switch {

@@ -250,7 +250,7 @@ func TestRefusals(t *testing.T) {
 	for _, test := range []struct{ options, column, says string }{
 		{`asn1:double_overflow;`, "asn1", "asn1"},
 		{`content:"a"; geoip:src,CN;`, "geoip", "geoip"},
-		{`pcre:"/\p{L}/";`, "pcre", "not supported"},
+		{`pcre:"/\X/";`, "pcre", "not supported"},
 		{`pcre:"/(x)/, flow:y, pkt:z";`, "pcre", "names 2 variables, but its pattern has 1 groups"},
 		{`byte_extract:1,0,v; tcp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
 		{`http2.header_name; content:"x";`, "http2.header_name", "http2.header_name"},

@@ -245,7 +245,7 @@ func TestTransformations(t *testing.T) {
 		{"strip_pseudo_headers;", ":path: /\r\nhost: a\r\n", "host: a\r\n"},
 		{"to_uppercase; to_lowercase; dotprefix;", "aB", ".ab"},
 	} {
-		src := sources(t, `alert tls any any -> any any (tls.sni; `+test.options+` content:"x"; sid:1;)`)
+		src := sources(t, `alert tls any any -> any any (tls.sni; `+test.options+` content:"1"; sid:1;)`)
 		c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}}
 		r, err := c.rule(src[0])
 		if err != nil {

@@ -19,6 +19,10 @@ const (
 	opCheck             // go to y if nothing was taken since the position in slot x was noted
 	opDone              // the end of the code after opLook or opAtomic
 	opMatch
+	opCall // call group x, whose code begins at y
+	opRet  // the end of the code of group x, for those who called it
+	opCond // go to y unless test holds of group x
+	opKeep // the match begins here
 )
 
 // inst is one instruction.
@@ -26,6 +30,7 @@ type inst struct {
 	op      op
 	mode    mode
 	assert  assertion
+	test    test
 	negated bool
 	fold    bool
 	x, y    int
@@ -42,6 +47,10 @@ type compiler struct {
 	groups int
 	slots  int // positions to note: both ends of each group, where each group was opened, and one for each loop
 	target int // the last place that something jumps to
+
+	called map[int]bool // groups that have to have a place
+	starts map[int]int  // of their code
+	calls  []int        // that have yet to be told of it
 }
 
 func (c *compiler) emit(i inst) int {
@@ -78,10 +87,17 @@ func (c *compiler) node(n *node) {
 			c.node(n.subs[0])
 			return
 		}
+		called := c.called[n.index]
+		if _, twice := c.starts[n.index]; called && !twice {
+			c.starts[n.index] = c.here()
+		}
 		open := 2*(c.groups+1) + n.index - 1
 		c.emit(inst{op: opSave, x: open})
 		c.node(n.subs[0])
 		c.emit(inst{op: opClose, x: n.index, y: open})
+		if called {
+			c.emit(inst{op: opRet, x: n.index})
+		}
 	case kindAssert:
 		c.emit(inst{op: opAssert, assert: n.assert})
 	case kindBackref:
@@ -99,8 +115,28 @@ func (c *compiler) node(n *node) {
 				c.node(branches[i])
 			})
 		})
+	case kindKeep:
+		c.emit(inst{op: opKeep})
+	case kindCall:
+		c.calls = append(c.calls, c.emit(inst{op: opCall, x: n.index}))
+		c.here()
+	case kindCond:
+		at := c.emit(inst{op: opCond, test: n.test, x: n.index})
+		c.here()
+		c.node(n.subs[0])
+		end := c.emit(inst{op: opJump})
+		c.code[at].y = c.here()
+		c.node(n.subs[1])
+		c.code[end].x = c.here()
 	case kindAtomic:
 		c.inner(inst{op: opAtomic}, func() { c.node(n.subs[0]) })
+	}
+}
+
+// link tells calls where the code of their groups begins.
+func (c *compiler) link() {
+	for _, at := range c.calls {
+		c.code[at].y = c.starts[c.code[at].x] // 0 for the whole pattern
 	}
 }
 
@@ -181,10 +217,30 @@ func (c *compiler) repeat(n *node) {
 		})
 		return
 	}
-	for range n.min {
+	if n.max == 0 && len(c.called) > 0 { // it may be there to be called
+		skip := c.emit(inst{op: opJump})
+		c.node(body)
+		c.code[skip].x = c.here()
+		return
+	}
+	least, _ := body.width()
+	slot := c.slots
+	for i := range n.min {
+		// What follows the last that must be taken ends, too, when it takes nothing.
+		last := i == n.min-1 && n.max < 0 && least == 0
+		if last {
+			c.slots++
+			c.emit(inst{op: opSave, x: slot})
+		}
 		before := c.here()
 		if c.node(body); len(c.code) == before {
 			break // it takes nothing, however often
+		}
+		if last {
+			check := c.emit(inst{op: opCheck, x: slot})
+			c.loop(n)
+			c.code[check].y = c.here()
+			return
 		}
 	}
 	if n.max < 0 {

@@ -3,6 +3,7 @@ package pcre
 import (
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // classes are the escapes that stand for a set, in brackets and outside.
@@ -34,6 +35,16 @@ func (p *parser) escape() *node {
 	case 'Z':
 		p.i++
 		return p.assertion(textEndOrNL)
+	case 'G':
+		p.i++
+		return p.assertion(searchStart)
+	case 'K':
+		if p.i++; p.looks > 0 {
+			p.fail(`\K is in a lookaround`)
+		}
+		return &node{kind: kindKeep}
+	case 'p', 'P':
+		return &node{kind: kindSet, set: p.property()}
 	case 'b':
 		p.i++
 		return p.assertion(wordBoundary)
@@ -78,8 +89,16 @@ func (p *parser) escape() *node {
 	return p.one(p.byteEscape())
 }
 
-// numbered reads \gN, \g{N}, \g{-N} and \g{name}.
+// numbered reads \gN, \g{N}, \g{-N} and \g{name}, and the calls \g<N> and \g'name'.
 func (p *parser) numbered() *node {
+	for open, end := range map[string]byte{"<": '>', "'": '\''} {
+		if p.take(open) {
+			if n, ok := p.number(end); ok {
+				return p.call(n)
+			}
+			return p.callNamed(p.name(end))
+		}
+	}
 	text := ""
 	if p.take("{") {
 		end := strings.IndexByte(p.text[p.i:], '}')
@@ -106,6 +125,60 @@ func (p *parser) numbered() *node {
 		p.fail(`\g needs the number of a group`)
 	}
 	return p.backref(n)
+}
+
+// property reads \pL, \p{Lu}, \p{^Lu} and \P{Lu}: the bytes that are code points of a category or a
+// script of Unicode.
+func (p *parser) property() set {
+	negated := p.text[p.i] == 'P'
+	if p.i++; !p.more() {
+		p.fail("a property has no name")
+	}
+	name := p.text[p.i : p.i+1]
+	p.i++
+	if name == "{" {
+		end := strings.IndexByte(p.text[p.i:], '}')
+		if end < 0 {
+			p.fail("a brace is not closed")
+		}
+		name = p.text[p.i : p.i+end]
+		p.i += end + 1
+		if rest, ok := strings.CutPrefix(name, "^"); ok {
+			name, negated = rest, !negated
+		}
+	}
+	tables := []*unicode.RangeTable{unicode.Categories[name]}
+	if tables[0] == nil {
+		tables[0] = unicode.Scripts[name]
+	}
+	var s set
+	switch name {
+	case "Any":
+		s = allBytes
+	case "L&":
+		tables = []*unicode.RangeTable{unicode.Lu, unicode.Ll, unicode.Lt}
+	case "Xan":
+		tables = []*unicode.RangeTable{unicode.L, unicode.N}
+	case "Xwd":
+		tables = []*unicode.RangeTable{unicode.L, unicode.N}
+		s.add('_')
+	case "Xsp", "Xps":
+		tables = []*unicode.RangeTable{unicode.Z}
+		s.union(&spaces)
+	default:
+		if tables[0] == nil {
+			p.fail("no property is named %q", name)
+		}
+	}
+	for b := range 256 {
+		if name != "Any" && unicode.In(rune(b), tables...) {
+			s.add(byte(b))
+		}
+	}
+	if negated {
+		s = s.not()
+	}
+	return s
 }
 
 // byteEscape reads an escape that stands for one byte.
@@ -243,6 +316,10 @@ func (p *parser) member(s *set) (b byte, isByte bool) {
 		return 0, false
 	}
 	switch c {
+	case 'p', 'P':
+		class := p.property()
+		s.union(&class)
+		return 0, false
 	case 'b':
 		p.i++
 		return '\b', true

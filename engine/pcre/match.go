@@ -8,8 +8,13 @@ type Matcher struct {
 	Work int // steps that are left; Match gives up at 0
 
 	text   []byte
+	start  int // of the search
 	slots  []int
 	frames []frame
+
+	cur   int32 // index of the innermost call, or -1
+	calls []calling
+	saved []int // the slots as they were before each of calls
 }
 
 // frameKind says how a choice is tried again.
@@ -19,6 +24,7 @@ const (
 	frameTry    frameKind = iota // go on at pc, pos
 	frameUndo                    // put pos back into slot pc, and try the frame before
 	frameGreedy                  // a run that ends at pos may end earlier, down to limit; go on at pc
+	frameCall                    // the innermost call is pc of the first pos; try the frame before
 	frameLazy                    // a run of pc-1 that ends at pos may take more, up to limit
 )
 
@@ -32,7 +38,7 @@ type frame struct {
 // Match looks for the first match that begins at start or later. A false result
 // with no work left says that it is not known whether there is one.
 func (re *Regexp) Match(m *Matcher, text []byte, start int) bool {
-	m.text = text
+	m.text, m.start = text, start
 	if cap(m.slots) < re.slots {
 		m.slots = make([]int, re.slots)
 	}
@@ -48,8 +54,9 @@ func (re *Regexp) Match(m *Matcher, text []byte, start int) bool {
 			m.slots[i] = -1
 		}
 		m.frames = m.frames[:0]
+		m.cur, m.calls, m.saved = -1, m.calls[:0], m.saved[:0]
 		if end := re.run(m, 0, at, 0); end >= 0 {
-			m.slots[0], m.slots[1] = at, end
+			m.slots[0], m.slots[1] = min(max(m.slots[0], at), end), end // \K may have set the first
 			return true
 		}
 		if m.Work <= 0 {
@@ -154,7 +161,7 @@ func (re *Regexp) run(m *Matcher, pc, pos, base int) int {
 			m.note(2*in.x+1, pos)
 			pc++
 		case opAssert:
-			ok = holds(in.assert, text, pos)
+			ok = m.asserts(in.assert, pos)
 			pc++
 		case opBackref:
 			pos, ok = m.backref(in, pos)
@@ -190,7 +197,26 @@ func (re *Regexp) run(m *Matcher, pc, pos, base int) int {
 				pos = end
 			}
 			pc = in.x
-		case opDone, opMatch:
+		case opCall:
+			m.enter(in.x, pc+1, pos)
+			pc = in.y
+		case opRet:
+			if pc++; m.within(in.x) {
+				pc = m.leave()
+			}
+		case opCond:
+			if pc++; !m.condition(in) {
+				pc = in.y
+			}
+		case opKeep:
+			m.note(0, pos)
+			pc++
+		case opMatch:
+			if !m.within(0) {
+				return pos
+			}
+			pc = m.leave()
+		case opDone:
 			return pos
 		}
 		if ok {
@@ -252,6 +278,9 @@ func (re *Regexp) backtrack(m *Matcher, base int) (pc, pos int) {
 		case frameUndo:
 			m.slots[f.pc] = int(f.pos)
 			m.frames = m.frames[:last]
+		case frameCall:
+			m.recall(*f)
+			m.frames = m.frames[:last]
 		case frameTry:
 			m.frames = m.frames[:last]
 			return int(f.pc), int(f.pos)
@@ -287,22 +316,25 @@ func (re *Regexp) backtrack(m *Matcher, base int) (pc, pos int) {
 	return -1, 0
 }
 
-// commit drops the choices from mark on, but keeps what puts slots back.
+// commit drops the choices from mark on, but keeps what puts slots and calls back.
 func (m *Matcher) commit(mark int) {
 	kept := m.frames[:mark]
 	for _, f := range m.frames[mark:] {
-		if f.kind == frameUndo {
+		if f.kind == frameUndo || f.kind == frameCall {
 			kept = append(kept, f)
 		}
 	}
 	m.frames = kept
 }
 
-// rewind drops the choices from mark on and puts slots back.
+// rewind drops the choices from mark on and puts slots and calls back.
 func (m *Matcher) rewind(mark int) {
 	for i := len(m.frames) - 1; i >= mark; i-- {
-		if f := &m.frames[i]; f.kind == frameUndo {
+		switch f := &m.frames[i]; f.kind {
+		case frameUndo:
 			m.slots[f.pc] = int(f.pos)
+		case frameCall:
+			m.recall(*f)
 		}
 	}
 	m.frames = m.frames[:mark]
@@ -327,8 +359,11 @@ func (m *Matcher) backref(in *inst, pos int) (end int, ok bool) {
 	return end, true
 }
 
-func holds(a assertion, text []byte, pos int) bool {
+func (m *Matcher) asserts(a assertion, pos int) bool {
+	text := m.text
 	switch a {
+	case searchStart:
+		return pos == m.start
 	case textStart:
 		return pos == 0
 	case lineStart: // not after a newline that ends the text

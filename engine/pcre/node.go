@@ -96,6 +96,19 @@ const (
 	kindBackref
 	kindLook
 	kindAtomic
+	kindKeep
+	kindCall // of the group of number index
+	kindCond // on the group of number index, as test says: subs[0], otherwise subs[1]
+)
+
+// test is what a condition asks of a group.
+type test uint8
+
+const (
+	testTaken       test = iota // it took part
+	testCalled                  // any is being called
+	testCalledGroup             // it is the one being called, in the end
+	testNever
 )
 
 // assertion is a place that takes no bytes.
@@ -107,6 +120,7 @@ const (
 	textEnd                       // \z, and $ with E
 	textEndOrNL                   // \Z, and $
 	lineEnd                       // $ with m
+	searchStart                   // \G
 	wordBoundary                  // \b
 	notWordBoundary
 )
@@ -123,6 +137,7 @@ type node struct {
 	behind   bool // of kindLook
 	negated  bool
 	assert   assertion
+	test     test // of kindCond
 }
 
 // mode is how a repetition chooses.
@@ -144,7 +159,7 @@ func (n *node) width() (least, most int) {
 			l, m := s.width()
 			least, most = plus(least, l), unlimited(most, m, plus)
 		}
-	case kindAlt:
+	case kindAlt, kindCond:
 		for i, s := range n.subs {
 			l, m := s.width()
 			if i == 0 {
@@ -166,7 +181,7 @@ func (n *node) width() (least, most int) {
 		}
 	case kindGroup, kindAtomic:
 		return n.subs[0].width()
-	case kindBackref:
+	case kindBackref, kindCall:
 		return 0, -1
 	}
 	return least, most
@@ -199,7 +214,7 @@ func (n *node) first(s *set) (nullable bool) {
 			}
 		}
 		return true
-	case kindAlt:
+	case kindAlt, kindCond:
 		for _, sub := range n.subs {
 			nullable = sub.first(s) || nullable
 		}
@@ -208,7 +223,7 @@ func (n *node) first(s *set) (nullable bool) {
 		return n.subs[0].first(s) || n.min == 0
 	case kindGroup, kindAtomic:
 		return n.subs[0].first(s)
-	case kindBackref:
+	case kindBackref, kindCall:
 		s.union(&allBytes)
 	}
 	return true
@@ -244,7 +259,7 @@ func (n *node) literals(yield func(b byte, fold, gap bool)) {
 		if n.min != 1 || n.max != 1 {
 			yield(0, false, true)
 		}
-	case kindAlt, kindBackref:
+	case kindAlt, kindBackref, kindCall, kindCond:
 		yield(0, false, true)
 	}
 }
@@ -259,7 +274,7 @@ func (n *node) startsAtText() bool {
 			if s.startsAtText() {
 				return true
 			}
-			if _, most := s.width(); most != 0 || s.kind == kindAlt || s.kind == kindRepeat {
+			if _, most := s.width(); most != 0 || s.kind == kindAlt || s.kind == kindRepeat || s.kind == kindCond {
 				return false
 			}
 		}

@@ -27,7 +27,10 @@ type parser struct {
 	groups int
 	names  map[string]int
 	depth  int
-	refs   []*node // back-references by number or name, checked at the end
+	looks  int              // lookarounds around this place
+	refs   []*node          // that mean a group by number, checked at the end
+	named  map[*node]string // that mean a group by name, which may come later
+	called map[int]bool     // groups that are called
 
 	namesOnly bool // the flag n
 }
@@ -249,6 +252,9 @@ func count(text string) (int, bool) {
 // group reads what begins with a parenthesis.
 func (p *parser) group() *node {
 	p.i++
+	if p.take("*FAIL)") || p.take("*F)") {
+		return &node{kind: kindSet} // of no byte
+	}
 	if p.take("*") {
 		p.fail("backtracking verbs are not supported")
 	}
@@ -271,9 +277,9 @@ func (p *parser) group() *node {
 	case p.take(">"):
 		return &node{kind: kindAtomic, subs: []*node{p.body()}}
 	case p.take("="):
-		return &node{kind: kindLook, subs: []*node{p.body()}}
+		return p.look(&node{kind: kindLook})
 	case p.take("!"):
-		return &node{kind: kindLook, negated: true, subs: []*node{p.body()}}
+		return p.look(&node{kind: kindLook, negated: true})
 	case p.take("<="):
 		return p.lookbehind(false)
 	case p.take("<!"):
@@ -284,8 +290,66 @@ func (p *parser) group() *node {
 		return p.capture(p.name('\''))
 	case p.take("P="):
 		return p.reference(p.name(')'))
+	case p.take("|"):
+		return p.sameNumbers()
+	case p.take("("):
+		return p.condition()
+	case p.take("R)"):
+		return p.call(0)
+	case p.take("&"), p.take("P>"):
+		return p.callNamed(p.name(')'))
+	}
+	if n, ok := p.number(')'); ok {
+		return p.call(n)
 	}
 	return p.flags()
+}
+
+// sameNumbers reads alternatives whose groups count from the same number each.
+func (p *parser) sameNumbers() *node {
+	if p.depth++; p.depth > maxNesting {
+		p.fail("parentheses nest deeper than %d", maxNesting)
+	}
+	saved, first, most := p.opt, p.groups, 0
+	alt := &node{kind: kindAlt}
+	for {
+		p.groups = first
+		alt.subs = append(alt.subs, p.sequence())
+		most = max(most, p.groups)
+		if !p.take("|") {
+			break
+		}
+	}
+	p.opt, p.groups = saved, most
+	p.depth--
+	if !p.take(")") {
+		p.fail("a parenthesis is not closed")
+	}
+	return &node{kind: kindGroup, subs: []*node{alt}}
+}
+
+// number reads the number of a group, which + and - count from here, up to end.
+func (p *parser) number(end byte) (n int, ok bool) {
+	stop := strings.IndexByte(p.text[p.i:], end)
+	if stop < 0 {
+		return 0, false
+	}
+	text := p.text[p.i : p.i+stop]
+	n, ok = count(strings.TrimLeft(text, "+-"))
+	switch sign := len(text) - len(strings.TrimLeft(text, "+-")); {
+	case !ok || sign > 1:
+		return 0, false
+	case sign == 1 && n == 0:
+		p.fail("a group cannot be counted by 0 from here")
+	case sign == 1 && text[0] == '+':
+		n += p.groups
+	case sign == 1:
+		if n = p.groups + 1 - n; n <= 0 {
+			p.fail("there are not so many groups before")
+		}
+	}
+	p.i += stop + 1
+	return n, true
 }
 
 func (p *parser) body() *node {
@@ -302,7 +366,7 @@ func (p *parser) capture(name string) *node {
 	}
 	n := &node{kind: kindGroup, index: p.groups}
 	if name != "" {
-		if _, twice := p.names[name]; twice {
+		if other, twice := p.names[name]; twice && other != p.groups {
 			p.fail("two groups are named %q", name)
 		}
 		p.names[name] = p.groups
@@ -326,9 +390,17 @@ func (p *parser) name(end byte) string {
 	return name
 }
 
+// look reads the body of a lookaround.
+func (p *parser) look(n *node) *node {
+	p.looks++
+	n.subs = []*node{p.body()}
+	p.looks--
+	return n
+}
+
 // lookbehind needs alternatives of fixed width.
 func (p *parser) lookbehind(negated bool) *node {
-	n := &node{kind: kindLook, behind: true, negated: negated, subs: []*node{p.body()}}
+	n := p.look(&node{kind: kindLook, behind: true, negated: negated})
 	for _, s := range n.branches() {
 		if least, most := s.width(); least != most || least >= huge {
 			p.fail("an alternative of a lookbehind has no fixed width")

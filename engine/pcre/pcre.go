@@ -4,8 +4,9 @@
 //
 // It has what rules use: classes, greedy, lazy and possessive quantifiers,
 // groups with and without numbers and names, alternatives, atomic groups,
-// lookaround, back-references and inline flags. Letters mean ASCII. It refuses
-// recursion, conditions, callouts, backtracking verbs, \K, \G, \X and \p.
+// lookaround, back-references, conditions, recursion and inline flags. Letters
+// mean ASCII, and properties those of the first 256 code points, as in PCRE2
+// without UTF. It refuses callouts, \X and backtracking verbs but (*FAIL).
 package pcre
 
 import (
@@ -46,7 +47,7 @@ func Compile(pattern, flags string) (re *Regexp, err error) {
 	if len(pattern) > maxPattern {
 		return nil, fmt.Errorf("pcre: the pattern is longer than %d bytes", maxPattern)
 	}
-	p := parser{text: pattern, names: map[string]int{}}
+	p := parser{text: pattern, names: map[string]int{}, named: map[*node]string{}}
 	anchored := false
 	for _, f := range flags {
 		switch f {
@@ -74,14 +75,11 @@ func Compile(pattern, flags string) (re *Regexp, err error) {
 	if p.more() {
 		p.fail("a parenthesis closes nothing")
 	}
-	for _, r := range p.refs {
-		if r.index > p.groups {
-			p.fail("there is no group %d", r.index)
-		}
-	}
-	c := compiler{groups: p.groups, slots: 3*p.groups + 2}
+	p.resolve()
+	c := compiler{groups: p.groups, slots: 3*p.groups + 2, called: p.called, starts: map[int]int{}}
 	c.node(root)
 	c.emit(inst{op: opMatch})
+	c.link()
 	re = &Regexp{code: c.code, groups: p.groups, slots: c.slots, anchored: anchored, atStart: root.startsAtText()}
 	re.least, _ = root.width()
 	re.literals(root)
