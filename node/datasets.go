@@ -68,7 +68,7 @@ func (n *Node) saveDataSets(ctx context.Context) {
 }
 
 // saveDataSetsOf saves what has changed of the data sets of a firewall's program, if it has one.
-// What fails is tried again with the next change or minute, whichever comes first.
+// What fails is tried again the next time.
 func (n *Node) saveDataSetsOf(fw *firewall, p *detect.Program) {
 	if p == nil {
 		return

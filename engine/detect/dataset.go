@@ -14,7 +14,7 @@ const (
 	setMemcap = 100 << 20 // of a data set whose rules give none, as Suricata's default
 	setEntry  = 64        // what an entry is taken to hold beside its value
 	setString = 1 << 20   // bytes of the longest string that a set takes, so that every line of a file can be read again
-	setShards = 64
+	setShards = 256
 )
 
 // setUse is what all data sets of a rule set hold, and those of rule sets before it while something
@@ -144,11 +144,17 @@ func (e *entries) remove(value []byte) bool {
 
 // all returns the values, sorted.
 func (e *entries) all() []string {
-	var all []string
+	n := 0
 	for i := range e.shards {
 		s := &e.shards[i]
 		s.mu.RLock()
-		all = slices.Grow(all, len(s.values))
+		n += len(s.values)
+		s.mu.RUnlock()
+	}
+	all := make([]string, 0, n+n/16) // here, and not while a worker waits
+	for i := range e.shards {
+		s := &e.shards[i]
+		s.mu.RLock()
 		for value := range s.values {
 			all = append(all, value)
 		}

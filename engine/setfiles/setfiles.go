@@ -26,7 +26,7 @@ func (d Dir) Open(name string) (io.ReadCloser, error) {
 // Save replaces a file by what write writes. Whoever reads it, and whoever starts after the power
 // has failed, finds what it held before or all that it holds now. Directories of its name are made.
 func (d Dir) Save(name string, write func(io.Writer) error) (err error) {
-	if err := os.MkdirAll(string(d), 0o755); err != nil {
+	if err := os.MkdirAll(string(d), 0o750); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(string(d))
@@ -36,7 +36,7 @@ func (d Dir) Save(name string, write func(io.Writer) error) (err error) {
 	defer root.Close()
 	name = path.Clean(name)
 	folder, base := path.Split(name)
-	if err := root.MkdirAll(path.Clean(folder), 0o755); err != nil {
+	if err := root.MkdirAll(path.Clean(folder), 0o750); err != nil {
 		return err
 	}
 	fresh := folder + "." + base + ".new"
@@ -44,7 +44,7 @@ func (d Dir) Save(name string, write func(io.Writer) error) (err error) {
 	if err := root.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := root.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	f, err := root.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
 	if err != nil {
 		return err
 	}
