@@ -210,7 +210,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 // recognised notes the protocol of a flow.
 func (w *worker) recognised(f *flowEntry, proto applayer.Proto) {
 	f.State.app = proto
-	if proto != applayer.TLS && proto != applayer.HTTP {
+	if proto != applayer.TLS && proto != applayer.HTTP && proto != applayer.HTTP2 {
 		f.State.flags |= appKnown
 	}
 	w.input.App, w.input.AppFinal = proto, true
@@ -250,6 +250,11 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	case applayer.HTTPRequestHeaders:
 		s.flags |= appKnown
 		w.sawDomain(f, ev.Tx, DomainHost, applayer.HTTPHost)
+	case applayer.HTTP2Request:
+		if _, ok := ev.Tx.Value(applayer.HTTP2Method, 0); ok { // not of a frame about the connection
+			s.flags |= appKnown
+		}
+		w.sawDomain(f, ev.Tx, DomainHost, applayer.HTTP2Host)
 	case applayer.ParserFailed:
 		s.flags |= appKnown
 		w.meets(LimitParsers)

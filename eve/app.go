@@ -8,6 +8,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/file"
 	"github.com/sluicefw/sluice/engine/applayer/ftp"
 	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/http2"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
 	"github.com/sluicefw/sluice/engine/applayer/smb"
@@ -55,7 +56,7 @@ func AppendApp(dst []byte, a *App) []byte {
 	case *dcerpc.Tx: // alerts do not have it
 		o.dcerpc(tx)
 		return o.end()
-	case *ftp.Tx, *http.Tx, *smtp.Tx, *ssh.Tx:
+	case *ftp.Tx, *http.Tx, *http2.Tx, *smtp.Tx, *ssh.Tx:
 		o.uint("tx_id", tx.State().ID)
 	}
 	o.tx(a.Tx)
@@ -71,6 +72,10 @@ func (a *App) Type() string {
 	switch tx := a.Tx.(type) {
 	case *http.Tx:
 		return "http"
+	case *http2.Tx:
+		if tx.Telling() {
+			return "http"
+		}
 	case *tls.Tx:
 		if tx.Telling() {
 			return "tls"
@@ -102,6 +107,8 @@ func (o *object) tx(tx applayer.Tx) {
 	switch tx := tx.(type) {
 	case *http.Tx:
 		o.http(tx)
+	case *http2.Tx:
+		o.http2(tx)
 	case *tls.Tx:
 		o.tls(tx)
 	case *dns.Tx:

@@ -34,6 +34,7 @@ type Rule struct {
 	Priority      int // of the priority keyword
 	HasPriority   bool
 	ClassType     string // of the classtype keyword, else ""
+	OnlyHTTP1     bool   // keywords such as http_uri are about HTTP/1 alone, whatever Proto says
 
 	// Unmet says why the rule is to be left out: its requires does not hold. Then only SID, Text
 	// and Line are set.

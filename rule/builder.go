@@ -342,6 +342,8 @@ func (b *builder) argument(o *Option) *fault {
 		return set(o)(parseThreshold(o.Name, o.Value))
 	case "stream_size":
 		return set(o)(parseStreamSize(o.Value))
+	case "http2.settings":
+		return set(o)(parseSetting(o.Value))
 	case "tag":
 		return set(o)(parseTag(o.Value))
 	case "l3_proto":
@@ -449,6 +451,7 @@ func (b *builder) finish() *fault {
 			return f
 		}
 	}
+	b.rule.OnlyHTTP1 = b.claims.app.set() && b.apps&anyHTTP == http1
 	if !b.seen["sid"] {
 		return faultf(b.end, "the rule has no sid; add one, as in sid:1000001;")
 	}

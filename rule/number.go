@@ -48,6 +48,7 @@ var numberKeywords = map[string]struct {
 	"flow.bytes_toserver": {math.MaxUint64, formCompare}, "flow.bytes_toclient": {math.MaxUint64, formCompare},
 	"filesize":           {math.MaxUint64, formCompare},
 	"tls.cert_chain_len": {math.MaxUint32, formCompare}, "smb.version": {math.MaxUint8, formPlain}, "dns.opcode": {math.MaxUint8, formNegate},
+	"http2.priority": {math.MaxUint8, formCompare}, "http2.window": {math.MaxUint32, formCompare}, "http2.size_update": {math.MaxUint64, formCompare},
 	"mqtt.protocol_version": {math.MaxUint8, formCompare}, "mqtt.qos": {2, formPlain}, "mqtt.reason_code": {math.MaxUint8, formCompare},
 }
 

@@ -79,6 +79,49 @@ const (
 	HTTPReplyFileData
 	HTTPReplyFileName
 
+	// Of streams of HTTP/2, as of HTTP. Of a field that is repeated it is all values, with commas between them.
+	HTTP2HeaderName  // values: the name of each field
+	HTTP2HeaderField // values: each field as "name: value"
+	HTTP2Method
+	HTTP2URI
+	HTTP2URIRaw
+	HTTP2Version // "HTTP/2"
+	HTTP2Line    // as a request line of HTTP/1
+	HTTP2Host    // of :authority: lower case, without port
+	HTTP2HostRaw
+	HTTP2Header
+	HTTP2HeaderRaw
+	HTTP2HeaderNames
+	HTTP2Cookie
+	HTTP2UserAgent
+	HTTP2Referer
+	HTTP2Accept
+	HTTP2AcceptLang
+	HTTP2AcceptEnc
+	HTTP2Connection
+	HTTP2ContentType
+	HTTP2ContentLen
+	HTTP2Body
+	HTTP2FileData
+
+	HTTP2ReplyHeaderName
+	HTTP2ReplyHeaderField
+	HTTP2StatusLine
+	HTTP2StatCode
+	HTTP2StatMsg // empty
+	HTTP2ReplyVersion
+	HTTP2ReplyHeader
+	HTTP2ReplyHeaderRaw
+	HTTP2ReplyHeaderNames
+	HTTP2ReplyCookie
+	HTTP2Server
+	HTTP2Location
+	HTTP2ReplyConnection
+	HTTP2ReplyContentType
+	HTTP2ReplyContentLen
+	HTTP2ReplyBody
+	HTTP2ReplyFileData
+
 	SSHClientProto
 	SSHServerProto
 	SSHClientSoftware
@@ -210,6 +253,48 @@ var buffers = [NumBuffers]field{
 	HTTPReplyFileData:    {"file.data", HTTP, HTTPResponseBody},
 	HTTPReplyFileName:    {"file.name", HTTP, HTTPResponseBody},
 
+	HTTP2HeaderName:  {"http2.header_name", HTTP2, HTTP2RequestFrames},
+	HTTP2HeaderField: {"http.request_header", HTTP2, HTTP2RequestFrames},
+	HTTP2Method:      {"http.method", HTTP2, HTTP2Request},
+	HTTP2URI:         {"http.uri", HTTP2, HTTP2Request},
+	HTTP2URIRaw:      {"http.uri.raw", HTTP2, HTTP2Request},
+	HTTP2Version:     {"http.protocol", HTTP2, HTTP2Request},
+	HTTP2Line:        {"http.request_line", HTTP2, HTTP2Request},
+	HTTP2Host:        {"http.host", HTTP2, HTTP2Request},
+	HTTP2HostRaw:     {"http.host.raw", HTTP2, HTTP2Request},
+	HTTP2Header:      {"http.header", HTTP2, HTTP2Request},
+	HTTP2HeaderRaw:   {"http.header.raw", HTTP2, HTTP2Request},
+	HTTP2HeaderNames: {"http.header_names", HTTP2, HTTP2Request},
+	HTTP2Cookie:      {"http.cookie", HTTP2, HTTP2Request},
+	HTTP2UserAgent:   {"http.user_agent", HTTP2, HTTP2Request},
+	HTTP2Referer:     {"http.referer", HTTP2, HTTP2Request},
+	HTTP2Accept:      {"http.accept", HTTP2, HTTP2Request},
+	HTTP2AcceptLang:  {"http.accept_lang", HTTP2, HTTP2Request},
+	HTTP2AcceptEnc:   {"http.accept_enc", HTTP2, HTTP2Request},
+	HTTP2Connection:  {"http.connection", HTTP2, HTTP2Request},
+	HTTP2ContentType: {"http.content_type", HTTP2, HTTP2Request},
+	HTTP2ContentLen:  {"http.content_len", HTTP2, HTTP2Request},
+	HTTP2Body:        {"http.request_body", HTTP2, HTTP2RequestData},
+	HTTP2FileData:    {"file.data", HTTP2, HTTP2RequestData},
+
+	HTTP2ReplyHeaderName:  {"http2.header_name", HTTP2, HTTP2ResponseFrames},
+	HTTP2ReplyHeaderField: {"http.response_header", HTTP2, HTTP2ResponseFrames},
+	HTTP2StatusLine:       {"http.response_line", HTTP2, HTTP2Response},
+	HTTP2StatCode:         {"http.stat_code", HTTP2, HTTP2Response},
+	HTTP2StatMsg:          {"http.stat_msg", HTTP2, HTTP2Response},
+	HTTP2ReplyVersion:     {"http.protocol", HTTP2, HTTP2Response},
+	HTTP2ReplyHeader:      {"http.header", HTTP2, HTTP2Response},
+	HTTP2ReplyHeaderRaw:   {"http.header.raw", HTTP2, HTTP2Response},
+	HTTP2ReplyHeaderNames: {"http.header_names", HTTP2, HTTP2Response},
+	HTTP2ReplyCookie:      {"http.cookie", HTTP2, HTTP2Response},
+	HTTP2Server:           {"http.server", HTTP2, HTTP2Response},
+	HTTP2Location:         {"http.location", HTTP2, HTTP2Response},
+	HTTP2ReplyConnection:  {"http.connection", HTTP2, HTTP2Response},
+	HTTP2ReplyContentType: {"http.content_type", HTTP2, HTTP2Response},
+	HTTP2ReplyContentLen:  {"http.content_len", HTTP2, HTTP2Response},
+	HTTP2ReplyBody:        {"http.response_body", HTTP2, HTTP2ResponseData},
+	HTTP2ReplyFileData:    {"file.data", HTTP2, HTTP2ResponseData},
+
 	SSHClientProto:       {"ssh.proto", SSH, SSHClientBanner},
 	SSHServerProto:       {"ssh.proto", SSH, SSHServerBanner},
 	SSHClientSoftware:    {"ssh.software", SSH, SSHClientBanner},
@@ -302,6 +387,14 @@ const (
 	HTTPResponseHeaders
 	HTTPResponseBody
 
+	// Of a stream of HTTP/2. They come again with more frames.
+	HTTP2RequestFrames
+	HTTP2Request     // it is whole, or its data have begun
+	HTTP2RequestData // with each part of the data that is to be looked at
+	HTTP2ResponseFrames
+	HTTP2Response
+	HTTP2ResponseData
+
 	DNSRequest
 	DNSResponse
 
@@ -353,6 +446,12 @@ var hooks = [NumHooks]struct {
 	HTTPResponseLine:     {"http_response_line", packet.ToClient},
 	HTTPResponseHeaders:  {"http_response_headers", packet.ToClient},
 	HTTPResponseBody:     {"http_response_body", packet.ToClient},
+	HTTP2RequestFrames:   {"http2_request_frames", packet.ToServer},
+	HTTP2Request:         {"http2_request", packet.ToServer},
+	HTTP2RequestData:     {"http2_request_data", packet.ToServer},
+	HTTP2ResponseFrames:  {"http2_response_frames", packet.ToClient},
+	HTTP2Response:        {"http2_response", packet.ToClient},
+	HTTP2ResponseData:    {"http2_response_data", packet.ToClient},
 	DNSRequest:           {"dns_request", packet.ToServer},
 	DNSResponse:          {"dns_response", packet.ToClient},
 	SSHClientBanner:      {"ssh_client_banner", packet.ToServer},

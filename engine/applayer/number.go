@@ -47,6 +47,22 @@ const (
 	SMBRequestOpnum
 	SMBResponseOpnum
 
+	// Of the frames of a stream of HTTP/2, and of its files.
+	HTTP2FrameType
+	HTTP2ErrorCode
+	HTTP2Priority // weights
+	HTTP2Window   // increments
+	HTTP2SizeUpdate
+	HTTP2Settings // identifiers, times 2^32, and values
+	HTTP2FileSize
+	HTTP2ReplyFrameType
+	HTTP2ReplyErrorCode
+	HTTP2ReplyPriority
+	HTTP2ReplyWindow
+	HTTP2ReplySizeUpdate
+	HTTP2ReplySettings
+	HTTP2ReplyFileSize
+
 	// Sizes of files, see FileSize.
 	HTTPFileSize
 	HTTPReplyFileSize
@@ -100,6 +116,21 @@ var numbers = [NumNumbers]field{
 	SMBResponseVersion: {"smb.version", SMB, SMBResponse},
 	SMBRequestOpnum:    {"dcerpc.opnum", SMB, SMBRequest},
 	SMBResponseOpnum:   {"dcerpc.opnum", SMB, SMBResponse},
+
+	HTTP2FrameType:       {"http2.frametype", HTTP2, HTTP2RequestFrames},
+	HTTP2ErrorCode:       {"http2.errorcode", HTTP2, HTTP2RequestFrames},
+	HTTP2Priority:        {"http2.priority", HTTP2, HTTP2RequestFrames},
+	HTTP2Window:          {"http2.window", HTTP2, HTTP2RequestFrames},
+	HTTP2SizeUpdate:      {"http2.size_update", HTTP2, HTTP2RequestFrames},
+	HTTP2Settings:        {"http2.settings", HTTP2, HTTP2RequestFrames},
+	HTTP2ReplyFrameType:  {"http2.frametype", HTTP2, HTTP2ResponseFrames},
+	HTTP2ReplyErrorCode:  {"http2.errorcode", HTTP2, HTTP2ResponseFrames},
+	HTTP2ReplyPriority:   {"http2.priority", HTTP2, HTTP2ResponseFrames},
+	HTTP2ReplyWindow:     {"http2.window", HTTP2, HTTP2ResponseFrames},
+	HTTP2ReplySizeUpdate: {"http2.size_update", HTTP2, HTTP2ResponseFrames},
+	HTTP2ReplySettings:   {"http2.settings", HTTP2, HTTP2ResponseFrames},
+	HTTP2FileSize:        {"filesize", HTTP2, HTTP2RequestData},
+	HTTP2ReplyFileSize:   {"filesize", HTTP2, HTTP2ResponseData},
 
 	HTTPFileSize:      {"filesize", HTTP, HTTPRequestBody},
 	HTTPReplyFileSize: {"filesize", HTTP, HTTPResponseBody},

@@ -39,6 +39,7 @@ const (
 	Modbus
 	ENIP
 	PGSQL
+	AnyHTTP // what rules mean by http: HTTP or HTTP2
 
 	numProtos = iota
 )
@@ -50,7 +51,7 @@ var protoNames = [numProtos]string{
 	DHCP: "dhcp", TFTP: "tftp", KRB5: "krb5", IKE: "ike", QUIC: "quic", HTTP2: "http2",
 	MQTT: "mqtt", RDP: "rdp", SIP: "sip", SNMP: "snmp", Telnet: "telnet", RFB: "rfb",
 	BitTorrentDHT: "bittorrent-dht", NFS: "nfs", FTPData: "ftp-data", DNP3: "dnp3", Modbus: "modbus",
-	ENIP: "enip", PGSQL: "pgsql",
+	ENIP: "enip", PGSQL: "pgsql", AnyHTTP: "http",
 }
 
 // String returns Suricata's name of the protocol, such as "tls".
@@ -63,12 +64,14 @@ func (p Proto) String() string {
 
 // Covers reports whether rules about p are about flows of q, too: those about DCERPC are about what
 // SMB carries.
-func (p Proto) Covers(q Proto) bool { return p == q || p == DCERPC && q == SMB }
+func (p Proto) Covers(q Proto) bool {
+	return p == q || p == DCERPC && q == SMB || p == AnyHTTP && (q == HTTP || q == HTTP2)
+}
 
 // Lasts says whether the transactions of a protocol stay as they are until Session.Release, so that
 // rules can look at them later than at their events.
 func (p Proto) Lasts() bool {
-	return p == HTTP || p == SMB || p == DCERPC || p == SMTP || p == FTP || p == SSH
+	return p == HTTP || p == HTTP2 || p == SMB || p == DCERPC || p == SMTP || p == FTP || p == SSH
 }
 
 // ProtoByName returns the protocol that rules call name, in lower case. Besides
@@ -76,6 +79,8 @@ func (p Proto) Lasts() bool {
 // "ikev2" and "krb".
 func ProtoByName(name string) (p Proto, ok bool) {
 	switch name {
+	case "http":
+		return AnyHTTP, true
 	case "ssl":
 		return TLS, true
 	case "http1":

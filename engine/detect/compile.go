@@ -169,7 +169,7 @@ func hostBuffer(b applayer.Buffer) (is, cased bool) {
 	switch b {
 	case applayer.TLSSNI, applayer.DNSQuery:
 		return true, true
-	case applayer.HTTPHost:
+	case applayer.HTTPHost, applayer.HTTP2Host:
 		return true, false
 	}
 	return false, false
@@ -214,6 +214,9 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		r.counter = hashOf("rule", fmt.Sprintf("%d:%d", in.GID, in.SID))
 	}
 	r.Kind = b.kind(headerApp, negated)
+	if in.OnlyHTTP1 {
+		r.app, r.appGiven = applayer.HTTP, true
+	}
 	r.list = r.listOf()
 	if len(r.buffers)+len(r.numbers) == 0 {
 		return []Rule{*r}, nil

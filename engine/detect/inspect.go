@@ -323,7 +323,7 @@ func (r *Rule) header(in *Input) bool {
 
 // appMatches compares the flow's application protocol with the rule's.
 func (r *Rule) appMatches(in *Input) bool {
-	if len(r.notApps) > 0 && (slices.Contains(r.notApps, in.App) || in.App == applayer.Unknown && !in.AppFinal) {
+	if len(r.notApps) > 0 && (slices.ContainsFunc(r.notApps, func(p applayer.Proto) bool { return p.Covers(in.App) }) || in.App == applayer.Unknown && !in.AppFinal) {
 		return false
 	}
 	return !r.appGiven || r.app.Covers(in.App)

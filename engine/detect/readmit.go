@@ -95,6 +95,8 @@ func nameBuffer(app applayer.Proto) applayer.Buffer {
 		return applayer.TLSSNI
 	case applayer.HTTP:
 		return applayer.HTTPHost
+	case applayer.HTTP2:
+		return applayer.HTTP2Host
 	}
 	return applayer.NoBuffer
 }

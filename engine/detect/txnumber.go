@@ -51,6 +51,9 @@ var wordNumbers = map[string]struct {
 	"mqtt.connect.flags":           {"mqtt.connect.flags", bitsOf(mqttConnectFlags)},
 	"mqtt.connack.session_present": {"mqtt.connack.session_present", oneOf(map[string]uint64{"no": 0, "false": 0, "yes": 1, "true": 1})},
 
+	"http2.frametype": {"http2.frametype", wordOrNumber(http2Frames, 8)},
+	"http2.errorcode": {"http2.errorcode", wordOrNumber(http2Errors, 32)},
+
 	"tls_cert_valid": {"tls_cert_notafter", func(string) (func(*Input, uint64) bool, error) { return certValid, nil }},
 }
 
@@ -62,6 +65,11 @@ func newNumber(o *rule.Option) (m numberMatch, ok bool, err error) {
 			err = fmt.Errorf("%s: %w", o.Name, err)
 		}
 		return numberMatch{keyword: k.number, test: test}, true, err
+	}
+	if setting, ok := o.Arg.(*rule.Setting); ok {
+		return numberMatch{keyword: o.Name, test: func(_ *Input, n uint64) bool {
+			return uint64(setting.ID) == n>>32 && setting.Value.Has(n&math.MaxUint32)
+		}}, true, nil
 	}
 	want, ok := o.Arg.(rule.Numbers)
 	if !ok || len(applayer.NumbersByName(o.Name)) == 0 {
@@ -271,4 +279,25 @@ func parseOpnums(value string) (test func(in *Input, n uint64) bool, err error) 
 	return func(_ *Input, n uint64) bool {
 		return slices.ContainsFunc(ranges, func(r [2]uint64) bool { return r[0] <= n && n <= r[1] })
 	}, nil
+}
+
+// http2Frames are the names of HTTP/2's types of frames (RFC 9113, 6), as Suricata writes them.
+var http2Frames = map[string]uint64{
+	"data": 0, "headers": 1, "priority": 2, "rststream": 3, "settings": 4, "pushpromise": 5, "ping": 6, "goaway": 7, "windowupdate": 8, "continuation": 9,
+}
+
+// http2Errors are the names of its error codes (RFC 9113, 7) that Suricata has: INTERNAL_ERROR, 2, is not among them.
+var http2Errors = map[string]uint64{
+	"no_error": 0, "protocol_error": 1, "flow_control_error": 3, "settings_timeout": 4, "stream_closed": 5, "frame_size_error": 6, "refused_stream": 7,
+	"cancel": 8, "compression_error": 9, "connect_error": 10, "enhance_your_calm": 11, "inadequate_security": 12, "http_1_1_required": 13,
+}
+
+// wordOrNumber reads one of some words, or a number of so many bits.
+func wordOrNumber(words map[string]uint64, bits int) func(value string) (test func(in *Input, n uint64) bool, err error) {
+	return func(value string) (func(in *Input, n uint64) bool, error) {
+		if want, err := strconv.ParseUint(strings.TrimSpace(value), 10, bits); err == nil {
+			return func(_ *Input, n uint64) bool { return n == want }, nil
+		}
+		return oneOf(words)(value)
+	}
 }

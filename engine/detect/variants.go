@@ -96,7 +96,7 @@ func (r *Rule) resolve(first field) bool {
 func (r *Rule) conflict(keywords []string) error {
 	for _, name := range keywords {
 		all := fieldsOf(name)
-		if r.appGiven && !slices.ContainsFunc(all, func(f field) bool { return f.Proto() == r.app }) {
+		if r.appGiven && !slices.ContainsFunc(all, func(f field) bool { return r.app.Covers(f.Proto()) }) {
 			return fmt.Errorf("buffer %q belongs to protocol %s, but the rule is for %s", name, all[0].Proto(), r.app)
 		}
 		if r.flow.ToClient && !slices.ContainsFunc(all, func(f field) bool { return f.Hook().Dir() == packet.ToClient }) {

@@ -7,6 +7,7 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/dns"
 	"github.com/sluicefw/sluice/engine/applayer/ftp"
 	"github.com/sluicefw/sluice/engine/applayer/http"
+	"github.com/sluicefw/sluice/engine/applayer/http2"
 	"github.com/sluicefw/sluice/engine/applayer/mqtt"
 	"github.com/sluicefw/sluice/engine/applayer/sip"
 	"github.com/sluicefw/sluice/engine/applayer/smb"
@@ -22,6 +23,8 @@ func New(p applayer.Proto) applayer.Parser {
 		return &dns.Parser{}
 	case applayer.HTTP:
 		return &http.Parser{}
+	case applayer.HTTP2:
+		return &http2.Parser{}
 	case applayer.SIP:
 		return &sip.Parser{}
 	case applayer.SSH:
