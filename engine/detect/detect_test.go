@@ -253,7 +253,7 @@ func TestRefusals(t *testing.T) {
 		{`pcre:"/\X/";`, "pcre", "not supported"},
 		{`pcre:"/(x)/, flow:y, pkt:z";`, "pcre", "names 2 variables, but its pattern has 1 groups"},
 		{`byte_extract:1,0,v; tcp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
-		{`http2.header_name; content:"x";`, "http2.header_name", "http2.header_name"},
+		{`quic.sni; content:"x";`, "quic.sni", "quic.sni"},
 		{`tls.sni; xor:"zz"; content:"x";`, `content:"x";)`, "xor"},
 		{`ssl_state:hello;`, "ssl_state", "client_hello"},
 	} {

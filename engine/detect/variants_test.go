@@ -11,7 +11,13 @@ func TestVariants(t *testing.T) {
 		rule string
 		want []applayer.Hook
 	}{
-		{`alert tcp any any -> any any (http.host; content:"x"; http.uri; content:"y"; sid:1;)`, []applayer.Hook{applayer.HTTPRequestHeaders}},
+		{`alert tcp any any -> any any (http.host; content:"x"; http.uri; content:"y"; sid:1;)`, []applayer.Hook{applayer.HTTPRequestHeaders, applayer.HTTP2Request}},
+		{`alert http any any -> any any (http.host; content:"x"; sid:1;)`, []applayer.Hook{applayer.HTTPRequestHeaders, applayer.HTTP2Request}},
+		{`alert http1 any any -> any any (http.host; content:"x"; sid:1;)`, []applayer.Hook{applayer.HTTPRequestHeaders}},
+		{`alert http2 any any -> any any (http.host; content:"x"; sid:1;)`, []applayer.Hook{applayer.HTTP2Request}},
+		{`alert http any any -> any any (content:"x"; http_uri; sid:1;)`, []applayer.Hook{applayer.HTTPRequestLine}},
+		{`alert tcp any any -> any any (uricontent:"x"; http.host; content:"y"; sid:1;)`, []applayer.Hook{applayer.HTTPRequestHeaders}},
+		{`alert http any any -> any any (flow:to_client; http2.frametype:settings; sid:1;)`, []applayer.Hook{applayer.HTTP2ResponseFrames}},
 		{`alert dns any any -> any any (flow:to_server; dns.query; content:"x"; sid:1;)`, []applayer.Hook{applayer.DNSRequest}},
 	} {
 		set, err := Compile(sources(t, test.rule), Options{})

@@ -48,6 +48,9 @@ func (c *content) lose(n int) {
 const (
 	bombSize  = 1 << 20
 	bombRatio = 256
+
+	// feed is how many bytes are decompressed at once: no more than 64 kB come of them.
+	feed = 64
 )
 
 // inflater undoes the content encoding of a message.
@@ -82,7 +85,7 @@ func (d *inflater) close() {
 	}
 }
 
-// write decompresses b until more than room bytes came out. It returns how many were used; ok is false
+// write decompresses b until room bytes came out, or some more. It returns how many were used; ok is false
 // where they make no sense, or too much.
 func (d *inflater) write(b []byte, room int, put func([]byte)) (used int, ok bool) {
 	if d.over || len(b) == 0 {
@@ -95,11 +98,17 @@ func (d *inflater) write(b []byte, room int, put func([]byte)) (used int, ok boo
 		}
 	}
 	out := 0
-	used, err := d.z.Write(b, func(piece []byte) bool {
+	emit := func(piece []byte) bool {
 		put(piece)
 		out += len(piece)
-		return out < room
-	})
+		return true
+	}
+	var err error
+	for used < len(b) && out < room && err == nil && !d.z.Done() {
+		next := min(used+feed, len(b))
+		_, err = d.z.Write(b[used:next], emit)
+		used = next
+	}
 	d.in += used
 	d.out += out
 	if err != nil || d.out > bombSize && d.out > bombRatio*d.in {

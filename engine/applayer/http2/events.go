@@ -127,6 +127,7 @@ func (p *Parser) closeFile(t *Tx, d packet.Dir, s file.State) {
 		return
 	}
 	m.file.Close(s)
+	m.file.HasSHA2 = m.file.Sums // Suricata has none of HTTP/2's files that are cut short
 	m.decoder.close()
 	m.decoder = nil
 	m.content.ended = true

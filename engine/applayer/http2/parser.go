@@ -274,7 +274,7 @@ func (p *Parser) settings(dir packet.Dir, m *message, b []byte) {
 // fields takes a frame of a header section.
 func (p *Parser) fields(h *half, dir packet.Dir, t *Tx, f *frame, b []byte) {
 	m := &t.sides[dir]
-	m.hasList, m.news = true, true
+	m.news = true
 	if f.kind == Headers && f.has(flagPriority) {
 		if len(b) < 5 {
 			p.note(t, applayer.AnomalyHTTP2InvalidFrameData)
@@ -295,7 +295,7 @@ func (p *Parser) fields(h *half, dir packet.Dir, t *Tx, f *frame, b []byte) {
 		b = h.section
 	} else if !f.has(flagEndHeaders) && f.kind != Continuation {
 		h.section = append(h.section[:0], b...)
-		h.sectionOf, h.stream = t, f.stream
+		h.sectionOf, h.stream, m.hasList = t, f.stream, true
 	}
 	if f.has(flagEndHeaders) || f.kind == Continuation && h.sectionOf != t {
 		p.decode(h, dir, t, b)
@@ -323,6 +323,7 @@ func (p *Parser) decode(h *half, dir packet.Dir, t *Tx, b []byte) {
 	case afterward:
 		p.note(t, applayer.AnomalyHTTP2ExtraHeaderData)
 	}
+	m.hasList = true
 	var authority, host []byte
 	for i := fields; i < len(m.fields); i++ {
 		f := &m.fields[i]

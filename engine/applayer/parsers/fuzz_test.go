@@ -9,7 +9,8 @@ import (
 )
 
 // FuzzSession cuts the bytes of two sides at places that do not matter, and
-// must see the same events. Those of HTTP are another test's: bodies are looked at piece by piece.
+// must see the same events. Those of HTTP are another test's: bodies are looked at piece by piece, and frames of
+// HTTP/2 all together that came together.
 func FuzzSession(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: b\r\n\r\n"), []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nHTTP/1.1 204 x\r\n\r\n"), uint16(80), uint8(3))
 	f.Add([]byte("EHLO x\r\n"), []byte("220 smtp\r\n"), uint16(25), uint8(2))
@@ -22,7 +23,7 @@ func FuzzSession(f *testing.F) {
 		turns := []turn{{c2s, client}, {s2c, server}}
 		want := run(port, turns, whole)
 		got := run(port, turns, func(int) int { return int(step) })
-		if len(want) > 0 && want[0].proto == HTTP {
+		if len(want) > 0 && (want[0].proto == HTTP || want[0].proto == HTTP2) {
 			return
 		}
 		if !reflect.DeepEqual(got, want) {

@@ -458,7 +458,7 @@ func TestProtocolChange(t *testing.T) {
 		"HTTP":            {append(connect[:2:2], turn{c2s, []byte("GET / HTTP/1.1\r\nHost: b\r\n\r\n")}), HTTP, HTTP, 0, false, "b"},
 		"nothing yet":     {connect, HTTP, Unknown, 0, false, "a"},
 		"nothing known":   {append(connect[:2:2], junk...), Failed, HTTP, 0, true, "a"},
-		"HTTP/2":          {append(upgrade[:2:2], turn{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}), HTTP2, HTTP, 0, true, ""},
+		"HTTP/2":          {append(upgrade[:2:2], turn{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}), HTTP2, HTTP, 0, false, ""},
 		"not HTTP/2":      {append(upgrade[:2:2], junk...), Failed, HTTP, 2, true, "a"},
 		"another: SSH":    {append(upgrade[:2:2], turn{c2s, []byte("SSH-2.0-x\r\n")}), SSH, HTTP, 1, false, ""},
 		"TLS in a tunnel": {append(append(connect[:2:2], connect...), hello), TLS, HTTP, 0, false, "example.com"},
