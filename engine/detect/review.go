@@ -67,6 +67,9 @@ func raised(a applayer.Anomaly, parsed func(applayer.Proto) bool) bool {
 		return a != applayer.AnomalyNever
 	}
 	proto, _ := applayer.ProtoByName(name)
+	if proto == applayer.AnyHTTP {
+		proto = applayer.HTTP // those of HTTP/2 have its name
+	}
 	return parsed(proto)
 }
 
