@@ -43,12 +43,15 @@ func (r Reason) String() string { return reasonNames[r] }
 type Flow[S any] struct {
 	Key Key
 
+	// Of a vacant slot, packetsHi is why the flow ended and how many resets were sent since then,
+	// bytesHi[0] the flush that ended it and bytesLo[0] slot+1 of the next vacant one: see
+	// Table.end. They lie beside the epoch, most often in one cache line.
 	packetsHi [2]uint8  // packets are 40-bit counters, and bytes
 	bytesHi   [2]uint16 // are 48-bit ones, to keep the entry small
 	next      uint32    // slot+1 of the next entry in the bucket
-	epoch     uint32    // the newest flush that this flow has met; 0 marks a free slot
+	epoch     uint32    // the newest flush that this flow has met; 0 marks a vacant slot
 	bytesLo   [2]uint32
-	packetsLo [2]uint32 // of a vacant slot, the first is slot+1 of the next one
+	packetsLo [2]uint32
 
 	State S // the owner's
 

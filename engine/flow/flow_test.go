@@ -241,6 +241,12 @@ func TestFullTable(t *testing.T) {
 // twin is the table as one would write it without caring for speed.
 type twin struct {
 	flows map[Key]*twinFlow
+	ended map[Key]Grave // how the newest flow of a key ended, by both directions of the key
+}
+
+func (tw *twin) end(k Key, g Grave) {
+	delete(tw.flows, k)
+	tw.ended[k], tw.ended[k.Reverse()] = g, g
 }
 
 type twinFlow struct {
@@ -256,7 +262,8 @@ func TestTwin(t *testing.T) {
 	for range 30 {
 		o := &testOwner{}
 		tab := NewTable[testState](1<<20, o)
-		tw := twin{flows: map[Key]*twinFlow{}}
+		tw := twin{flows: map[Key]*twinFlow{}, ended: map[Key]Grave{}}
+		graves, forgotten := 0, 0
 		now := sec(1000)
 		randomKey := func() Key {
 			k := key(fmt.Sprintf("10.0.%d.%d", r.IntN(2), r.IntN(4)), uint16(r.IntN(4)), fmt.Sprintf("192.0.2.%d", r.IntN(3)), uint16(80+r.IntN(3)), packet.ProtoTCP)
@@ -275,7 +282,7 @@ func TestTwin(t *testing.T) {
 		expire := func() {
 			for k, f := range tw.flows {
 				if now-f.last > f.idle {
-					delete(tw.flows, k)
+					tw.end(k, Grave{Reason: Timeout})
 				}
 			}
 		}
@@ -300,6 +307,14 @@ func TestTwin(t *testing.T) {
 					t.Fatalf("%v: found %v %v, the twin %v %v", k, f, got, want, wantDir)
 				}
 				if f == nil {
+					if want, ok := tw.ended[k]; ok && k.Proto == packet.ProtoTCP {
+						got, ok := tab.Grave(&k)
+						if graves++; !ok {
+							forgotten++ // another grave took its place
+						} else if got != want {
+							t.Fatalf("%v ended by %v, says the table, and by %v, says the twin", k, got, want)
+						}
+					}
 					f = tab.Insert(&k, now)
 					f.State.idle = int32(1 + r.IntN(60))
 					want = &twinFlow{first: now, idle: sec(int(f.State.idle))}
@@ -337,7 +352,7 @@ func TestTwin(t *testing.T) {
 			case n < 95 && len(ops) < 3:
 				flush := r.IntN(2) == 0
 				p := &pending{want: map[Key]bool{}, got: map[Key]bool{}, may: !flush}
-				p.op = &Operation[testState]{MinAge: sec(r.IntN(20)), Emit: func(f *Flow[testState]) {
+				p.op = &Operation[testState]{MinAge: sec(r.IntN(20)), Number: uint16(now / sec(1)), Emit: func(f *Flow[testState]) {
 					if p.got[f.Key] {
 						t.Fatalf("%v emitted twice", f.Key)
 					}
@@ -354,7 +369,7 @@ func TestTwin(t *testing.T) {
 						}
 					}
 					if flush && p.want[k] {
-						delete(tw.flows, k)
+						tw.end(k, Grave{Flushed, p.op.Number})
 					}
 				}
 				ops = append(ops, p)
@@ -367,10 +382,13 @@ func TestTwin(t *testing.T) {
 				for k := range tw.flows {
 					f, _ := tab.Find(&k, now)
 					tab.End(f, Closed)
-					delete(tw.flows, k)
+					tw.end(k, Grave{Reason: Closed})
 					break
 				}
 			}
+		}
+		if forgotten > graves/2 {
+			t.Errorf("%d of %d graves are forgotten", forgotten, graves)
 		}
 		for tab.Sweeping() {
 			tab.Sweep(1000, now)

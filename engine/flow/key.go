@@ -23,6 +23,11 @@ type Key struct {
 	Tunnel           uint8 // how many packets are around those of the flow
 }
 
+// either reports whether k and o are of the same flow.
+func (k *Key) either(o *Key) bool {
+	return *k == *o || k.Src == o.Dst && k.Dst == o.Src && *k == o.Reverse()
+}
+
 // noTunnel is a Tunnel that no packet has.
 const noTunnel = 0xff
 

@@ -44,7 +44,7 @@ type Table[S any] struct {
 	buckets []uint32              // slot+1 of the first entry, 0 for none
 	chunks  []*[chunkSize]Flow[S] // grown on demand; a slot never moves
 	used    int                   // slots ever handed out
-	free    uint32                // slot+1 of the first free slot below used
+	free    uint32                // slot+1 of the first vacant slot below used
 	live    int
 	evict   int // eviction hand
 
@@ -136,12 +136,14 @@ func (t *Table[S]) Insert(k *Key, now int64) *Flow[S] {
 	if t.live == t.limit && !t.evictOne(now) {
 		return nil
 	}
+	bucket := t.bucket(k)
+	if f := t.vacant(*bucket, k); f != nil {
+		f.packetsHi[0] = superseded
+	}
 	var slot int
 	if t.free != 0 {
 		slot = int(t.free - 1)
-		old := t.at(slot)
-		t.free = old.packetsLo[0]
-		t.unlink(old)
+		t.recycle(t.at(slot))
 	} else {
 		slot = t.used
 		if slot>>chunkBits == len(t.chunks) {
@@ -149,7 +151,6 @@ func (t *Table[S]) Insert(k *Key, now int64) *Flow[S] {
 		}
 		t.used++
 	}
-	bucket := t.bucket(k)
 	f := t.at(slot)
 	*f = Flow[S]{Key: *k, next: *bucket, epoch: t.epoch, First: now, Last: now}
 	*bucket = uint32(slot + 1)
@@ -187,9 +188,9 @@ func (t *Table[S]) End(f *Flow[S], reason Reason) { t.end(f, t.slotOf(f), reason
 
 // end tells of the end of f, in slot, and vacates the slot.
 //
-// The entry stays in its bucket's chain until the slot is used again. Taking it
-// out would touch the bucket and the entries before it, which lie anywhere in
-// memory: that is most of what ending a flow costs, and a sweep that ends
+// The entry stays in its bucket's chain until the slot is used again, and tells how
+// the flow ended. Taking it out, or noting its end elsewhere, would touch memory that
+// lies anywhere: that is most of what ending a flow costs, and a sweep that ends
 // most of a million flows would pay it a million times in a row. As it is, a new flow
 // pays it, and chains never hold more entries than the table has slots.
 func (t *Table[S]) end(f *Flow[S], slot int, reason Reason, op *Operation[S]) {
@@ -197,11 +198,10 @@ func (t *Table[S]) end(f *Flow[S], slot int, reason Reason, op *Operation[S]) {
 		op.emit(f)
 	}
 	t.owner.Ended(f, reason, op)
-	if f.Key.Proto == packet.ProtoTCP {
-		t.graves.bury(f.Key.hash(&t.seed), reason, op.number(), t.limit)
-	}
 	f.epoch = 0
-	f.packetsLo[0] = t.free
+	f.packetsHi = [2]uint8{uint8(reason), 0}
+	f.bytesHi[0] = op.number()
+	f.bytesLo[0] = t.free
 	t.free = uint32(slot + 1)
 	t.live--
 }
@@ -211,9 +211,15 @@ func (t *Table[S]) bucket(k *Key) *uint32 {
 	return &t.buckets[k.hash(&t.seed)&uint64(len(t.buckets)-1)]
 }
 
-// unlink takes an entry out of its chain.
-func (t *Table[S]) unlink(f *Flow[S]) {
-	link := t.bucket(&f.Key)
+// recycle takes the first vacant entry, f, off the list of them and out of its chain. What it
+// told of its flow goes to the graves.
+func (t *Table[S]) recycle(f *Flow[S]) {
+	t.free = f.bytesLo[0]
+	h := f.Key.hash(&t.seed)
+	if f.Key.Proto == packet.ProtoTCP && f.packetsHi[0] != superseded {
+		t.graves.bury(h, grave{reason: Reason(f.packetsHi[0]), resets: f.packetsHi[1], op: f.bytesHi[0]}, t.limit)
+	}
+	link := &t.buckets[h&uint64(len(t.buckets)-1)]
 	for {
 		g := t.at(int(*link - 1))
 		if g == f {
@@ -222,6 +228,25 @@ func (t *Table[S]) unlink(f *Flow[S]) {
 		}
 		link = &g.next
 	}
+}
+
+// superseded is the Reason of a vacant entry after which there was another flow of its key.
+const superseded = uint8(NumReasons)
+
+// vacant returns the entry that tells of the newest ended flow of k, or nil. The chain begins
+// with its newest entry.
+func (t *Table[S]) vacant(chain uint32, k *Key) *Flow[S] {
+	for link := chain; link != 0; {
+		f := t.at(int(link - 1))
+		if f.epoch == 0 && f.Key.either(k) {
+			if f.packetsHi[0] == superseded {
+				return nil
+			}
+			return f
+		}
+		link = f.next
+	}
+	return nil
 }
 
 // slotOf finds the slot of an entry.
