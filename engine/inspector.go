@@ -106,7 +106,12 @@ func (w *worker) giveUpApp(f *flowEntry) {
 	f.State.flags |= appKnown
 	if f.State.app == applayer.Unknown && !f.State.tcp.Closed() {
 		f.State.app = applayer.Failed
-		w.input.App, w.input.AppFinal = applayer.Failed, true
+		w.input.App = applayer.Failed
+		for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
+			if f.State.protos.side(dir) == applayer.Unknown {
+				w.setSide(f, dir, applayer.Failed)
+			}
+		}
 	}
 }
 
@@ -150,12 +155,15 @@ const udpSessionMemory = 1 << 20
 // "failed" from the first that is of none, until the other side's is.
 func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
 	s, session := &f.State, w.udp
-	known := s.app != applayer.Unknown && s.app != applayer.Failed
-	if !known && s.protos.side(dir) != applayer.Unknown {
+	known, first := s.app > applayer.Failed, s.protos.side(dir) == applayer.Unknown
+	if !known && !first {
 		return
 	}
 	if i := w.inspectorOf(f); i != nil {
 		i.session.Datagram(dir, w.pkt.Payload)
+		if first {
+			w.setDatagramSide(f, dir, i.session.Proto())
+		}
 		w.events(f, i.session, rules, res)
 		return
 	}
@@ -163,9 +171,11 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 	session.Datagram(dir, w.pkt.Payload)
 	number := f.Packets(packet.ToServer) + f.Packets(packet.ToClient) - 1
 	proto := session.Proto()
+	if first {
+		w.setDatagramSide(f, dir, proto)
+	}
 	if proto == applayer.DCERPC && !known {
 		if i := w.inspector(f); i != nil {
-			s.protos.setSide(dir, proto)
 			i.session.Datagram(dir, w.pkt.Payload)
 			w.events(f, i.session, rules, res)
 		}
@@ -174,17 +184,13 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 	switch {
 	case known && s.app != proto:
 		return
-	case known:
-	case !session.ProtoFinal():
-		s.protos.setSide(dir, applayer.Failed)
-		if s.app == applayer.Unknown {
-			w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, applayer.Failed, rules, res)
-		} else {
-			s.flags |= noInspection
-		}
+	case session.ProtoFinal():
+	case s.app == applayer.Unknown:
+		w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, applayer.Failed, rules, res)
 		return
 	default:
-		s.protos.setSide(dir, proto)
+		s.flags |= noInspection
+		return
 	}
 	var ev applayer.Event
 	for session.Next(&ev) {
@@ -213,7 +219,7 @@ func (w *worker) recognised(f *flowEntry, proto applayer.Proto) {
 	if proto != applayer.TLS && proto != applayer.HTTP && proto != applayer.HTTP2 {
 		f.State.flags |= appKnown
 	}
-	w.input.App, w.input.AppFinal = proto, true
+	w.input.App = proto
 	if i := w.inspectorOf(f); i != nil && boundless(proto) {
 		for _, asm := range i.asm {
 			if asm != nil {
@@ -239,7 +245,7 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	case applayer.ProtocolDetected:
 		if i != nil {
 			s.protos.setOrig(i.session.Orig())
-			s.quiet = 0
+			s.quiet, i.seen = 0, [2]int{} // bytes of the other side may be of use now
 		}
 		w.recognised(f, proto)
 	case applayer.MessageDone:
@@ -261,15 +267,15 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	case applayer.AnomalySeen:
 		if ev.Tx != nil {
 			w.txAnomalies(f, ev.Tx)
-		} else if w.flowAnomaly(f, ev.Anomaly); i != nil {
-			s.protos.setSide(ev.Dir, i.session.Other(ev.Dir))
+		} else {
+			w.flowAnomaly(f, ev.Anomaly)
 		}
 	case applayer.TxDone:
 		w.appRecord(f, ev)
 		w.txAnomalies(f, ev.Tx)
 		return
 	}
-	lasts := i != nil && ev.Tx != nil && proto.Lasts()
+	lasts := i != nil && ev.Tx != nil
 	if lasts && ev.Dir != w.input.Dir {
 		i.defers(ev, ev.Dir)
 		if ev.Hook != applayer.AnomalySeen {
@@ -315,13 +321,14 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 		return
 	}
 	i := w.inspectors[s.ext-1]
-	if len(i.pending[0])+len(i.pending[1]) == 0 {
+	waiting := len(i.pending[0])+len(i.pending[1]) > 0
+	if !waiting {
 		i.session.Release()
 	}
 	if i.over {
 		w.endInspection(f, w.cookie, w.packetTime)
 	}
-	if i.over || i.session.Done() && (rules == nil || !rules.WantsStream(f.Key.Proto)) {
+	if i.over || i.session.Done() && !waiting && (rules == nil || !rules.WantsStream(f.Key.Proto)) {
 		w.dropInspector(f)
 	}
 }
@@ -407,6 +414,9 @@ func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
 
 // events gives what the session came upon to the rules, and to the log.
 func (w *worker) events(f *flowEntry, session *applayer.Session, rules *detect.RuleSet, res *detect.Result) {
+	if f.Key.Proto == packet.ProtoTCP {
+		w.setSides(f, session)
+	}
 	var ev applayer.Event
 	for session.Next(&ev) {
 		if i := w.inspectorOf(f); i != nil && completes(ev.Hook) {

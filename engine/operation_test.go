@@ -125,6 +125,7 @@ pass tls any any -> any any (tls.sni; content:"example.com"; sid:2;)`, generatio
 		First: r.now - sec(2), Last: r.now, Packets: [2]uint64{3, 1}, Bytes: [2]uint64{120 + uint64(len(text)), 40},
 		State: FlowEstablished, TCPState: stream.StateEstablished, App: applayer.TLS, Alerted: true, Action: detect.Pass,
 	}
+	want.protos.setSide(packet.ToServer, applayer.TLS)
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -281,6 +281,9 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	default:
 		w.lookLate(f, dir, rules, res)
 	}
+	if w.input.Detected {
+		rules.Detected(&w.input, res)
+	}
 	if bit := stageBit(dir, est, s.app); s.quiet&bit == 0 || w.input.First {
 		if !rules.Header(&w.input, res) && !w.input.First {
 			s.quiet |= bit
@@ -305,7 +308,12 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 	w.input = detect.Input{
 		Packet: &w.pkt, Dir: dir, Established: est,
 		First: f.Packets(dir) <= uint64(w.packets),
-		App:   f.State.app, AppFinal: f.State.has(appKnown),
+		App:   f.State.app,
+		Sides: [2]applayer.Proto{f.State.protos.side(packet.ToServer), f.State.protos.side(packet.ToClient)},
+	}
+	if bit := detectedBit(dir); f.State.notes&bit != 0 {
+		f.State.notes &^= bit
+		w.input.Detected = true
 	}
 	if rules.NeedsFlow() {
 		w.input.FlowID, w.input.FlowStart, w.input.Now = f.ID(), f.First, w.now
@@ -376,8 +384,8 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		if d.Drop[family] {
 			action = detect.Drop
 		}
-		if d.Alert[family] && f.State.defaultAlerts&(1<<family) == 0 {
-			f.State.defaultAlerts |= 1 << family
+		if d.Alert[family] && f.State.notes&(1<<family) == 0 {
+			f.State.notes |= 1 << family
 			w.alert(f, dir, &d.Rules[family], action, detect.Hit{})
 		}
 		if d.Drop[family] {

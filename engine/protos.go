@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -21,6 +22,52 @@ func (p protos) side(dir packet.Dir) applayer.Proto { return applayer.Proto(p[di
 
 func (p *protos) setSide(dir packet.Dir, proto applayer.Proto) {
 	p[dir] = p[dir]&^protoMask | uint8(proto)
+}
+
+// detectedBit is the bit of state.notes that says that the protocol of a side was detected, or given up, since that
+// side's last packet.
+func detectedBit(dir packet.Dir) uint8 { return 1 << (uint8(detect.NumFamilies) + uint8(dir)) }
+
+// setSide notes as what a side of a flow was recognised. Rules about the protocol alone look at it with the side's next
+// packet, and with the one at hand if it is the side's and waits for its verdict.
+func (w *worker) setSide(f *flowEntry, dir packet.Dir, proto applayer.Proto) {
+	s := &f.State
+	if s.protos.side(dir) == proto {
+		return
+	}
+	s.protos.setSide(dir, proto)
+	w.input.Sides[dir] = proto
+	if proto == applayer.Unknown {
+		return
+	}
+	s.notes |= detectedBit(dir)
+	if w.opt.Inline && dir == w.input.Dir {
+		w.input.Detected = true
+	}
+}
+
+// setDatagramSide notes what came of the first datagram of a side: what is not recognised counts as what the other side
+// is, if that is known. As in Suricata rules about the protocol alone look at it with this packet, and with the next of each
+// side.
+func (w *worker) setDatagramSide(f *flowEntry, dir packet.Dir, proto applayer.Proto) {
+	s := &f.State
+	switch {
+	case proto > applayer.Failed:
+	case s.app > applayer.Failed:
+		proto = s.app
+	default:
+		proto = applayer.Failed
+	}
+	s.protos.setSide(dir, proto)
+	s.notes |= detectedBit(packet.ToServer) | detectedBit(packet.ToClient)
+	w.input.Sides[dir], w.input.Detected = proto, true
+}
+
+// setSides is setSide for both sides of a session.
+func (w *worker) setSides(f *flowEntry, session *applayer.Session) {
+	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
+		w.setSide(f, dir, session.Side(dir))
+	}
 }
 
 // orig returns what the protocol was before it changed, or Unknown.

@@ -75,7 +75,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		w.gapEvent(f, i, dir)
 	}
 	w.feed(f, i, dir, rules, res)
-	if asm.Stopped() && !i.ended[dir] && f.State.app.Lasts() {
+	if asm.Stopped() && !i.ended[dir] {
 		// To the depth: the parser goes on with the other side.
 		i.ended[dir] = true
 		i.session.End(dir)
@@ -88,17 +88,9 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 }
 
 // acknowledged takes the bytes of the other direction that were acknowledged just now, where the engine only looks
-// on. Parsers whose transactions last read them at once; the rules look at what they found with the
-// next packet of that direction. Other parsers take them only then, but the protocol counts from here on.
+// on. Parsers read them at once; the rules look at what they found with the next packet of that direction.
 func (w *worker) acknowledged(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.RuleSet, res *detect.Result) {
-	proto := f.State.app
-	if proto == applayer.Unknown {
-		if proto = i.session.Guess(dir, i.asm[dir].Bytes()); proto == applayer.Unknown {
-			return
-		}
-		w.recognised(f, proto)
-	}
-	if !w.opt.Inline && proto.Lasts() && len(i.pending[dir]) < maxPending {
+	if !w.opt.Inline && len(i.pending[dir]) < maxPending {
 		w.parse(f, i, dir, rules, res)
 	}
 }
@@ -238,6 +230,10 @@ func (w *worker) parse(f *flowEntry, i *inspector, dir packet.Dir, rules *detect
 		for len(data) > 0 && !i.session.Done() {
 			n := i.session.Data(dir, data)
 			w.events(f, i.session, rules, res)
+			if n == 0 && i.session.Opposing(dir) {
+				w.parse(f, i, dir.Reverse(), rules, res)
+				continue
+			}
 			if n == 0 {
 				break
 			}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
 )
@@ -15,7 +16,8 @@ func (w *worker) stale(f *flowEntry) *detect.Rule {
 	facts := detect.Facts{
 		Src: f.Key.Src, Dst: f.Key.Dst, SrcPort: f.Key.SrcPort, DstPort: f.Key.DstPort, Proto: f.Key.Proto,
 		Replied: f.Packets(packet.ToClient) > 0, Established: est,
-		App: f.State.app, AppFinal: f.State.has(appKnown), Name: []byte(w.nameOf(f)),
+		App: f.State.app, Sides: [2]applayer.Proto{f.State.protos.side(packet.ToServer), f.State.protos.side(packet.ToClient)},
+		Name: []byte(w.nameOf(f)),
 	}
 	if len(facts.Name) == 0 {
 		facts.Name = nil

@@ -50,7 +50,7 @@ type state struct {
 	tcpFlags [2]uint8 // of all packets, by direction; of ICMP first the code of the packet that opened the flow
 	ttl      [2]ttlRange
 
-	defaultAlerts uint8 // default action families whose alert is written, as bits
+	notes uint8 // as bits: default action families whose alert is written, above them see detectedBit
 }
 
 type ttlRange struct{ min, max uint8 }

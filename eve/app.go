@@ -43,7 +43,7 @@ func AppendApp(dst []byte, a *App) []byte {
 	o := appendHeader(dst, &a.Tuple, a.Type())
 	if a.File != nil {
 		o.tx(a.Tx)
-		o.appProtos(&a.App)
+		o.optStr("app_proto", a.App.Proto)
 		o.open("fileinfo")
 		o.file(a.File, a.Tx)
 		o.close()

@@ -33,7 +33,7 @@ var tcpDetectors = [...]struct {
 	detect func(o opening) match
 }{
 	{TLS, detectTLS},
-	{HTTP2, func(o opening) match { return o.toServer(o.prefix(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) }},
+	{HTTP2, detectHTTP2},
 	{SSH, func(o opening) match { return o.prefix(0, "SSH-") }},
 	{SMB, detectSMB},
 	{DCERPC, detectDCERPC},
@@ -42,12 +42,32 @@ var tcpDetectors = [...]struct {
 	{RFB, func(o opening) match { return o.prefix(0, "RFB 00") }},
 	{DNS, detectDNSOverTCP},
 	{KRB5, detectKRB5OverTCP},
-	{IMAP, func(o opening) match { return o.toClient(bestOf(o.prefix(0, "* OK "), o.prefix(0, "* PREAUTH "))) }},
-	{SMTP, detectSMTP},
-	{FTP, detectFTP},
+	{IMAP, func(o opening) match { return o.toServer(o.command("1 capability")) }},
+	{SMTP, func(o opening) match { return o.toServer(o.oneOf("EHLO", "HELO", "QUIT")) }},
+	{FTP, func(o opening) match { return o.toServer(o.oneOf("USER ", "PASS ", "PORT ", "FEAT")) }},
 	{Telnet, detectTelnet},
-	{SIP, detectSIP},
 	{HTTP, detectHTTP},
+}
+
+// Failed detection is final when a side has sent as many bytes as Suricata looks at: up to the end of the longest
+// pattern of its direction, and to where the parsers that it tries at the server's port have made up their minds.
+const (
+	depthToServer = 17 // "BASELINE-CONTROL "
+	depthToClient = 8  // "HTTP/1.1"
+)
+
+// portDepths are those of ports where Suricata tries parsers that need more.
+var portDepths = map[uint16][2]int{
+	53: {depthToServer, 15}, 80: {25, 9}, 139: {36, 36}, 445: {36, 36}, 2049: {depthToServer, 12}, 3389: {17, 17},
+	5432: {17, 17}, 20000: {depthToServer, 10}, 44818: {24, 24},
+}
+
+// depth returns how many bytes a side sends, at least, until its protocol counts as not recognised.
+func (o opening) depth() int {
+	if d, ok := portDepths[o.serverPort]; ok {
+		return d[o.dir]
+	}
+	return [2]int{depthToServer, depthToClient}[o.dir]
 }
 
 // recogniseTCP returns the protocol of what one side of a connection sent
@@ -60,6 +80,9 @@ func recogniseTCP(o opening) Proto {
 		case more:
 			return Unknown
 		}
+	}
+	if len(o.data) < o.depth() {
+		return Unknown
 	}
 	return Failed
 }
@@ -88,6 +111,15 @@ func (o opening) command(pattern string) match {
 		return more
 	}
 	return yes
+}
+
+// oneOf is command for several.
+func (o opening) oneOf(commands ...string) match {
+	best := no
+	for _, c := range commands {
+		best = max(best, o.command(c))
+	}
+	return best
 }
 
 func (o opening) toServer(m match) match {
@@ -138,16 +170,29 @@ func isOneOf(s string) func(byte) bool {
 	return func(x byte) bool { return strings.IndexByte(s, x) >= 0 }
 }
 
-// detectTLS: a handshake record, an alert instead of a ServerHello, or an SSL 2 compatible
-// ClientHello (RFC 5246, E.2).
+// detectTLS: the header of a handshake record, of a server's alert or data, or a ClientHello of SSL 2 or the like,
+// which has any version on its usual port.
 func detectTLS(o opening) match {
 	version := allOf(o.byteIs(1, one(3)), o.byteIs(2, atMost(4)))
 	record := allOf(o.byteIs(0, one(22)), version)
-	alert := o.toClient(allOf(o.byteIs(0, one(21)), version, o.byteIs(3, one(0)), o.byteIs(4, one(2))))
-	ssl2 := o.toServer(allOf(
-		o.byteIs(0, func(b byte) bool { return b&0x80 != 0 }), o.byteIs(2, one(1)),
-		bestOf(o.prefix(3, "\x00\x02"), allOf(o.byteIs(3, one(3)), o.byteIs(4, atMost(4))))))
-	return bestOf(record, alert, ssl2)
+	other := o.toClient(allOf(o.byteIs(0, isOneOf("\x15\x17")), version))
+	hello := "\x01\x00\x02"
+	if o.serverPort == 443 {
+		hello = hello[:1]
+	}
+	ssl2 := o.toServer(allOf(o.byteIs(0, func(b byte) bool { return b&0x80 != 0 }), o.prefix(2, hello)))
+	return bestOf(record, other, ssl2, o.toServer(o.prefix(0, "\x01\x03\x00")))
+}
+
+// detectHTTP2: the client's preface (RFC 9113, 3.4), or on port 80 the header of a server's first frame, its SETTINGS.
+func detectHTTP2(o opening) match {
+	if o.dir == packet.ToServer {
+		return o.prefix(0, "PRI * HTTP/2.0\r\n")
+	}
+	if o.serverPort != 80 {
+		return no
+	}
+	return allOf(o.prefix(0, "\x00"), o.byteIs(1, atMost(0x40)), o.prefix(3, "\x04"), o.byteIs(4, atMost(1)), o.prefix(5, "\x00\x00\x00\x00"))
 }
 
 // detectSMB: SMB 1, 2 or encrypted 3 in a NetBIOS session message, before which the session may be
@@ -171,6 +216,9 @@ func detectDCERPC(o opening) match {
 // detectRDP: an X.224 connection request or confirm in a TPKT (MS-RDPBCGR,
 // 2.2.1.1).
 func detectRDP(o opening) match {
+	if o.serverPort != 3389 {
+		return no
+	}
 	kind := byte(0xe0)
 	if o.dir == packet.ToClient {
 		kind = 0xd0
@@ -219,29 +267,11 @@ func detectKRB5OverTCP(o opening) match {
 // krbTags are the application tags of AS-REQ to KRB-ERROR (RFC 4120, 5.10).
 const krbTags = "\x6a\x6b\x6c\x6d\x6e\x6f\x74\x75\x76\x7e"
 
-func detectSMTP(o opening) match {
-	if o.dir == packet.ToServer {
-		return bestOf(o.command("EHLO"), o.command("HELO"), o.command("QUIT"))
-	}
-	switch o.serverPort {
-	case 25, 465, 587:
-		return bestOf(o.prefix(0, "220 "), o.prefix(0, "220-"))
-	}
-	return no
-}
-
-func detectFTP(o opening) match {
-	if o.dir == packet.ToServer {
-		return bestOf(o.command("USER "), o.command("PASS "), o.command("PORT "))
-	}
-	if o.serverPort != 21 {
-		return no
-	}
-	return bestOf(o.prefix(0, "220 "), o.prefix(0, "220-"))
-}
-
 // detectTelnet: two option negotiations (RFC 854).
 func detectTelnet(o opening) match {
+	if o.serverPort != 23 {
+		return no
+	}
 	negotiation := func(b byte) bool { return b >= 0xfb && b < 0xff }
 	return allOf(o.byteIs(0, one(0xff)), o.byteIs(1, negotiation), o.byteIs(3, one(0xff)), o.byteIs(4, func(b byte) bool { return b >= 0xfa && b < 0xff }))
 }
@@ -258,49 +288,20 @@ func detectSIP(o opening) match {
 	return best
 }
 
-var httpMethods = [...]string{"GET", "POST", "HEAD", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND"}
-
-// maxRequestLine is how much of a line with an unusual method is looked at.
-const maxRequestLine = 2048
+// httpMethods are those that begin HTTP, in letters of any case: what else there is does not count as HTTP.
+var httpMethods = [...]string{
+	"GET", "PUT", "POST", "HEAD", "TRACE", "OPTIONS", "CONNECT", "DELETE", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE",
+	"LOCK", "UNLOCK", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE", "LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY", "MERGE",
+	"INVALID", "VERSION-CONTROL", "BASELINE-CONTROL",
+}
 
 func detectHTTP(o opening) match {
 	if o.dir == packet.ToClient {
-		return o.prefix(0, "HTTP/")
+		return o.oneOf("HTTP/1.1", "HTTP/1.0", "HTTP/0.9")
 	}
 	best := no
 	for _, m := range httpMethods {
-		best = max(best, allOf(o.prefix(0, m), o.byteIs(len(m), isOneOf(" \t"))))
+		best = max(best, allOf(o.command(m), o.byteIs(len(m), isOneOf(" \t"))))
 	}
-	return max(best, httpLine(o.data))
-}
-
-// httpLine: any token as method, something without blanks, and "HTTP/" (RFC
-// 9112, 3).
-func httpLine(b []byte) match {
-	i := 0
-	for i < len(b) && i < maxRequestLine && isToken(b[i]) {
-		i++
-	}
-	if i == len(b) {
-		return more
-	}
-	if i == 0 || b[i] != ' ' {
-		return no
-	}
-	for i++; i < len(b) && i < maxRequestLine && b[i] > ' '; i++ {
-	}
-	if i == len(b) {
-		return more
-	}
-	if b[i] != ' ' {
-		return no
-	}
-	rest := opening{data: b[i+1:]}
-	return rest.prefix(0, "HTTP/")
-}
-
-// isToken reports whether b can stand in a method (RFC 9110, 5.6.2).
-func isToken(b byte) bool {
-	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
-		strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0
+	return best
 }

@@ -68,12 +68,6 @@ func (p Proto) Covers(q Proto) bool {
 	return p == q || p == DCERPC && q == SMB || p == AnyHTTP && (q == HTTP || q == HTTP2)
 }
 
-// Lasts says whether the transactions of a protocol stay as they are until Session.Release, so that
-// rules can look at them later than at their events.
-func (p Proto) Lasts() bool {
-	return p == HTTP || p == HTTP2 || p == SMB || p == DCERPC || p == SMTP || p == FTP || p == SSH
-}
-
 // ProtoByName returns the protocol that rules call name, in lower case. Besides
 // the names of String it knows those that Suricata takes: "ssl", "http1",
 // "ikev2" and "krb".

@@ -3,15 +3,14 @@ package applayer
 import "github.com/sluicefw/sluice/engine/packet"
 
 const (
-	// maxOneSided is how many bytes one side of a connection can send without
-	// being recognised, while the other is silent, until detection fails.
-	// Suricata's figure.
+	// maxOneSided is how many bytes a side that is not recognised can send until detection fails
+	// although not enough has come of the other. Suricata's figure.
 	maxOneSided = 100_000
 
-	// maxDatagrams is the same for UDP, in datagrams.
-	maxDatagrams = 8
+	// maxChange is how many bytes are looked at where another protocol has to follow. Suricata's figure.
+	maxChange = 4096
 
-	// MaxUnconsumed is how many bytes Data can leave to be presented again: a
+	// MaxUnconsumed is how many bytes a parser can leave to be presented again: a
 	// DNS message over TCP.
 	MaxUnconsumed = 2 + 65535
 )
@@ -35,7 +34,8 @@ const (
 // and Release when all is done that is to be done with the transactions.
 //
 // What is left of data has to be presented again when more has come, at most
-// MaxUnconsumed bytes. Get a Session from a Pool.
+// MaxUnconsumed bytes, or maxOneSided before the protocol is recognised. When Opposing says so, the other
+// side's bytes come first. Get a Session from a Pool.
 type Session struct {
 	pool   *Pool
 	memory int // charged to pool
@@ -47,12 +47,15 @@ type Session struct {
 	proto Proto
 	final bool
 	done  bool
+	begun bool        // the parser has been given bytes
+	first uint8       // the side that has sent the first bytes, as its direction + 1
+	asked bool        // the other side's bytes were presented after those that told the protocol
 	sides [2]struct { // of detection
-		failed bool  // not recognised
-		closed bool  // nothing more is expected, or of use
-		seen   int   // bytes, or datagrams, since it failed
-		begun  bool  // enough has come to see whether it speaks the protocol
-		proto  Proto // that it speaks, if it is another than that of the session
+		proto    Proto // as the side was recognised; Failed when it was not, and that counts
+		closed   bool  // nothing more is expected, or of use
+		lost     bool  // there is a gap in what it sent before it was recognised
+		examined bool  // it has sent enough to know that it is not recognised
+		seen     int   // bytes that it has sent
 	}
 
 	sink    Sink
@@ -80,7 +83,7 @@ func (s *Session) Reset(transport uint8, srcPort, dstPort uint16) {
 		s.pool.putParser(s.parses, s.parser)
 		s.parser = nil
 	}
-	s.proto, s.final = Unknown, false
+	s.proto, s.final, s.begun, s.asked, s.first = Unknown, false, false, false, 0
 	s.changing, s.orig = false, Unknown
 	s.charge()
 }
@@ -122,57 +125,142 @@ func (s *Session) Next(ev *Event) bool {
 	return true
 }
 
+// Side returns as what a side was recognised: Unknown while that is open, Failed when it was not and that counts.
+func (s *Session) Side(dir packet.Dir) Proto {
+	if s.changing {
+		return s.proto
+	}
+	return s.sides[dir].proto
+}
+
+// Opposing reports whether the bytes of a side have to wait for those of the other, which came first: these are to
+// be presented now, then those again.
+func (s *Session) Opposing(dir packet.Dir) bool {
+	return !s.done && !s.begun && !s.asked && s.sides[dir].proto > Failed && s.first == uint8(dir.Reverse())+1
+}
+
 // Data presents bytes of one direction in order, those not consumed before
 // first. It returns how many are consumed, up to the end of what caused an
 // event.
 func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 	s.sink.clear()
-	side := &s.sides[dir]
+	side, other := &s.sides[dir], &s.sides[dir.Reverse()]
+	s.asked = s.asked || other.proto > Failed
 	switch {
 	case len(data) == 0:
 		return 0
 	case s.done || side.closed:
 		return len(data)
-	case side.failed:
-		s.miss(dir, len(data), maxOneSided)
-		return len(data)
-	case !s.final || s.changing:
-		o := opening{data: data, dir: dir, serverPort: s.serverPort}
-		switch p := recogniseTCP(o); {
-		case p == Unknown, s.old != nil:
-			return 0
-		case p == Failed:
-			s.miss(dir, len(data), maxOneSided)
+	case s.changing && s.old != nil:
+		return 0
+	case side.proto == Unknown && !side.lost && !s.detect(dir, data), !s.begun && !s.begin(dir):
+		if s.done {
 			return len(data)
-		default:
-			s.recognised(p, dir)
 		}
+		return 0
+	case s.parser == nil:
+		s.done = other.proto != Unknown || other.lost
+		return len(data)
 	}
-	if !side.begun {
-		s.compare(dir, data)
-	}
-	if !s.done {
-		consumed = s.parser.Data(&s.sink, dir, data)
-		s.done = s.parser.Done()
-		side.begun = side.begun || consumed > 0
-		s.change()
-	}
+	consumed = s.parser.Data(&s.sink, dir, data)
+	s.done = s.parser.Done()
+	s.change()
 	s.charge()
 	return consumed
 }
 
-// compare looks at what the second side sends first: it may be of another protocol.
-func (s *Session) compare(dir packet.Dir, data []byte) {
-	side := &s.sides[dir]
+// detect looks at the first bytes of a side. It reports whether they can be given to the parser.
+func (s *Session) detect(dir packet.Dir, data []byte) bool {
+	side, other := &s.sides[dir], &s.sides[dir.Reverse()]
+	if s.first == 0 {
+		s.first = uint8(dir) + 1
+	}
+	side.seen = len(data)
 	p := recogniseTCP(opening{data: data, dir: dir, serverPort: s.serverPort})
-	if side.begun = p != Unknown; p > Failed && p != s.proto {
-		side.proto = p
-		s.sink.EmitAnomaly(dir, AnomalyMismatchProtocolBothDirections)
+	side.examined = p == Failed
+	switch {
+	case p > Failed:
+		s.recognised(p, dir)
+		return true
+	case other.proto > Failed && !s.begun && !s.proto.startedBy(dir):
+		s.giveUp(dir)
+	case other.proto > Failed && p == Failed:
+		side.proto, s.begun = Failed, true
+		s.sink.EmitAnomaly(dir, AnomalyDetectProtocolOnlyOneDirection)
+		return true
+	case other.proto > Failed:
+	case s.changing && len(data) < maxChange:
+		s.unexpected(dir)
+	case s.changing, p == Failed && (other.examined || side.seen > maxOneSided), other.examined && other.seen > maxOneSided:
+		s.giveUp(dir)
+	}
+	return false
+}
+
+// recognised notes the protocol of a side, which is that of the session unless the other has another.
+func (s *Session) recognised(p Proto, dir packet.Dir) {
+	s.sides[dir].proto = p
+	if s.final && !s.changing {
+		if p != s.proto {
+			s.sink.EmitAnomaly(dir, AnomalyMismatchProtocolBothDirections)
+		}
+		return
+	}
+	changed := s.changing
+	s.old = s.parser
+	s.settle(p)
+	s.sink.Emit(ProtocolDetected, dir, nil)
+	if changed {
+		s.unexpected(dir)
+	}
+	s.parses = p
+	if s.parser = s.pool.getParser(p); s.parser != nil {
+		s.parser.Reset(s.transport)
 	}
 }
 
-// Other returns the protocol that a side speaks where it is not that of the session, else Unknown.
-func (s *Session) Other(dir packet.Dir) Proto { return s.sides[dir].proto }
+// unexpected notes that the protocol is another than the one that was announced.
+func (s *Session) unexpected(dir packet.Dir) {
+	if s.expect == Unknown || s.expect == s.proto {
+		return
+	}
+	s.sink.EmitAnomaly(dir, AnomalyUnexpectedProtocol)
+	if s.expect == TLS && s.proto != s.orig {
+		s.sink.EmitAnomaly(dir, AnomalyNoTLSAfterStarttls)
+	}
+}
+
+// begin lets the parser begin with a side, if it is the one that was first, or the other was asked, and if the protocol
+// can begin with it.
+func (s *Session) begin(dir packet.Dir) bool {
+	switch first := packet.Dir(s.first - 1); {
+	case s.Opposing(dir):
+		return false
+	case !s.proto.startedBy(first):
+		s.sink.EmitAnomaly(dir, AnomalyWrongDirectionFirstData)
+		s.giveUp(dir)
+		return false
+	case !s.proto.startedBy(dir):
+		return false
+	}
+	s.begun = true
+	return true
+}
+
+// startedBy says whether the protocol can begin with a side's bytes.
+func (p Proto) startedBy(dir packet.Dir) bool { return p != TLS || dir == packet.ToServer }
+
+// giveUp ends detection without a protocol that could be followed.
+func (s *Session) giveUp(dir packet.Dir) {
+	for i := range s.sides {
+		if s.sides[i].proto == Unknown {
+			s.sides[i].proto = Failed
+		}
+	}
+	s.settle(Failed)
+	s.done = true
+	s.sink.Emit(ProtocolDetected, dir, nil)
+}
 
 // change starts to look for another protocol if the parser has said that one follows.
 func (s *Session) change() {
@@ -187,18 +275,6 @@ func (s *Session) change() {
 	clear(s.sides[:])
 }
 
-// Guess returns the protocol that Data would recognise by the same bytes, or Unknown.
-func (s *Session) Guess(dir packet.Dir, data []byte) Proto {
-	if s.final || s.sides[dir].failed || len(data) == 0 {
-		return s.proto
-	}
-	p := recogniseTCP(opening{data: data, dir: dir, serverPort: s.serverPort})
-	if p == Failed {
-		return Unknown
-	}
-	return p
-}
-
 // Datagram presents the payload of a UDP datagram.
 func (s *Session) Datagram(dir packet.Dir, data []byte) {
 	s.sink.clear()
@@ -209,29 +285,33 @@ func (s *Session) Datagram(dir packet.Dir, data []byte) {
 		o := opening{data: data, dir: dir, serverPort: s.serverPort}
 		p := recogniseUDP(o, s.clientPort)
 		if p == Failed {
-			s.miss(dir, 1, maxDatagrams)
 			return
 		}
 		s.recognised(p, dir)
 	}
-	if !s.done {
-		s.parser.Data(&s.sink, dir, data)
-		s.done = s.parser.Done()
+	if s.parser == nil {
+		s.done = true
+		return
 	}
+	s.parser.Data(&s.sink, dir, data)
+	s.done = s.parser.Done()
 	s.charge()
 }
 
 // Gap tells that n bytes of a direction are lost, those presented but not
-// consumed among them.
+// consumed among them. What follows a gap tells no protocol.
 func (s *Session) Gap(dir packet.Dir, n int) {
 	s.sink.clear()
 	switch {
 	case s.done:
 	case !s.final || s.changing:
-		s.miss(dir, 0, maxOneSided)
+		s.giveUp(dir)
 	default:
-		s.parser.Gap(&s.sink, dir, n)
-		s.done = s.parser.Done()
+		s.sides[dir].lost = true
+		if s.begun = true; s.parser != nil {
+			s.parser.Gap(&s.sink, dir, n)
+			s.done = s.parser.Done()
+		}
 	}
 	s.sides[dir].closed = s.done
 }
@@ -239,9 +319,10 @@ func (s *Session) Gap(dir packet.Dir, n int) {
 // End tells that a side has sent its last byte.
 func (s *Session) End(dir packet.Dir) {
 	s.sink.clear()
-	if !s.final || s.changing {
-		s.miss(dir, 0, maxOneSided)
-	} else if s.parser != nil && !s.sides[dir].closed {
+	switch {
+	case s.changing:
+		s.giveUp(dir)
+	case s.parser != nil && !s.sides[dir].closed:
 		s.parser.End(&s.sink, dir)
 	}
 	s.sides[dir].closed = true
@@ -260,50 +341,6 @@ func (s *Session) Release() {
 	}
 	if s.parser != nil {
 		s.parser.Release()
-	}
-}
-
-// miss notes that a side was not recognised, and n more bytes or datagrams of
-// it. Detection fails when both are so, or the other stays silent for limit.
-func (s *Session) miss(dir packet.Dir, n, limit int) {
-	if s.final && !s.changing {
-		return
-	}
-	if s.changing && s.expect != Unknown {
-		s.sink.EmitAnomaly(dir, AnomalyUnexpectedProtocol)
-	}
-	side := &s.sides[dir]
-	side.failed = true
-	side.seen += n
-	if s.sides[dir.Reverse()].failed || side.seen > limit {
-		s.settle(Failed)
-		s.done = true
-		s.sink.Emit(ProtocolDetected, dir, nil)
-	}
-}
-
-// recognised ends detection with a protocol.
-func (s *Session) recognised(p Proto, dir packet.Dir) {
-	if s.changing && s.expect != Unknown && s.expect != p {
-		s.sink.EmitAnomaly(dir, AnomalyUnexpectedProtocol)
-	}
-	s.old = s.parser
-	s.settle(p)
-	s.sides[dir].begun = true
-	s.sink.Emit(ProtocolDetected, dir, nil)
-	s.parses = p
-	if s.parser = s.pool.getParser(p); s.parser == nil {
-		s.done = true
-		return
-	}
-	s.parser.Reset(s.transport)
-	// What a failed side sent was not kept: its parser has a gap there.
-	for side := packet.ToServer; side <= packet.ToClient; side++ {
-		if s.transport == packet.ProtoTCP && s.sides[side].failed {
-			s.sides[side].closed = true
-			s.parser.Gap(&s.sink, side, s.sides[side].seen)
-			s.done = s.parser.Done()
-		}
 	}
 }
 

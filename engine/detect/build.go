@@ -124,9 +124,9 @@ func (b *ruleBuilder) appProto(a *rule.AppProto) error {
 		return unsupported("application protocol %q is not known to this version", a.Name)
 	}
 	if a.Negated {
-		r.notApps = append(r.notApps, proto)
+		r.notSides = append(r.notSides, proto)
 	} else {
-		r.app, r.appGiven = proto, true
+		r.side, r.sideGiven = proto, true
 	}
 	return nil
 }

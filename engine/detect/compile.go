@@ -116,6 +116,8 @@ func (p *RuleSet) file(i uint32) {
 		for class := range classes(r) {
 			p.headerIndex[class].add(i, r)
 		}
+	case listProtocol:
+		p.perClass(&p.protocols, r, i)
 	case listPacket:
 		p.perClass(&p.packet, r, i)
 		if r.Kind == KindLikeIPOnly || r.Kind == KindApp {

@@ -58,6 +58,9 @@ func decode(t testing.TB, ip []byte) *packet.Packet {
 func run(set *RuleSet, in *Input) *Result {
 	res := &Result{}
 	set.Header(in, res)
+	if in.Detected {
+		set.Detected(in, res)
+	}
 	set.Packet(in, res)
 	set.Stream(in, res)
 	set.Decide(in, res)
@@ -78,6 +81,7 @@ func TestWhatRulesLookAt(t *testing.T) {
 	syn := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.SYN, 1, 0, nil))
 	reply := decode(t, packettest.TCP("192.0.2.1:80", "10.0.0.1:1000", packet.SYN|packet.ACK, 1, 2, nil))
 	datagram := decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:80", []byte("hello world")))
+	http := [2]applayer.Proto{applayer.HTTP, applayer.HTTP}
 	echo := decode(t, packettest.ICMPEcho("10.0.0.1", "192.0.2.1", false, 1, 1, []byte("hello")))
 	echo6 := decode(t, packettest.ICMPEcho("2001:db8::1", "2001:db8::2", false, 1, 1, []byte("hello")))
 
@@ -118,9 +122,13 @@ func TestWhatRulesLookAt(t *testing.T) {
 		{"other place in the stream", `alert tcp-stream any any -> any any (content:"world"; offset:5; depth:5; sid:1;)`, Input{Packet: data, InStream: true, Stream: data.Payload}, false},
 		{"application protocol", `alert http any any -> any any (sid:1;)`, Input{Packet: data, App: applayer.HTTP}, true},
 		{"not yet known", `alert http any any -> any any (sid:1;)`, Input{Packet: data}, false},
-		{"app-layer-protocol", `alert tcp any any -> any any (app-layer-protocol:http; sid:1;)`, Input{Packet: data, App: applayer.HTTP}, true},
-		{"negated", `alert tcp any any -> any any (app-layer-protocol:!http; sid:1;)`, Input{Packet: data, App: applayer.TLS}, true},
-		{"negated and not yet known", `alert tcp any any -> any any (app-layer-protocol:!http; sid:1;)`, Input{Packet: data}, false},
+		{"app-layer-protocol", `alert tcp any any -> any any (app-layer-protocol:http; sid:1;)`, Input{Packet: data, Sides: http, Detected: true}, true},
+		{"not just now", `alert tcp any any -> any any (app-layer-protocol:http; sid:1;)`, Input{Packet: data, Sides: http}, false},
+		{"with something else, always", `alert tcp any any -> any any (dsize:>0; app-layer-protocol:http; sid:1;)`, Input{Packet: data, Sides: http}, true},
+		{"the other side's", `alert tcp any any -> any any (app-layer-protocol:http; sid:1;)`, Input{Packet: data, App: applayer.HTTP, Sides: [2]applayer.Proto{packet.ToClient: applayer.HTTP}, Detected: true}, false},
+		{"negated", `alert tcp any any -> any any (app-layer-protocol:!http; sid:1;)`, Input{Packet: data, Sides: [2]applayer.Proto{applayer.TLS, applayer.HTTP}, Detected: true}, true},
+		{"negated and failed", `alert tcp any any -> any any (app-layer-protocol:!http; sid:1;)`, Input{Packet: data, Sides: [2]applayer.Proto{applayer.Failed}, Detected: true}, true},
+		{"negated and not yet known", `alert tcp any any -> any any (app-layer-protocol:!http; sid:1;)`, Input{Packet: data, Detected: true}, false},
 		{"flags", `alert tcp any any -> any any (flags:S; sid:1;)`, Input{Packet: syn}, true},
 		{"flags exactly", `alert tcp any any -> any any (flags:S; sid:1;)`, Input{Packet: reply}, false},
 		{"noalert", `alert tcp any any -> any any (noalert; sid:1;)`, Input{Packet: syn, First: true}, false},
@@ -138,7 +146,7 @@ func TestWhatRulesLookAt(t *testing.T) {
 // Suricata 7.0.10's own answers.
 func TestWholeFlow(t *testing.T) {
 	p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.PSH|packet.ACK, 1, 1, []byte("hello")))
-	in := Input{Packet: p, First: true, Established: true, App: applayer.HTTP, AppFinal: true, InStream: true}
+	in := Input{Packet: p, First: true, Established: true, App: applayer.HTTP, Sides: [2]applayer.Proto{applayer.HTTP, applayer.HTTP}, Detected: true, InStream: true}
 	stream := in
 	stream.Stream = p.Payload
 	for _, test := range []struct {
@@ -421,6 +429,7 @@ func TestInspectionDoesNotAllocate(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		res.Reset()
 		set.Header(&in, res)
+		set.Detected(&in, res)
 		set.Packet(&in, res)
 		set.Stream(&in, res)
 		set.Decide(&in, res)
@@ -459,12 +468,15 @@ func FuzzRules(f *testing.F) {
 		session.Reset(packet.ProtoTCP, 1000, 80)
 		session.Data(packet.ToServer, payload)
 		for ev := (applayer.Event{}); session.Next(&ev); {
-			in.App, in.AppFinal = session.Proto(), true
+			in.App = session.Proto()
+			in.Sides = [2]applayer.Proto{session.Side(packet.ToServer), session.Side(packet.ToClient)}
+			in.Detected = true
 			if ev.Hook != applayer.TxDone {
 				set.Event(&in, ev, res)
 			}
 		}
 		set.Header(&in, res)
+		set.Detected(&in, res)
 		set.Packet(&in, res)
 		set.Stream(&in, res)
 		set.Decide(&in, res)

@@ -17,7 +17,8 @@ type Input struct {
 	Established bool // the flow was established before this packet (Suricata's flow:established)
 
 	App      applayer.Proto
-	AppFinal bool // App will not change any more
+	Sides    [2]applayer.Proto // as what each side was recognised
+	Detected bool              // the packet's side was recognised, or not, just now: Detected is called
 
 	// InStream says that the packet's payload becomes part of a stream which
 	// Stream is called with, now or later.
@@ -117,6 +118,16 @@ func (p *RuleSet) Header(in *Input, res *Result) bool {
 		}
 	})
 	return len(res.hits) > before
+}
+
+// Detected looks at the rules that ask for the protocol and no more. As in Suricata they see the packets with which
+// the protocol of their side became known.
+func (p *RuleSet) Detected(in *Input, res *Result) {
+	for _, i := range p.protocols[classOf(in.Packet.Proto)] {
+		if r := &p.rules[i]; r.header(in) && r.appMatches(in) && r.checked(in) {
+			res.hits = append(res.hits, Hit{Rule: i, Whole: true})
+		}
+	}
 }
 
 // End looks at the rules about a flow's addresses and protocol once more when it ends, as
@@ -321,12 +332,17 @@ func (r *Rule) header(in *Input) bool {
 	return r.src.has(&p.Src) && r.dst.has(&p.Dst)
 }
 
-// appMatches compares the flow's application protocol with the rule's.
+// appMatches compares the flow's application protocol with the one that the rule is about, and what the packet's side
+// was recognised as with what app-layer-protocol asks for. That matches nothing before it is known.
 func (r *Rule) appMatches(in *Input) bool {
-	if len(r.notApps) > 0 && (slices.ContainsFunc(r.notApps, func(p applayer.Proto) bool { return p.Covers(in.App) }) || in.App == applayer.Unknown && !in.AppFinal) {
+	if r.appGiven && !r.app.Covers(in.App) {
 		return false
 	}
-	return !r.appGiven || r.app.Covers(in.App)
+	side := in.Sides[in.Dir]
+	if r.sideGiven && (side == applayer.Unknown || !r.side.Covers(side)) {
+		return false
+	}
+	return len(r.notSides) == 0 || side != applayer.Unknown && !slices.ContainsFunc(r.notSides, func(p applayer.Proto) bool { return p.Covers(side) })
 }
 
 // Decide puts the hits in the program's order and finds the outcome: pass stops

@@ -189,7 +189,7 @@ func TestNotTheseProtocols(t *testing.T) {
 	set := compile(t, Options{}, "alert tcp any any -> any any (app-layer-protocol:!http; app-layer-protocol:!tls; bypass; sid:1;)")
 	p := decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.ACK, 1, 1, nil))
 	for app, want := range map[applayer.Proto]bool{applayer.HTTP: false, applayer.TLS: false, applayer.SSH: true, applayer.Failed: true, applayer.Unknown: false} {
-		if res := run(set, &Input{Packet: p, App: app}); len(res.Alerts) > 0 != want || res.Bypass != want {
+		if res := run(set, &Input{Packet: p, Sides: [2]applayer.Proto{app}, Detected: true}); len(res.Alerts) > 0 != want || res.Bypass != want {
 			t.Errorf("%v: %d alerts, bypass %v, want %v", app, len(res.Alerts), res.Bypass, want)
 		}
 	}

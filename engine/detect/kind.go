@@ -41,10 +41,11 @@ func (k Kind) decidesFlow() bool {
 type list uint8
 
 const (
-	listHeader list = iota // for every packet, but the outcome depends on the flow only
-	listPacket             // for every packet
-	listStream             // when a stream has new bytes, and for packets whose payload gets into none
-	listHook               // at a hook
+	listHeader   list = iota // for every packet, but the outcome depends on the flow only
+	listPacket               // for every packet
+	listStream               // when a stream has new bytes, and for packets whose payload gets into none
+	listHook                 // at a hook
+	listProtocol             // when the protocol of a side becomes known
 )
 
 // weight is what an option of a rule adds to what decides its kind.
@@ -165,6 +166,8 @@ func (r *Rule) listOf() list {
 		return listHook
 	}
 	switch r.Kind {
+	case KindProtocolOnly:
+		return listProtocol
 	case KindStream, KindPacketStream:
 		if r.protos[0]&(1<<packet.ProtoTCP) != 0 {
 			return listStream

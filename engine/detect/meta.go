@@ -30,7 +30,7 @@ const (
 )
 
 // AppLayer says whether the rule is about an application protocol.
-func (r *Rule) AppLayer() bool { return r.appGiven }
+func (r *Rule) AppLayer() bool { return r.appGiven || r.sideGiven }
 
 // describe takes what records show from the options of a rule. As in Suricata's records,
 // what comes last in the rule comes first, and entries without a value are left out.

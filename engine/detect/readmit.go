@@ -15,8 +15,8 @@ type Facts struct {
 	Replied          bool // the server has spoken
 	Established      bool
 	App              applayer.Proto
-	AppFinal         bool
-	Name             []byte // SNI or Host, nil when not known
+	Sides            [2]applayer.Proto // as what each side was recognised
+	Name             []byte            // SNI or Host, nil when not known
 }
 
 // Readmit asks what the rules would decide of a flow if it began now and went
@@ -43,14 +43,15 @@ func (p *RuleSet) Readmit(f *Facts, res *Result) {
 	}{
 		{Input: Input{Packet: &pkt, Dir: packet.ToServer, First: true}, applies: true},
 		{Input: Input{Packet: &back, Dir: packet.ToClient, First: true}, applies: f.Replied},
-		{Input: Input{Packet: &pkt, Dir: packet.ToServer, Established: true, App: f.App, AppFinal: f.AppFinal}, applies: f.Established, app: true},
-		{Input: Input{Packet: &back, Dir: packet.ToClient, Established: true, App: f.App, AppFinal: f.AppFinal}, applies: f.Established},
+		{Input: Input{Packet: &pkt, Dir: packet.ToServer, Established: true, App: f.App, Sides: f.Sides}, applies: f.Established, app: true},
+		{Input: Input{Packet: &back, Dir: packet.ToClient, Established: true, App: f.App, Sides: f.Sides}, applies: f.Established},
 	} {
 		if !in.applies {
 			continue
 		}
 		res.Reset()
 		p.Header(&in.Input, res)
+		p.Detected(&in.Input, res)
 		if in.app {
 			p.readmitApp(&in.Input, f.Name, res)
 		}

@@ -70,9 +70,11 @@ type Rule struct {
 	protos    [4]uint64 // IP protocols, as a bit set
 	ipVersion uint8     // 4, 6 or 0 for both
 	app       applayer.Proto
-	appGiven  bool             // app must be the flow's protocol
+	appGiven  bool // app must be the flow's protocol
+	side      applayer.Proto
+	sideGiven bool             // side must be what the packet's side was recognised as
+	notSides  []applayer.Proto // which must be none of these
 	overlaps  bool             // it asks for bytes that came again and differ
-	notApps   []applayer.Proto // app must be none of them, once it is known
 	src, dst  *addrSet         // nil matches every address
 	srcPort   portSet          // nil matches every port, also where there is none
 	dstPort   portSet
@@ -143,7 +145,8 @@ type RuleSet struct {
 	rules     []Rule
 	packet    [numClasses][]uint32
 	stream    []uint32
-	ending    []uint32 // of packet, those that End looks at
+	protocols [numClasses][]uint32 // that Detected looks at
+	ending    []uint32             // of packet, those that End looks at
 	undecoded []uint32
 	hooks     [applayer.NumHooks][]uint32
 

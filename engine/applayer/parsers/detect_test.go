@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -20,9 +21,9 @@ func TestDetection(t *testing.T) {
 	}{
 		"ssh":               {22, s2c, "SSH-2.0-x\r\n", SSH},
 		"smtp client":       {25, c2s, "ehlo me\r\n", SMTP},
-		"smtp server":       {25, s2c, "220 hi\r\n", SMTP},
-		"ftp":               {21, s2c, "220 hi\r\n", FTP},
-		"imap":              {143, s2c, "* OK hi\r\n", IMAP},
+		"a greeting":        {25, s2c, "220 hi\r\n", Unknown},
+		"ftp":               {21, c2s, "user a\r\n", FTP},
+		"imap":              {143, c2s, "1 CAPABILITY\r\n", IMAP},
 		"smb":               {445, c2s, "\x00\x00\x00\x54\xfeSMB", SMB},
 		"smb, session":      {139, c2s, "\x81\x00\x00\x02ab\x00\x00\x00\x54\xffSMB", SMB},
 		"smb, granted":      {139, s2c, "\x82\x00\x00\x00\x00\x00\x00\x54\xffSMB", SMB},
@@ -30,9 +31,13 @@ func TestDetection(t *testing.T) {
 		"rdp":               {3389, c2s, "\x03\x00\x00\x13\x0e\xe0\x00", RDP},
 		"mqtt":              {1883, c2s, "\x10\x0c\x00\x04MQTT\x04", MQTT},
 		"http2":             {80, c2s, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HTTP2},
-		"http, odd method":  {80, c2s, "BREW /pot HTTP/1.1\r\n", HTTP},
+		"http2 server":      {80, s2c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00", HTTP2},
+		"http, any case":    {80, c2s, "baseline-control\t", HTTP},
+		"http, odd method":  {80, c2s, "BREW /pot HTTP/1.1\r\n", Unknown},
 		"http server first": {80, s2c, "HTTP/1.1 408 x\r\n", HTTP},
-		"sip, not http":     {5060, c2s, "OPTIONS sip:a SIP/2.0\r\n", SIP},
+		"tls data":          {443, s2c, "\x17\x03\x03", Failed}, // a server does not begin
+		"ssl 2":             {443, c2s, "\x80\x2e\x01\x00\x02", TLS},
+		"rdp, odd port":     {3390, c2s, "\x03\x00\x00\x13\x0e\xe0\x00", Unknown},
 		"dns":               {53, c2s, "\x00\x1d" + query, DNS},
 		"waiting":           {80, c2s, "GE", Unknown},
 		"other side":        {80, c2s, "\x00\x01\x02\x03\x04\x05\x06", Unknown},
@@ -57,26 +62,71 @@ func TestDetection(t *testing.T) {
 	}
 }
 
+// TestBothSidesFail: detection fails when both sides have sent as much as is looked at, which depends on the port, or
+// one has sent very much.
 func TestBothSidesFail(t *testing.T) {
-	s := newSession(9999)
-	s.Data(c2s, []byte("\x01\x02\x03\x04\x05\x06"))
-	s.Data(s2c, []byte("\x01\x02\x03\x04\x05\x06"))
-	got := drain(s)
-	if len(got) != 1 || got[0].ev.Hook != ProtocolDetected || s.Proto() != Failed || !s.Done() {
-		t.Errorf("%v, %v, done %v", got, s.Proto(), s.Done())
+	for _, tt := range []struct {
+		port           uint16
+		client, server int
+		fails          bool
+	}{
+		{9999, 17, 8, true}, {9999, 16, 8, false}, {9999, 17, 7, false},
+		{80, 25, 9, true}, {80, 24, 9, false}, {80, 25, 8, false},
+		{445, 36, 36, true}, {445, 35, 36, false},
+		{9999, 100_001, 1, true}, {9999, 3, 100_001, true}, {9999, 3, 100_000, false},
+	} {
+		s := newSession(tt.port)
+		if n := s.Data(c2s, bytes.Repeat([]byte("\x01"), tt.client)); n != 0 && !s.Done() {
+			t.Errorf("%+v: %d bytes are taken that a parser may need", tt, n)
+		}
+		if !s.Done() {
+			s.Data(s2c, bytes.Repeat([]byte("\x01"), tt.server))
+		}
+		failed := s.Proto() == Failed && s.Side(c2s) == Failed && s.Side(s2c) == Failed && s.Done()
+		if got := drain(s); failed != tt.fails || failed != (len(got) == 1 && got[0].ev.Hook == ProtocolDetected) {
+			t.Errorf("%+v: %v, sides %v %v, done %v, %v", tt, s.Proto(), s.Side(c2s), s.Side(s2c), s.Done(), got)
+		}
 	}
 }
 
-func TestAnotherProtocolAnswers(t *testing.T) {
-	s := newSession(135)
-	present(s, c2s, []byte("\x05\x00\x0b\x03\x10\x00\x00\x00"), new([]seen))
-	if s.Data(s2c, []byte("HTTP/1.1 200 OK\r\n")); s.Proto() != DCERPC || s.Other(c2s) != Unknown || s.Other(s2c) != HTTP {
-		t.Errorf("%v; the sides: %v, %v", s.Proto(), s.Other(c2s), s.Other(s2c))
-	}
-	s = newSession(445)
-	present(s, c2s, []byte("\x00\x00\x00\x54\xfeSMB"), new([]seen))
-	if s.Data(s2c, []byte("\x00\x00\x00\x54\xfeSMB")); s.Proto() != SMB || s.Other(s2c) != Unknown {
-		t.Errorf("%v; the server's side: %v", s.Proto(), s.Other(s2c))
+// TestSides: each side is recognised by itself, with the events that Suricata 7.0.10 raises.
+func TestSides(t *testing.T) {
+	const bind, smb2 = "\x05\x00\x0b\x03\x10\x00\x00\x00", "\x00\x00\x00\x54\xfeSMB"
+	junk, answer := strings.Repeat("@", 30), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	hello := "\x16\x03\x01\x00\x00"
+	for name, tt := range map[string]struct {
+		port           uint16
+		turns          []turn
+		proto          Proto
+		client, server Proto
+		anomalies      []Anomaly
+	}{
+		"both":               {445, []turn{{c2s, []byte(smb2)}, {s2c, []byte(smb2)}}, SMB, SMB, SMB, nil},
+		"another answers":    {135, []turn{{c2s, []byte(bind)}, {s2c, []byte(answer)}}, DCERPC, DCERPC, HTTP, []Anomaly{AnomalyMismatchProtocolBothDirections}},
+		"nothing answers":    {80, []turn{{c2s, []byte("GET / HTTP/1.1\r\n\r\n")}, {s2c, []byte(junk)}}, HTTP, HTTP, Failed, []Anomaly{AnomalyDetectProtocolOnlyOneDirection}},
+		"not enough answers": {80, []turn{{c2s, []byte("GET / HTTP/1.1\r\n\r\n")}, {s2c, []byte("@@@")}}, HTTP, HTTP, Unknown, nil},
+		"nothing asks":       {80, []turn{{c2s, []byte(junk)}, {s2c, []byte(answer)}}, HTTP, Failed, HTTP, []Anomaly{AnomalyDetectProtocolOnlyOneDirection}},
+		"a server begins":    {443, []turn{{s2c, []byte(hello)}}, Failed, Failed, TLS, []Anomaly{AnomalyWrongDirectionFirstData}},
+		"a server greets":    {443, []turn{{s2c, []byte(junk)}, {c2s, []byte(hello)}}, Failed, TLS, Failed, nil},
+		"no parser":          {3389, []turn{{c2s, []byte("\x03\x00\x00\x13\x0e\xe0")}, {s2c, []byte(junk)}}, RDP, RDP, Failed, []Anomaly{AnomalyDetectProtocolOnlyOneDirection}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSession(tt.port)
+			var out []seen
+			var held [2][]byte
+			for _, tn := range tt.turns {
+				presentBoth(s, tn.dir, tn.data, &held, &out)
+			}
+			var anomalies []Anomaly
+			for _, e := range out {
+				if e.ev.Anomaly != AnomalyNever {
+					anomalies = append(anomalies, e.ev.Anomaly)
+				}
+			}
+			if s.Proto() != tt.proto || s.Side(c2s) != tt.client || s.Side(s2c) != tt.server || !slices.Equal(anomalies, tt.anomalies) {
+				t.Errorf("%v, sides %v and %v, %v; want %+v", s.Proto(), s.Side(c2s), s.Side(s2c), anomalies, tt)
+			}
+		})
 	}
 }
 
