@@ -275,13 +275,14 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 		w.txAnomalies(f, ev.Tx)
 		return
 	}
-	lasts := i != nil && ev.Tx != nil
-	if lasts && ev.Dir != w.input.Dir {
-		i.defers(ev, ev.Dir)
-		if ev.Hook != applayer.AnomalySeen {
+	both := ev.Hook == applayer.AnomalySeen && !proto.OneWay() // rules look at it with packets of both directions
+	switch {
+	case i == nil || ev.Tx == nil:
+	case ev.Dir != w.input.Dir:
+		if i.defers(ev, ev.Dir); !both {
 			return
 		}
-	} else if lasts && ev.Hook == applayer.AnomalySeen {
+	case both:
 		i.defers(ev, ev.Dir.Reverse())
 	}
 	w.present(f, ev, rules, res)

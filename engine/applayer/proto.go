@@ -68,6 +68,9 @@ func (p Proto) Covers(q Proto) bool {
 	return p == q || p == DCERPC && q == SMB || p == AnyHTTP && (q == HTTP || q == HTTP2)
 }
 
+// OneWay says whether each transaction of a protocol is a message of one side.
+func (p Proto) OneWay() bool { return p == DNS || p == MQTT }
+
 // ProtoByName returns the protocol that rules call name, in lower case. Besides
 // the names of String it knows those that Suricata takes: "ssl", "http1",
 // "ikev2" and "krb".
