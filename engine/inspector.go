@@ -71,7 +71,7 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 		w.giveUpApp(f)
 		return nil
 	}
-	w.sessions.Digests = w.opt.Wants.Wants(Transactions)
+	w.sessions.Digests = w.opt.Wants.Wants(Transactions) || w.programs[s.slot].program.Rules.NeedsDigests()
 	session.Reset(f.Key.Proto, f.Key.SrcPort, f.Key.DstPort)
 	if last := len(w.freeInsp) - 1; last >= 0 {
 		s.ext = w.freeInsp[last]

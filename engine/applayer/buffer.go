@@ -171,6 +171,9 @@ const (
 	SMBReadData
 	SMBReadName
 
+	SMTPFileData // values: the part of each attachment that is to be looked at now
+	SMTPFileName // values: of each
+
 	// NumBuffers is the number of buffers, for arrays.
 	NumBuffers = iota
 )
@@ -343,6 +346,9 @@ var buffers = [NumBuffers]field{
 	SMBWrittenName:       {"file.name", SMB, SMBFileWritten},
 	SMBReadData:          {"file.data", SMB, SMBFileRead},
 	SMBReadName:          {"file.name", SMB, SMBFileRead},
+
+	SMTPFileData: {"file.data", SMTP, SMTPFile},
+	SMTPFileName: {"file.name", SMTP, SMTPFile},
 }
 
 // String returns the keyword of the buffer, such as "tls.sni".
@@ -420,6 +426,8 @@ const (
 	DCERPCRequest
 	DCERPCResponse
 
+	SMTPFile // an attachment begins, there is more of it to be looked at, or it has ended
+
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
 	TxDone       // nothing more will come of the transaction: it is logged
@@ -470,6 +478,7 @@ var hooks = [NumHooks]struct {
 	SMBResponse:          {"smb_response", packet.ToClient},
 	DCERPCRequest:        {"dcerpc_request", packet.ToServer},
 	DCERPCResponse:       {"dcerpc_response", packet.ToClient},
+	SMTPFile:             {"smtp_file", packet.ToServer},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

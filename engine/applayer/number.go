@@ -1,7 +1,5 @@
 package applayer
 
-import "github.com/sluicefw/sluice/engine/applayer/file"
-
 // Number is a figure of a transaction that rules compare. As with buffers, one keyword can stand
 // for several: at other moments, of the other direction, of other protocols.
 type Number uint16
@@ -47,25 +45,19 @@ const (
 	SMBRequestOpnum
 	SMBResponseOpnum
 
-	// Of the frames of a stream of HTTP/2, and of its files.
+	// Of the frames of a stream of HTTP/2.
 	HTTP2FrameType
 	HTTP2ErrorCode
 	HTTP2Priority // weights
 	HTTP2Window   // increments
 	HTTP2SizeUpdate
 	HTTP2Settings // identifiers, times 2^32, and values
-	HTTP2FileSize
 	HTTP2ReplyFrameType
 	HTTP2ReplyErrorCode
 	HTTP2ReplyPriority
 	HTTP2ReplyWindow
 	HTTP2ReplySizeUpdate
 	HTTP2ReplySettings
-	HTTP2ReplyFileSize
-
-	// Sizes of files, see FileSize.
-	HTTPFileSize
-	HTTPReplyFileSize
 
 	// NumNumbers is the number of numbers, for arrays.
 	NumNumbers = iota
@@ -129,11 +121,6 @@ var numbers = [NumNumbers]field{
 	HTTP2ReplyWindow:     {"http2.window", HTTP2, HTTP2ResponseFrames},
 	HTTP2ReplySizeUpdate: {"http2.size_update", HTTP2, HTTP2ResponseFrames},
 	HTTP2ReplySettings:   {"http2.settings", HTTP2, HTTP2ResponseFrames},
-	HTTP2FileSize:        {"filesize", HTTP2, HTTP2RequestData},
-	HTTP2ReplyFileSize:   {"filesize", HTTP2, HTTP2ResponseData},
-
-	HTTPFileSize:      {"filesize", HTTP, HTTPRequestBody},
-	HTTPReplyFileSize: {"filesize", HTTP, HTTPResponseBody},
 }
 
 // String returns the keyword of the number, such as "tls.cert_chain_len".
@@ -163,18 +150,4 @@ func byName[T any](table []field, member func(i int) T) map[string][]T {
 		m[table[i].name] = append(m[table[i].name], member(i))
 	}
 	return m
-}
-
-// Growing is set in a FileSize that is not the file's whole size: it is open, or was cut off.
-const Growing = 1 << 63
-
-// FileSize is the number that filesize compares; ok is false without a file.
-func FileSize(f *file.File) (n uint64, ok bool) {
-	switch {
-	case f == nil:
-		return 0, false
-	case f.State != file.Closed:
-		return f.Size | Growing, true
-	}
-	return f.Size, true
 }

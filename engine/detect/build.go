@@ -36,6 +36,12 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		r.numbers = append(r.numbers, m)
 		return err
 	}
+	if isFileTest(o.Name) {
+		test, err := b.steps.newFileTest(o)
+		r.files = append(r.files, test)
+		r.digests = r.digests || o.Name != "filesize"
+		return err
+	}
 	if args, ok, err := derived(o); ok {
 		for i := 0; i < len(args) && err == nil; i++ {
 			var s step

@@ -17,6 +17,7 @@ type compiler struct {
 	addrs map[scoped]*addrSet // so that groups share their sets
 	ports map[scoped]portSet
 	sets  *dataSets
+	lists *hashLists
 	opt   Options
 }
 
@@ -29,7 +30,7 @@ type scoped struct {
 // Compile builds a program. It stops at the first rule that it cannot run as
 // written, with an *Error: a keyword is never ignored.
 func Compile(sources []Source, opt Options) (*RuleSet, error) {
-	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: newDataSets(&opt), opt: opt}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: newDataSets(&opt), lists: &hashLists{opt.Files, map[string]hashList{}}, opt: opt}
 	type ordered struct {
 		Rule
 		priority int
@@ -73,6 +74,7 @@ func Compile(sources []Source, opt Options) (*RuleSet, error) {
 		p.needsFlow = p.needsFlow || r.threshold != nil || len(r.conditions) > 0 || len(r.effects) > 0 || r.captures || len(r.checks) > 0 || len(r.numbers) > 0 || len(r.tags) > 0
 		p.tags = p.tags || len(r.tags) > 0
 		p.overlaps = p.overlaps || r.overlaps
+		p.digests = p.digests || r.digests
 		p.remembers = p.remembers || len(r.conditions) > 0 || len(r.effects) > 0 || r.captures
 		p.file(uint32(i))
 	}
@@ -132,7 +134,7 @@ func (p *RuleSet) file(i uint32) {
 		p.needsStream = true
 	case listHook:
 		p.needsStream = p.needsStream || len(r.payload) > 0
-		if len(r.buffers) == 1 && len(r.numbers)+len(r.anomalies) == 0 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
+		if len(r.buffers) == 1 && len(r.numbers)+len(r.files)+len(r.anomalies) == 0 && len(r.payload) == 0 && len(r.checks) == 0 && len(r.headers) == 0 {
 			b := &r.buffers[0]
 			if isHost, cased := hostBuffer(b.buffer); isHost {
 				if name, ok := hostName(b, cased); ok {
@@ -188,7 +190,7 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		Action: actionOf(in.Action),
 		Log:    in.Action != rule.Pass,
 	}}
-	b.steps.sets, b.opt = c.sets, c.opt
+	b.steps.sets, b.steps.lists, b.opt = c.sets, c.lists, c.opt
 	r := &b.r
 	r.Meta.describe(in)
 	if in.ClassType != "" {
@@ -220,7 +222,7 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		r.app, r.appGiven = applayer.HTTP, true
 	}
 	r.list = r.listOf()
-	if len(r.buffers)+len(r.numbers) == 0 {
+	if len(r.buffers)+len(r.numbers)+len(r.files) == 0 {
 		return []Rule{*r}, nil
 	}
 	variants, err := r.variants()

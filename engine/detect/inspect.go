@@ -275,7 +275,7 @@ func (r *Rule) matchStream(in *Input, m *matcher) bool {
 	return m.match(r.payload, buffer{data: in.Stream, ended: true})
 }
 
-// matchFields looks at the buffers and numbers of a transaction, which is nil only at hooks where no
+// matchFields looks at the buffers, numbers and files of a transaction, which is nil only at hooks where no
 // buffer is. Of several values of a buffer one has to satisfy all that the rule asks of it.
 func (r *Rule) matchFields(in *Input, ev applayer.Event, m *matcher) bool {
 	for _, a := range r.anomalies {
@@ -283,7 +283,7 @@ func (r *Rule) matchFields(in *Input, ev applayer.Event, m *matcher) bool {
 			return false
 		}
 	}
-	if len(r.buffers)+len(r.numbers) > 0 && ev.Tx == nil {
+	if len(r.buffers)+len(r.numbers)+len(r.files) > 0 && ev.Tx == nil || len(r.files) > 0 && !r.matchFiles(ev.Tx) {
 		return false
 	}
 	ordered, ok := ev.Tx.(interface{ LittleEndian() bool })

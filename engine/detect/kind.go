@@ -132,7 +132,7 @@ func (w *weight) weigh(o *rule.Option) {
 func (b *ruleBuilder) kind(app, negated bool) Kind {
 	r, w := &b.r, &b.weight
 	switch {
-	case len(r.buffers)+len(r.numbers) > 0 || w.parsed:
+	case len(r.buffers)+len(r.numbers)+len(r.files) > 0 || w.parsed:
 		return KindAppTx
 	case len(r.headers) > 0:
 		return KindPacket

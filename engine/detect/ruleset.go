@@ -87,10 +87,13 @@ type Rule struct {
 	hook    applayer.Hook
 	buffers []bufferMatch
 	numbers []numberMatch
+	files   []fileTest
+	filesAt applayer.Files // whose files, in the rule's protocol and direction
 
 	anomalies []applayer.Anomaly // that the transaction or the flow must have
 
 	bypass     bool // a match ends the inspection of its flow
+	digests    bool // it asks for digests of files
 	conditions []condition
 	effects    []effect
 	captures   bool // a pcre of it captures variables
@@ -167,6 +170,7 @@ type RuleSet struct {
 	needsStream  bool
 	tags         bool // some rules ask for packets after their match
 	overlaps     bool // some rules ask for bytes that came again and differ
+	digests      bool // some rules ask for digests of files
 }
 
 // Source is one rule to compile, with the scope that its variables live in.
@@ -195,8 +199,8 @@ type Options struct {
 	// packets decide the packet only.
 	FlowVerdicts bool
 
-	// Files are where data sets are loaded from and saved to. Without it rules whose sets
-	// have any are refused.
+	// Files are where data sets are loaded from and saved to, and lists of digests read. Without it
+	// rules that name any are refused.
 	Files SetFiles
 
 	// SetMemory is how many bytes data sets may hold, as memcap counts them, for packets to add
@@ -267,6 +271,9 @@ func (p *RuleSet) WantsOverlaps() bool { return p.overlaps }
 
 // NeedsFlow says whether rules look at Input.FlowID and what follows it.
 func (p *RuleSet) NeedsFlow() bool { return p.needsFlow }
+
+// NeedsDigests says whether rules ask for digests of files.
+func (p *RuleSet) NeedsDigests() bool { return p.digests }
 
 // Tags says whether rules ask for packets after their match.
 func (p *RuleSet) Tags() bool { return p.tags }

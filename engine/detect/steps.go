@@ -12,6 +12,7 @@ type stepCompiler struct {
 	vars   map[string]variable
 	base64 *base64 // the last, for what follows on base64_data
 	sets   *dataSets
+	lists  *hashLists
 }
 
 // variable is where the value of a byte_extract or byte_math variable is, and

@@ -45,7 +45,7 @@ func Supports(keyword string) bool {
 	_, compares := numberChecks[keyword]
 	_, inWords := wordNumbers[keyword]
 	_, looks := textKeywords[keyword]
-	return compares || inWords || looks || len(applayer.NumbersByName(keyword)) > 0 || folded(keyword) || slices.Contains(otherChecks, keyword) ||
+	return compares || inWords || looks || len(applayer.NumbersByName(keyword)) > 0 || folded(keyword) || isFileTest(keyword) || slices.Contains(otherChecks, keyword) ||
 		slices.Contains(stepKeywords, keyword) || slices.Contains(stateKeywords, keyword) || slices.Contains(ruleKeywords, keyword)
 }
 

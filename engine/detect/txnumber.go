@@ -75,9 +75,6 @@ func newNumber(o *rule.Option) (m numberMatch, ok bool, err error) {
 	if !ok || len(applayer.NumbersByName(o.Name)) == 0 {
 		return m, false, nil
 	}
-	if o.Name == "filesize" {
-		return numberMatch{keyword: o.Name, test: func(_ *Input, n uint64) bool { return sizeIn(want, n) }}, true, nil
-	}
 	return numberMatch{keyword: o.Name, test: func(_ *Input, n uint64) bool { return want.Has(n) }}, true, nil
 }
 
@@ -189,15 +186,6 @@ func certDate(text string) (seconds int64, err error) {
 		}
 	}
 	return 0, fmt.Errorf("%q is not a date such as 2025-01-31 or 2025-01-31 23:59:59", text)
-}
-
-// sizeIn says whether a file's size, as of applayer.FileSize, is in want. One that is not complete is if
-// whatever else comes of it cannot change that: want has no upper end.
-func sizeIn(want rule.Numbers, size uint64) bool {
-	if n := size &^ applayer.Growing; n != size {
-		return !want.Negated && want.To == math.MaxUint64 && want.Has(n)
-	}
-	return want.Has(size)
 }
 
 // newAnomaly compiles app-layer-event.

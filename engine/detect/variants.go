@@ -8,7 +8,7 @@ import (
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
-// field is what a rule's keyword can stand for: a buffer or a number of a protocol, at a hook.
+// field is what a rule's keyword can stand for: a buffer, a number or the files of a protocol, at a hook.
 type field interface {
 	Proto() applayer.Proto
 	Hook() applayer.Hook
@@ -22,6 +22,11 @@ func fieldsOf(keyword string) (all []field) {
 	for _, n := range applayer.NumbersByName(keyword) {
 		all = append(all, n)
 	}
+	if isFileTest(keyword) {
+		for _, f := range applayer.AllFiles() {
+			all = append(all, f)
+		}
+	}
 	return all
 }
 
@@ -32,6 +37,9 @@ func (r *Rule) keywords() (all []string) {
 	}
 	for i := range r.numbers {
 		all = append(all, r.numbers[i].keyword)
+	}
+	if len(r.files) > 0 {
+		all = append(all, anyFileTest)
 	}
 	return all
 }
@@ -87,6 +95,14 @@ func (r *Rule) resolve(first field) bool {
 			return false
 		}
 		r.numbers[i].number = f.(applayer.Number)
+		r.hook = max(r.hook, f.Hook())
+	}
+	if len(r.files) > 0 {
+		f := pick(anyFileTest)
+		if f == nil {
+			return false
+		}
+		r.filesAt = f.(applayer.Files)
 		r.hook = max(r.hook, f.Hook())
 	}
 	return true

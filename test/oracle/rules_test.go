@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 )
 
@@ -93,6 +94,15 @@ func payloadOptions(r *rand.Rand, first, stream bool) string {
 		negated = "!"
 	}
 	return fmt.Sprintf(`pcre:%s"/%s/%s"; `, negated, pattern, flags)
+}
+
+// digestTest writes a keyword that compares the digest of a file with a list of testdata.
+func digestTest(r *rand.Rand, keyword, list string) string {
+	path, err := filepath.Abs(filepath.Join("testdata", list))
+	if err != nil {
+		panic(err) // there is no working directory
+	}
+	return keyword + ":" + pick(r, []string{"", "!"}) + path + "; "
 }
 
 func btoi(b bool) int {
@@ -218,7 +228,10 @@ func randomRule(r *rand.Rand, action string, sid int) string {
 			opts.WriteString(headerOption(r, proto))
 		}
 	case "http":
-		switch r.IntN(8) {
+		switch r.IntN(9) {
+		case 8:
+			opts.WriteString(pick(r, []string{"filesize:5; ", "filesize:>3; ", "filesize:<5; ", "filesize:!5; ", `filename:"ALPHA"; `, `fileext:"foxtrot"; `, `file.name; content:"/aab"; `, `file.data; content:"alph"; startswith; filesize:5; `,
+				digestTest(r, "filemd5", "alpha.md5"), digestTest(r, "filesha256", "alpha.sha256")}))
 		case 4:
 			opts.WriteString("http.user_agent; " + transformed(r, []string{"alpha/1.0", "Bravo/1.0", "xyz/1.0"}))
 		case 5:

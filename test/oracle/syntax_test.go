@@ -74,7 +74,7 @@ var syntaxOptions = []string{
 	`target:{src_ip|dest_ip|dst_ip|both|SRC_IP}; `, `priority:{#9|0|255|256|-1|a|1,2}; `, `gid:{#99|0|-1|a|4294967296}; `, `rev:{#99|0|-1|a|4294967296|"5"}; `,
 	`classtype:{trojan-activity|attempted-admin|foo|misc activity|"misc-attack"|MISC-ATTACK}; `, `reference:{url,example.com|cve,2020-1|foo,bar|url|url, example.com|cve, CVE-2020-1|url,|URL,example.com/a?b=c\\;d|bugtraq,1|"url,example.com"}; `,
 	`metadata:{a b|a b, c d|a|key value value|a b,|,|a b,,c d|}; `, `msg:"{second}"; `, `msg:{"a\\"b"|"a\\;b"|unquoted|"|""|"x" y|'x'|"a:b"|"tab"|"a\\\\b"|"é"}; `,
-	`ftpbounce; `, `uricontent:{|!}"{$word}"; `, `urilen:{$number}{|,raw|,norm|,foo|, raw}; `, `urilen:{#99}{|,raw|,norm}; `,
+	`filesize:{$number}; `, `{filename|fileext}:{|!}{"{$word}"|a|"b"}; `, `file.name; content:"a"; filesize:>{#9}; `, `ftpbounce; `, `uricontent:{|!}"{$word}"; `, `urilen:{$number}{|,raw|,norm|,foo|, raw}; `, `urilen:{#99}{|,raw|,norm}; `,
 	`content:"a"; {nocase|depth:9|offset:1|distance:1|within:9|rawbytes|startswith|endswith|fast_pattern|http_uri|http_header|http_raw_uri|http_client_body|http_server_body|http_stat_code|http_stat_msg|http_user_agent|http_host|http_raw_host|http_cookie|http_raw_header}; `,
 	`{nocase|depth:9|offset:1|distance:1|within:9|rawbytes|startswith|endswith|fast_pattern|http_uri}; `,
 	`pkt_data; content:"a"; `, `http.uri; pkt_data; content:"a"; `, `file_data; content:"a"; pkt_data; content:"b"; `, `http.uri; content:"a"; http.uri; content:"b"; distance:1; `, `http.uri; nocase; `,

@@ -163,7 +163,10 @@ func (r *reader) uploaded(t *Tx, data []byte) {
 		r.truncateFiles(t, m)
 		return
 	}
-	data = m.body.write(data)
+	n := len(data)
+	if data = m.body.write(data); len(data) < n {
+		defer r.truncateFiles(t, m)
+	}
 	switch {
 	case r.p.upload != nil:
 		r.p.upload.write(r, t, data)
@@ -228,7 +231,10 @@ func (r *reader) downloaded(t *Tx, data []byte) {
 		r.truncateFiles(t, m)
 		return
 	}
-	data = m.body.write(data)
+	n := len(data)
+	if data = m.body.write(data); len(data) < n {
+		defer r.truncateFiles(t, m)
+	}
 	if len(data) == 0 || len(m.files) == 0 && !r.openResponseFile(t) {
 		return
 	}

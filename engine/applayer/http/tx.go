@@ -136,17 +136,6 @@ func (t *Tx) File(dir packet.Dir, i int) *file.File {
 	return m.files[i]
 }
 
-// Number implements applayer.Tx.
-func (t *Tx) Number(n applayer.Number, i int) (value uint64, ok bool) {
-	switch n {
-	case applayer.HTTPFileSize:
-		return applayer.FileSize(t.File(packet.ToServer, i))
-	case applayer.HTTPReplyFileSize:
-		return applayer.FileSize(t.File(packet.ToClient, i))
-	}
-	return 0, false
-}
-
 func (t *Tx) side(dir packet.Dir) *message {
 	if dir == packet.ToServer {
 		return &t.req

@@ -124,11 +124,14 @@ func TestStream(t *testing.T) {
 	}
 	for n, want := range map[applayer.Number][]uint64{
 		applayer.HTTP2FrameType: {Headers, WindowUpdate}, applayer.HTTP2ReplyFrameType: {Data, Headers}, applayer.HTTP2Window: {500},
-		applayer.HTTP2Priority: {9}, applayer.HTTP2ReplyFileSize: {5}, applayer.HTTP2FileSize: nil,
+		applayer.HTTP2Priority: {9},
 	} {
 		if got := numbers(tx, n); !slices.Equal(got, want) {
 			t.Errorf("%v: %v, want %v", n, got, want)
 		}
+	}
+	if f := tx.File(packet.ToClient, 0); f == nil || f.Size != 5 || tx.File(packet.ToClient, 1) != nil || tx.File(packet.ToServer, 0) != nil {
+		t.Errorf("the answer's file is %+v", f)
 	}
 }
 

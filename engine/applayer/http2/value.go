@@ -236,8 +236,6 @@ func (t *Tx) Number(n applayer.Number, i int) (value uint64, ok bool) {
 		if i < len(m.settings) {
 			return uint64(m.settings[i].ID)<<32 | uint64(m.settings[i].Value), true
 		}
-	case applayer.HTTP2FileSize, applayer.HTTP2ReplyFileSize:
-		return applayer.FileSize(t.File(n.Hook().Dir(), i))
 	}
 	return 0, false
 }

@@ -30,7 +30,7 @@ type Email struct {
 	OuterURL    bool     // one is outside of all parts
 	ProgramURL  bool     // one leads to a program
 	AddressURL  bool     // one has an address for a host
-	Files       []*file.File
+	Files       []*Attachment
 
 	boundaries [][]byte
 	header     []byte // the field so far
@@ -45,7 +45,7 @@ type part struct {
 	encoding byte   // 'b' base64, 'q' quoted-printable, 0 neither
 	text     bool   // searched for addresses of pages
 	name     []byte
-	file     *file.File
+	file     *Attachment
 	rest     []byte // of base64: what makes no group of four yet
 	newline  bool   // of other text: the line before has ended, and belongs to the file if one follows
 }
@@ -60,7 +60,7 @@ func (e *Email) memory() int {
 		}
 	}
 	for _, f := range e.Files {
-		n += f.Memory() + 256
+		n += f.memory()
 	}
 	return n
 }
@@ -196,7 +196,7 @@ func (e *Email) endHeader(digests bool) {
 	if p := &e.part; len(p.name) > 0 && len(e.Files) < maxNames {
 		p.name = p.name[:min(len(p.name), maxFileName)]
 		e.Attachments = append(e.Attachments, p.name)
-		p.file = &file.File{}
+		p.file = &Attachment{}
 		p.file.Start(p.name, digests)
 		e.Files = append(e.Files, p.file)
 	}

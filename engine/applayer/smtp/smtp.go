@@ -42,14 +42,6 @@ func (t *Tx) memory() int {
 	return n
 }
 
-// File implements applayer.Tx: attachments.
-func (t *Tx) File(dir packet.Dir, i int) *file.File {
-	if dir == packet.ToClient || i >= len(t.Email.Files) {
-		return nil
-	}
-	return t.Email.Files[i]
-}
-
 // verb is a command that waits for its reply.
 type verb uint8
 
@@ -91,9 +83,25 @@ func (p *Parser) drop() {
 	}
 }
 
-// Data implements applayer.Parser.
+// Data implements applayer.Parser: lines are read until one raises an event.
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, b []byte) (consumed int) {
 	p.digests = out.Digests
+	room := out.Room()
+	for !p.done && out.Room() == room {
+		n := p.next(out, dir, b[consumed:])
+		if n == 0 {
+			if dir == packet.ToServer && out.Inline {
+				p.look(out, true)
+			}
+			break
+		}
+		consumed += n
+	}
+	return consumed
+}
+
+// next takes the next line, or as much as is read of a long one, and returns how many bytes that were.
+func (p *Parser) next(out *applayer.Sink, dir packet.Dir, b []byte) (n int) {
 	end := bytes.IndexByte(b[:min(len(b), maxLine)], '\n')
 	switch {
 	case end < 0 && len(b) < maxLine:
@@ -263,12 +271,23 @@ func (p *Parser) content(out *applayer.Sink, line []byte) {
 			p.note(out, packet.ToServer, applayer.AnomalySMTPMIMEParseFailed)
 		}
 	}
+	p.files(out)
+	p.look(out, false)
+}
+
+// look lets rules look at the attachment at hand, if it is time. With wait it is when packets wait for them.
+func (p *Parser) look(out *applayer.Sink, wait bool) {
+	if p.tx != nil && p.tx.Email.part.file != nil {
+		p.tx.Email.part.file.look(out, p.tx, wait)
+	}
 }
 
 // files tells of the attachments that have ended.
 func (p *Parser) files(out *applayer.Sink) {
-	for files := p.tx.Email.Files; p.logged < len(files) && files[p.logged].State != file.Open && out.Room() > 2; p.logged++ {
-		out.EmitFile(packet.ToServer, p.tx, files[p.logged])
+	files := p.tx.Email.Files
+	for ; p.logged < len(files) && files[p.logged].State != file.Open && out.Room() > 3; p.logged++ {
+		files[p.logged].look(out, p.tx, false)
+		out.EmitFile(packet.ToServer, p.tx, &files[p.logged].File)
 	}
 }
 
@@ -297,7 +316,7 @@ func (p *Parser) Gap(_ *applayer.Sink, dir packet.Dir, n int) {
 	p.cut[dir] = true
 	p.count(dir, n)
 	if dir == packet.ToServer && p.tx != nil && p.tx.Email.part.file != nil {
-		p.tx.Email.part.file.Lose(n)
+		p.tx.Email.part.file.lose(n)
 	}
 }
 
@@ -310,7 +329,14 @@ func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
 }
 
 // Release implements applayer.Parser.
-func (p *Parser) Release() { p.txs.Release() }
+func (p *Parser) Release() {
+	p.txs.Release()
+	if p.tx != nil {
+		for _, a := range p.tx.Email.Files {
+			a.release()
+		}
+	}
+}
 
 // Done implements applayer.Parser.
 func (p *Parser) Done() bool { return p.done }
@@ -330,6 +356,3 @@ func (p *Parser) Last() applayer.Tx { return p.txs.Last() }
 
 // Name implements applayer.Parser: SMTP names no server.
 func (p *Parser) Name() []byte { return nil }
-
-// Value implements applayer.Tx: there are no buffers.
-func (t *Tx) Value(applayer.Buffer, int) (value []byte, ok bool) { return nil, false }

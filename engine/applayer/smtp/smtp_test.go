@@ -102,6 +102,59 @@ func TestAttachments(t *testing.T) {
 	}
 }
 
+// TestAttachmentsAreShown: rules get a file's name when it begins, and its bytes in parts that overlap; at once where
+// packets wait for them. What they have seen is given up.
+func TestAttachmentsAreShown(t *testing.T) {
+	for _, inline := range []bool{false, true} {
+		p := &Parser{}
+		p.Reset(packet.ProtoTCP)
+		out := applayer.Sink{Inline: inline}
+		var all, shown []byte // all bytes of the file, and those that events were about
+		names, parts, most := 0, 0, 0
+		say := func(dir packet.Dir, text string) {
+			for data := []byte(text); len(data) > 0; {
+				data = data[p.Data(&out, dir, data):]
+				for ev := range out.Take {
+					if ev.Hook != applayer.SMTPFile {
+						continue
+					}
+					if name, ok := ev.Tx.Value(applayer.SMTPFileName, 0); !ok || string(name) != "f" {
+						t.Fatalf("name %q", name)
+					}
+					value, ok := ev.Tx.Value(applayer.SMTPFileData, 0)
+					if !ok {
+						names++
+						continue
+					}
+					from, last := ev.Tx.Piece(applayer.SMTPFileData, 0)
+					if from > len(shown) || last != (ev.Tx.File(packet.ToServer, 0).State == file.Closed) {
+						t.Fatalf("inline %v: a part from %d, after %d bytes; the last: %v", inline, from, len(shown), last)
+					}
+					shown = append(shown[:from], value...)
+					parts++
+				}
+			}
+			p.Release()
+			if p.tx != nil {
+				most = max(most, p.tx.Email.memory())
+			}
+		}
+		say(packet.ToServer, "HELO a\r\nDATA\r\n")
+		say(packet.ToClient, "250 a\r\n354 b\r\n")
+		say(packet.ToServer, "Content-Type: x/y; name=f\r\n\r\n")
+		for i := range 1000 {
+			line := fmt.Sprintf("line %d %s", i, strings.Repeat("x", 80))
+			say(packet.ToServer, line+"\r\n")
+			all = append(all, line+"\r\n"...)
+		}
+		say(packet.ToServer, ".\r\n")
+		all = all[:len(all)-2] // the last line's end is not the file's
+		if string(shown) != string(all) || names != 1 || inline != (parts == 1001) || !inline && parts != len(all)/contentPart+1 || most > contentPart+contentBefore+64<<10 {
+			t.Errorf("inline %v: %d of %d bytes shown in %d parts, %d names, %d bytes held", inline, len(shown), len(all), parts, names, most)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	for _, c := range []struct {
 		name  string
