@@ -78,20 +78,25 @@ func follow(t *testing.T, set *RuleSet, turns ...apptest.Turn) string {
 				continue
 			}
 			res := &Result{}
-			set.Event(&Input{Packet: p, Dir: ev.Dir, App: session.Proto(), AppFinal: true}, ev, res)
+			set.Event(&Input{Packet: p, Dir: ev.Dir, App: session.Proto()}, ev, res)
 			set.Decide(&Input{Packet: p}, res)
 			for _, sid := range alerts(set, res) {
 				sids = append(sids, fmt.Sprint(sid))
 			}
 		}
 	}
-	for _, tn := range turns {
-		for data := []byte(tn.Data); len(data) > 0; {
-			n := session.Data(tn.Dir, data)
+	var held [2][]byte // until there is enough to recognise the protocol
+	say := func(dir packet.Dir) {
+		for n := -1; n != 0 && len(held[dir]) > 0; held[dir] = held[dir][n:] {
+			n = session.Data(dir, held[dir])
 			take()
-			if data = data[n:]; n == 0 {
-				t.Fatalf("%d bytes are left", len(data))
-			}
+		}
+	}
+	for _, tn := range turns {
+		held[tn.Dir] = append(held[tn.Dir], tn.Data...)
+		if say(tn.Dir); session.Opposing(tn.Dir) {
+			say(tn.Dir.Reverse())
+			say(tn.Dir)
 		}
 		session.Release()
 	}

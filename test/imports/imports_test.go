@@ -52,7 +52,7 @@ var layout = []struct{ pkg, imports string }{
 	{"rule", ""},
 	{"engine/stateless", "engine/packet"},
 	{"engine/pcre", ""},
-	{"engine/detect", "engine/packet engine/flow engine/stream engine/applayer engine/stateless engine/pcre rule"},
+	{"engine/detect", "engine/packet engine/flow engine/stream engine/applayer engine/applayer/file engine/stateless engine/pcre rule"},
 	{"engine/reputation", "engine/packet"},
 	{"engine/setfiles", ""},
 	{"engine/geoip", "engine/packet github.com/oschwald/maxminddb-golang/"},
