@@ -122,7 +122,7 @@ func TestFileKeywords(t *testing.T) {
 	body := fmt.Sprintf(part+part+"--b--\r\n", "x", "One.TXT", one, "y", "two.doc", two)
 	upload := []apptest.Turn{apptest.C(fmt.Sprintf("POST /form HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n%s", len(body), body)),
 		apptest.S("HTTP/1.1 204 No Content\r\n\r\n")}
-	mail := []apptest.Turn{apptest.S("220 a\r\n"), apptest.C("HELO b\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"), apptest.S("250 a\r\n250 b\r\n250 c\r\n354 d\r\n"),
+	mail := []apptest.Turn{apptest.S("220 mail.example.com ESMTP\r\n"), apptest.C("HELO b\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"), apptest.S("250 a\r\n250 b\r\n250 c\r\n354 d\r\n"),
 		apptest.C("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + fmt.Sprintf(part+part+"--b--\r\n.\r\n", "x", "One.TXT", one, "y", "two.doc", two))}
 
 	for _, test := range []struct {
