@@ -23,6 +23,8 @@ type inspector struct {
 
 	// Events that rules look at with the next packet of each direction.
 	pending [2][]applayer.Event
+
+	state applayer.Event // the last of those about the state of a handshake: Hook is NoHook when rules have looked at it
 }
 
 // maxPending is how many events wait for a packet of their direction. With more, the bytes wait, too.
@@ -250,6 +252,9 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 		w.recognised(f, proto)
 	case applayer.MessageDone:
 		return
+	case applayer.TLSClientState, applayer.TLSServerState:
+		i.state = ev
+		return
 	case applayer.TLSClientHello:
 		s.flags |= appKnown
 		w.sawDomain(f, ev.Tx, DomainSNI, applayer.TLSSNI)
@@ -284,6 +289,23 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 		}
 	case both:
 		i.defers(ev, ev.Dir.Reverse())
+	}
+	w.present(f, ev, rules, res)
+}
+
+// presentState gives the state of a handshake to the rules, after all that the bytes at hand have changed of it: with
+// this packet, and with the next of the side that changed it.
+func (w *worker) presentState(f *flowEntry, i *inspector, rules *detect.RuleSet, res *detect.Result) {
+	ev := i.state
+	if ev.Hook == applayer.NoHook {
+		return
+	}
+	i.state = applayer.Event{}
+	if ev.Dir != w.input.Dir {
+		i.defers(ev, ev.Dir)
+		if ev.Dir, ev.Hook = w.input.Dir, applayer.TLSClientState; ev.Dir == packet.ToClient {
+			ev.Hook = applayer.TLSServerState
+		}
 	}
 	w.present(f, ev, rules, res)
 }

@@ -241,6 +241,7 @@ func (w *worker) parse(f *flowEntry, i *inspector, dir packet.Dir, rules *detect
 			data = asm.Bytes()
 		}
 	}
+	w.presentState(f, i, rules, res)
 	if i.session.Done() {
 		w.giveUpApp(f)
 		asm.Consume(len(data))
@@ -306,7 +307,7 @@ func (w *worker) rawReady(f *flowEntry, i *inspector, dir packet.Dir, keep int) 
 // completes says whether a hook stands for the end of a message, with which rules look at the
 // stream that has it.
 func completes(h applayer.Hook) bool {
-	return h == applayer.MessageDone || h >= applayer.TLSClientHello && h <= applayer.TLSServerKeyExchange
+	return h == applayer.MessageDone || h >= applayer.TLSClientHello && h <= applayer.TLSServerState
 }
 
 // maxPayload is how many bytes of a stream an alert shows, Suricata's payload-buffer-size.

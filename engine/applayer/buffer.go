@@ -380,10 +380,10 @@ const (
 	ProtocolDetected      // Proto is final, and may be Failed
 	TLSClientHello        // the SNI is known, or known to be absent
 	TLSClientCertificate
-	TLSClientKeyExchange
+	TLSClientState // a handshake message of the client
 	TLSServerHello // the version is known
-	TLSServerCertificate
-	TLSServerKeyExchange
+	TLSServerCertificate // the server has said hello
+	TLSServerState       // a handshake message of the server
 
 	// Of one request or response.
 	HTTPRequestLine
@@ -444,10 +444,10 @@ var hooks = [NumHooks]struct {
 	ProtocolDetected:     {"protocol_detected", packet.ToServer},
 	TLSClientHello:       {"tls_client_hello", packet.ToServer},
 	TLSClientCertificate: {"tls_client_certificate", packet.ToServer},
-	TLSClientKeyExchange: {"tls_client_key_exchange", packet.ToServer},
+	TLSClientState:       {"tls_client_state", packet.ToServer},
 	TLSServerHello:       {"tls_server_hello", packet.ToClient},
 	TLSServerCertificate: {"tls_server_certificate", packet.ToClient},
-	TLSServerKeyExchange: {"tls_server_key_exchange", packet.ToClient},
+	TLSServerState:       {"tls_server_state", packet.ToClient},
 	HTTPRequestLine:      {"http_request_line", packet.ToServer},
 	HTTPRequestHeaders:   {"http_request_headers", packet.ToServer},
 	HTTPRequestBody:      {"http_request_body", packet.ToServer},

@@ -7,11 +7,9 @@ type Number uint16
 const (
 	NoNumber Number = iota
 
-	// What the last handshake message was: SSLClientHello or one of its like.
-	TLSStateClientHello
-	TLSStateClientKeyExchange
-	TLSStateServerHello
-	TLSStateServerKeyExchange
+	// What the last handshake message was: SSLClientHello or one of its like. Packets of both directions see it.
+	TLSClientSeesState
+	TLSServerSeesState
 
 	TLSClientVersion // such as 0x0303
 	TLSServerVersion
@@ -73,10 +71,8 @@ const (
 )
 
 var numbers = [NumNumbers]field{
-	TLSStateClientHello:       {"ssl_state", TLS, TLSClientHello},
-	TLSStateClientKeyExchange: {"ssl_state", TLS, TLSClientKeyExchange},
-	TLSStateServerHello:       {"ssl_state", TLS, TLSServerHello},
-	TLSStateServerKeyExchange: {"ssl_state", TLS, TLSServerKeyExchange},
+	TLSClientSeesState:        {"ssl_state", TLS, TLSClientState},
+	TLSServerSeesState:        {"ssl_state", TLS, TLSServerState},
 	TLSClientVersion:          {"ssl_version", TLS, TLSClientHello},
 	TLSServerVersion:          {"ssl_version", TLS, TLSServerHello},
 	TLSCertChainLen:           {"tls.cert_chain_len", TLS, TLSServerCertificate},

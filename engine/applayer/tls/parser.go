@@ -74,6 +74,7 @@ func (p *Parser) log(out *applayer.Sink) {
 
 // finish ends the connection's only transaction: what follows is encrypted.
 func (p *Parser) finish(out *applayer.Sink) {
+	p.identify(out)
 	p.log(out)
 	p.done, p.emitted = true, true
 }
@@ -100,15 +101,33 @@ func (p *Parser) message(out *applayer.Sink, dir packet.Dir, kind uint8, body []
 	case kind == typeCertificate:
 		p.certificates(out, dir, body)
 	case kind == typeServerKeyExchange && dir == packet.ToClient:
-		tx.state = applayer.SSLServerKeyExchange
-		p.emit(out, applayer.TLSServerKeyExchange, dir)
+		p.moves(out, dir, applayer.SSLServerKeyExchange)
 	case kind == typeClientKeyExchange && dir == packet.ToServer:
-		tx.state = applayer.SSLClientKeyExchange
-		p.emit(out, applayer.TLSClientKeyExchange, dir)
+		p.moves(out, dir, applayer.SSLClientKeyExchange)
 	case kind == typeCertificateRequest:
 		p.asked = true
-	case kind == typeServerHelloDone && !p.asked && dir == packet.ToClient:
-		p.log(out)
+	case kind == typeServerHelloDone && dir == packet.ToClient:
+		if p.identify(out); !p.asked {
+			p.log(out)
+		}
+	}
+}
+
+// moves notes what the last message was.
+func (p *Parser) moves(out *applayer.Sink, dir packet.Dir, state uint8) {
+	p.tx.state = state
+	hook := applayer.TLSClientState
+	if dir == packet.ToClient {
+		hook = applayer.TLSServerState
+	}
+	p.emit(out, hook, dir)
+}
+
+// identify emits TLSServerCertificate, once.
+func (p *Parser) identify(out *applayer.Sink) {
+	if chain := &p.tx.chains[packet.ToClient]; chain.first.present && !chain.shown {
+		chain.shown = true
+		p.emit(out, applayer.TLSServerCertificate, packet.ToClient)
 	}
 }
 
@@ -124,9 +143,9 @@ func (p *Parser) clientHello(out *applayer.Sink, body []byte) {
 	if h.several {
 		p.note(out, packet.ToServer, applayer.AnomalyTLSMultipleSNIExtensions)
 	}
-	tx.state = applayer.SSLClientHello
 	if tx.greeted {
 		if string(h.SNI) == string(tx.client.SNI) {
+			p.moves(out, packet.ToServer, applayer.SSLClientHello)
 			return
 		}
 		tx.client.SNI = append(tx.client.SNI[:0], h.SNI...)
@@ -136,6 +155,7 @@ func (p *Parser) clientHello(out *applayer.Sink, body []byte) {
 	}
 	tx.greeted = true
 	p.emit(out, applayer.TLSClientHello, packet.ToServer)
+	p.moves(out, packet.ToServer, applayer.SSLClientHello)
 }
 
 // known tells the versions that there are, and drafts.
@@ -160,10 +180,10 @@ func (p *Parser) serverHello(out *applayer.Sink, body []byte) {
 	if retry {
 		return
 	}
-	tx.state = applayer.SSLServerHello
 	tx.agreed = true
 	tx.resumed = tx.client.ticket || tx.server.idLen > 0 && string(tx.server.SessionID()) == string(tx.client.SessionID())
 	p.emit(out, applayer.TLSServerHello, packet.ToClient)
+	p.moves(out, packet.ToClient, applayer.SSLServerHello)
 }
 
 // certificates takes in a chain of certificates (RFC 5246, 7.4.2), of which the first is read.
@@ -172,13 +192,12 @@ func (p *Parser) certificates(out *applayer.Sink, dir packet.Dir, body []byte) {
 	if fault := chain.read(body); fault != noFault {
 		p.note(out, dir, fault)
 	}
-	p.tx.state = applayer.SSLUnknown
+	p.moves(out, dir, applayer.SSLUnknown)
 	if dir == packet.ToServer {
+		chain.shown = true
 		p.emit(out, applayer.TLSClientCertificate, dir)
 		p.log(out)
-		return
 	}
-	p.emit(out, applayer.TLSServerCertificate, dir)
 }
 
 // chain is what one side sent to identify itself.
@@ -186,13 +205,16 @@ type chain struct {
 	first       Certificate
 	fingerprint [3*sha1.Size - 1]byte // of the first, in hexadecimal digits with colons
 	count       int
-	certs       []byte // the list, borrowed: valid for the events of the message that has it
+	certs       []byte // the list, until Release after rules were shown it
+	shown       bool   // to rules
 }
 
 func (c *chain) reset() {
 	c.first.reset()
-	c.count, c.certs = 0, nil
+	c.count, c.certs, c.shown = 0, recycle(c.certs), false
 }
+
+func (c *chain) memory() int { return c.first.memory() + cap(c.certs) }
 
 // read takes in a Certificate message, as far as it is right.
 func (c *chain) read(body []byte) fault {
@@ -205,7 +227,7 @@ func (c *chain) read(body []byte) fault {
 		return noFault // as in Suricata
 	}
 	list := body[3 : 3+n]
-	c.certs = list
+	c.certs = append(c.certs, list...)
 	for len(list) > 0 {
 		der, rest, ok := takeCertificate(list)
 		if !ok {
@@ -214,7 +236,7 @@ func (c *chain) read(body []byte) fault {
 		list = rest
 		if c.count == 0 {
 			if fault := c.first.read(der); fault != noFault {
-				c.certs = nil
+				c.certs = c.certs[:0]
 				return fault
 			}
 			sum := sha1.Sum(der)
@@ -255,10 +277,12 @@ func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
 	}
 }
 
-// Release implements applayer.Parser: what is borrowed of the last call's bytes is let go.
+// Release implements applayer.Parser.
 func (p *Parser) Release() {
 	for i := range p.tx.chains {
-		p.tx.chains[i].certs = nil
+		if c := &p.tx.chains[i]; c.shown {
+			c.certs = recycle(c.certs)
+		}
 	}
 }
 

@@ -47,7 +47,6 @@ func (h *half) reset() { *h = half{message: recycle(h.message)} }
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
 	h := &p.halves[dir]
 	n := 0
-	p.Release()
 	for p.emitted = false; !p.emitted && !p.done; {
 		rest := data[n:]
 		switch {

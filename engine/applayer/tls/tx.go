@@ -40,7 +40,7 @@ func (t *Tx) reset() {
 
 func (t *Tx) memory() int {
 	return t.client.Memory() + t.server.Memory() + t.again.Memory() + cap(t.ja3.text) + cap(t.ja3s.text) + cap(t.ja4) +
-		t.chains[0].first.memory() + t.chains[1].first.memory()
+		t.chains[0].memory() + t.chains[1].memory()
 }
 
 // SNI returns the name that the client asked for, as it was sent, empty without one.
@@ -191,7 +191,7 @@ func (t *Tx) Number(n applayer.Number, i int) (value uint64, ok bool) {
 	}
 	server, client := &t.chains[packet.ToClient], &t.chains[packet.ToServer]
 	switch n {
-	case applayer.TLSStateClientHello, applayer.TLSStateClientKeyExchange, applayer.TLSStateServerHello, applayer.TLSStateServerKeyExchange:
+	case applayer.TLSClientSeesState, applayer.TLSServerSeesState:
 		return uint64(t.state), true
 	case applayer.TLSClientVersion:
 		return uint64(t.client.Chosen()), t.greeted
