@@ -380,8 +380,8 @@ const (
 	ProtocolDetected      // Proto is final, and may be Failed
 	TLSClientHello        // the SNI is known, or known to be absent
 	TLSClientCertificate
-	TLSClientState // a handshake message of the client
-	TLSServerHello // the version is known
+	TLSClientState       // a handshake message of the client
+	TLSServerHello       // the version is known
 	TLSServerCertificate // the server has said hello
 	TLSServerState       // a handshake message of the server
 

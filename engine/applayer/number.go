@@ -71,16 +71,16 @@ const (
 )
 
 var numbers = [NumNumbers]field{
-	TLSClientSeesState:        {"ssl_state", TLS, TLSClientState},
-	TLSServerSeesState:        {"ssl_state", TLS, TLSServerState},
-	TLSClientVersion:          {"ssl_version", TLS, TLSClientHello},
-	TLSServerVersion:          {"ssl_version", TLS, TLSServerHello},
-	TLSCertChainLen:           {"tls.cert_chain_len", TLS, TLSServerCertificate},
-	TLSClientCertChainLen:     {"tls.cert_chain_len", TLS, TLSClientCertificate},
-	TLSCertNotBefore:          {"tls_cert_notbefore", TLS, TLSServerCertificate},
-	TLSClientCertNotBefore:    {"tls_cert_notbefore", TLS, TLSClientCertificate},
-	TLSCertNotAfter:           {"tls_cert_notafter", TLS, TLSServerCertificate},
-	TLSClientCertNotAfter:     {"tls_cert_notafter", TLS, TLSClientCertificate},
+	TLSClientSeesState:     {"ssl_state", TLS, TLSClientState},
+	TLSServerSeesState:     {"ssl_state", TLS, TLSServerState},
+	TLSClientVersion:       {"ssl_version", TLS, TLSClientHello},
+	TLSServerVersion:       {"ssl_version", TLS, TLSServerHello},
+	TLSCertChainLen:        {"tls.cert_chain_len", TLS, TLSServerCertificate},
+	TLSClientCertChainLen:  {"tls.cert_chain_len", TLS, TLSClientCertificate},
+	TLSCertNotBefore:       {"tls_cert_notbefore", TLS, TLSServerCertificate},
+	TLSClientCertNotBefore: {"tls_cert_notbefore", TLS, TLSClientCertificate},
+	TLSCertNotAfter:        {"tls_cert_notafter", TLS, TLSServerCertificate},
+	TLSClientCertNotAfter:  {"tls_cert_notafter", TLS, TLSClientCertificate},
 
 	DNSRequestOpcode:  {"dns.opcode", DNS, DNSRequest},
 	DNSResponseOpcode: {"dns.opcode", DNS, DNSResponse},
