@@ -19,7 +19,9 @@ type inspector struct {
 	seen    [2]int  // bytes of asm's that the session has left unconsumed
 	ready   [2]bool // rules need not wait for more bytes of the stream, see rawReady
 	ended   [2]bool // the session was told that no more bytes will come
+	told    [2]bool // that there is a hole, since the last one
 	over    bool    // no more bytes will come, or can be kept
+	hidden  bool    // the session is done, and Suricata's parser goes on with what is encrypted
 
 	// Events that rules look at with the next packet of each direction.
 	pending [2][]applayer.Event
@@ -266,6 +268,10 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 			s.flags |= appKnown
 		}
 		w.sawDomain(f, ev.Tx, DomainHost, applayer.HTTP2Host)
+	case applayer.Encrypted:
+		s.flags |= encrypted
+		i.hidden = w.program.Suricata && proto == applayer.TLS
+		return
 	case applayer.ParserFailed:
 		s.flags |= appKnown
 		w.meets(LimitParsers)
@@ -351,7 +357,7 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 	if i.over {
 		w.endInspection(f, w.cookie, w.packetTime)
 	}
-	if i.over || i.session.Done() && !waiting && (rules == nil || !rules.WantsStream(f.Key.Proto)) {
+	if i.over || i.session.Done() && !i.hidden && !waiting && (rules == nil || !rules.WantsStream(f.Key.Proto)) {
 		w.dropInspector(f)
 	}
 }

@@ -273,7 +273,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	res.Reset()
 	w.begin(f, dir, est, rules)
 	// The parsers come first: what they learn from this packet holds for it.
-	w.unread, w.limit.met = false, false
+	w.unread, w.limit.met, w.opaque = false, false, s.has(encrypted)
 	switch {
 	case s.has(noInspection), w.dropped(), w.pkt.Proto != f.Key.Proto: // an ICMP error about the flow
 	case f.Key.Proto != packet.ProtoTCP || w.segment:
@@ -290,8 +290,8 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 		}
 	}
 	payload := w.pkt.Payload
-	if w.denied && w.opt.Inline {
-		w.pkt.Payload = nil // dropped for what it is, whatever it says
+	if w.denied && w.opt.Inline || w.opaque {
+		w.pkt.Payload = nil // dropped for what it is, whatever it says, or encrypted
 	}
 	rules.Packet(&w.input, res)
 	w.pkt.Payload = payload

@@ -107,15 +107,20 @@ func (w *worker) lookLate(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 	w.lookRaw(f, i, dir, keep, rules, res)
 }
 
-// gapEvent notes that bytes of dir will not come any more, if that matters to its parsers: they
-// know the protocol, or have seen nothing yet.
+// gapEvent notes, once, that bytes of dir will not come any more, if that matters to its parsers.
 func (w *worker) gapEvent(f *flowEntry, i *inspector, dir packet.Dir) {
-	asm, tcp := i.asm[dir], &f.State.tcp
-	known := f.State.app != applayer.Unknown && f.State.app != applayer.Failed && !i.session.Done()
-	if asm.Missing(tcp.Finishing()) > 0 && (known || asm.Untouched() && len(asm.Bytes()) == 0) {
+	if tcp := &f.State.tcp; !i.told[dir] && i.asm[dir].Missing(tcp.Finishing()) > 0 && i.heeds(f, dir) {
+		i.told[dir] = true
 		tcp.SetGap(dir)
 		w.pkt.Events.Add(packet.StreamReassemblySeqGap)
 	}
+}
+
+// heeds says whether a hole in dir matters to the parsers: they know the protocol, or have seen nothing yet.
+func (i *inspector) heeds(f *flowEntry, dir packet.Dir) bool {
+	asm := i.asm[dir]
+	return f.State.app != applayer.Unknown && f.State.app != applayer.Failed && (i.hidden || !i.session.Done()) ||
+		asm.Untouched() && len(asm.Bytes()) == 0
 }
 
 // normalise lets the packet go on with the bytes that came before in its place, so that the
@@ -204,10 +209,14 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 		w.presentPending(f, i, dir, rules, res)
 		w.parse(f, i, dir, rules, res)
 		w.lookRaw(f, i, dir, keep, rules, res)
-		if n == 0 {
+		if n == 0 || !w.opt.Inline && !w.ending && !i.told[dir] && i.heeds(f, dir) { // an ACK tells of it
 			break
 		}
-		if !i.session.Done() {
+		switch {
+		case i.hidden:
+			i.hidden = false
+			w.meets(LimitParsers)
+		case !i.session.Done():
 			if w.ending {
 				w.pkt.Events.Add(packet.StreamReassemblySeqGap)
 			}
@@ -217,7 +226,7 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 			w.inGap = false
 		}
 		asm.Skip(n)
-		i.seen[dir], i.ready[dir] = 0, false
+		i.seen[dir], i.ready[dir], i.told[dir] = 0, false, false
 	}
 	asm.Prune(keep, again(f, dir, rules))
 }
@@ -288,7 +297,7 @@ func (w *worker) lookRaw(f *flowEntry, i *inspector, dir packet.Dir, keep int, r
 // looks on they wait until there is enough of it, a message of the protocol is complete, or no
 // more is to come.
 func (w *worker) rawReady(f *flowEntry, i *inspector, dir packet.Dir, keep int) bool {
-	if keep < 0 || len(w.input.Stream) == 0 {
+	if keep < 0 || len(w.input.Stream) == 0 || w.opaque {
 		return false
 	}
 	if w.opt.Inline {

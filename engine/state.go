@@ -26,6 +26,7 @@ const (
 	named                          // ext is a name and not an inspector
 	noInspection                   // no inspector any more: done, or none was to be had
 	answered                       // not TCP: both sides have spoken
+	encrypted                      // what its packets carry tells rules nothing
 )
 
 // state is what the engine hangs on a flow. It holds no pointers, and with it a

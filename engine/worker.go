@@ -114,6 +114,7 @@ type worker struct {
 	offload        bool // its checksums are not filled in
 	modified       bool // its payload was replaced
 	segment        bool // of TCP: its bytes and its ACK are the connection's
+	opaque         bool // what it carries is encrypted, and so was what came before
 	cookie         uint64
 	input          detect.Input
 	result         detect.Result
@@ -268,6 +269,7 @@ func (w *worker) setProgram(p *detect.Program) {
 		w.current = w.freeSlot()
 	}
 	w.program = p
+	w.sessions.Strict = p.Suricata
 	w.env.Midstream = p.Exception == detect.ExceptionPickUp
 	w.custom = w.custom[:0]
 	for _, name := range p.Custom {

@@ -428,6 +428,7 @@ const (
 
 	SMTPFile // an attachment begins, there is more of it to be looked at, or it has ended
 
+	Encrypted    // what follows in either direction is encrypted
 	AnomalySeen  // the transaction has one more anomaly
 	FileDone     // Event.File is complete, or will never be: it is logged
 	TxDone       // nothing more will come of the transaction: it is logged
@@ -479,6 +480,7 @@ var hooks = [NumHooks]struct {
 	DCERPCRequest:        {"dcerpc_request", packet.ToServer},
 	DCERPCResponse:       {"dcerpc_response", packet.ToClient},
 	SMTPFile:             {"smtp_file", packet.ToServer},
+	Encrypted:            {"encrypted", packet.ToServer},
 	AnomalySeen:          {"anomaly_seen", packet.ToServer},
 	FileDone:             {"file_done", packet.ToServer},
 	TxDone:               {"tx_done", packet.ToServer},

@@ -13,6 +13,7 @@ const (
 // belongs to one worker and must not be used by two goroutines at once.
 type Pool struct {
 	Inline  bool // see Sink.Inline
+	Strict  bool // sessions whose parser does not take holes fail at one, as in Suricata
 	Digests bool // see Sink.Digests, of sessions that are Reset from now on
 
 	limit    int64

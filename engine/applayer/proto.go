@@ -71,6 +71,11 @@ func (p Proto) Covers(q Proto) bool {
 // OneWay says whether each transaction of a protocol is a message of one side.
 func (p Proto) OneWay() bool { return p == DNS || p == MQTT }
 
+// takesGaps says whether Suricata's parser of a protocol goes on after a hole.
+func (p Proto) takesGaps() bool {
+	return p == HTTP || p == DNS || p == SMB || p == DCERPC || p == NFS || p == PGSQL || p == Telnet || p == IMAP
+}
+
 // ProtoByName returns the protocol that rules call name, in lower case. Besides
 // the names of String it knows those that Suricata takes: "ssl", "http1",
 // "ikev2" and "krb".

@@ -312,6 +312,9 @@ func (s *Session) Gap(dir packet.Dir, n int) {
 			s.parser.Gap(&s.sink, dir, n)
 			s.done = s.parser.Done()
 		}
+		if s.pool.Strict && !s.proto.takesGaps() {
+			s.fail(dir)
+		}
 	}
 	s.sides[dir].closed = s.done
 }

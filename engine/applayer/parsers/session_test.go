@@ -255,7 +255,7 @@ func TestTLSHellos(t *testing.T) {
 			} else {
 				got = splits(t, 443, turns)
 			}
-			want := []Hook{ProtocolDetected, TLSClientHello, TLSServerHello, TxDone}
+			want := []Hook{ProtocolDetected, TLSClientHello, TLSServerHello, Encrypted, TxDone}
 			if tt.version == tls.VersionTLS12 {
 				want = []Hook{ProtocolDetected, TLSClientHello, TLSServerHello, TLSServerCertificate, TxDone}
 			}

@@ -167,6 +167,7 @@ func (p *Parser) packet(out *applayer.Sink, dir packet.Dir, b []byte) int {
 	case msgNewKeys:
 		s.newKeys = true
 		if p.tx.Sides[dir.Reverse()].newKeys {
+			out.Emit(applayer.Encrypted, dir, nil)
 			p.finish(out)
 		}
 	}

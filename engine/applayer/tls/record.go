@@ -122,7 +122,7 @@ func (p *Parser) header(out *applayer.Sink, dir packet.Dir, b []byte) int {
 		// Before a ServerHello it means nothing (RFC 8446, D.4).
 		h.encrypted = p.tx.agreed
 		if h.encrypted && p.halves[dir.Reverse()].encrypted {
-			p.finish(out)
+			p.log(out)
 		}
 	case recordAlert:
 		if dir == packet.ToClient && !p.tx.agreed {
@@ -130,6 +130,7 @@ func (p *Parser) header(out *applayer.Sink, dir packet.Dir, b []byte) int {
 		}
 	case recordApplication:
 		if p.tx.agreed { // else early data (RFC 8446, 2.3)
+			out.Emit(applayer.Encrypted, dir, nil)
 			p.finish(out)
 		}
 	}

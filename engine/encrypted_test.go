@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"testing"
+
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/pktio"
+)
+
+// Records of TLS 1.3 in the clear, as far as it is: a ServerHello without extensions but the version,
+// and one of application data.
+const (
+	serverHello = "\x16\x03\x03\x00\x32\x02\x00\x00\x2e\x03\x03abcdefghijklmnopqrstuvwxyz012345\x00\x13\x01\x00\x00\x06\x00\x2b\x00\x02\x03\x04"
+	appData     = "\x17\x03\x03\x00\x0asecret bye"
+)
+
+// TestEncrypted: rules look at the first encrypted packet, and not into those that follow.
+func TestEncrypted(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		r := newRig(t, programWith(t, `alert tcp-pkt any any -> any any (content:"secret"; sid:1;)
+alert tcp-stream any any -> any any (content:"secret"; sid:2;)
+alert tcp any any -> any any (ttl:64; flow:established; sid:3;)`, detect.Options{}), func(o *Options) { o.Inline = inline })
+		c := newConn("1")
+		r.open(c)
+		r.accepts("a hello", c.c2s(data, hello(t, "a.example")))
+		r.accepts("an answer", c.s2c(data, serverHello))
+		r.accepts("an ACK of both", c.c2s(ack, ""))
+		for range 3 {
+			r.accepts("data", c.s2c(data, appData))
+			r.accepts("an ACK", c.c2s(ack, ""))
+		}
+		of := map[uint32]int{}
+		for _, a := range r.rec.alerts {
+			of[a.SID]++
+		}
+		want := map[bool]map[uint32]int{true: {1: 1, 2: 1, 3: 9}, false: {1: 1, 3: 9}}[inline]
+		for sid := uint32(1); sid <= 3; sid++ {
+			if of[sid] != want[sid] {
+				t.Errorf("inline %v: rule %d alerts %d times, want %d", inline, sid, of[sid], want[sid])
+			}
+		}
+	}
+}
+
+// TestHoleInTLS: Suricata's parser of TLS does not take a hole, which drops the flow where rule files
+// decide, and where bytes that are encrypted are missing too.
+func TestHoleInTLS(t *testing.T) {
+	for _, suricata := range []bool{true, false} {
+		for _, encrypted := range []bool{true, false} {
+			r := newRig(t, programWith(t, ``, detect.Options{}, func(p *detect.Program) { p.Suricata = suricata }))
+			c := newConn("1")
+			r.open(c)
+			r.accepts("a hello", c.c2s(data, hello(t, "a.example")))
+			r.accepts("an answer", c.s2c(data, serverHello))
+			if encrypted {
+				r.accepts("data", c.s2c(data, appData))
+			}
+			c.serverSeq += 100
+			r.accepts("an ACK of what was not seen", c.c2s(ack, ""))
+			verdict := pktio.Accept
+			if suricata {
+				verdict = pktio.Drop
+			}
+			r.want(verdict, "behind the hole", c.s2c(data, appData))
+			if suricata {
+				r.dropped(ReasonParser, 1)
+			}
+		}
+	}
+}
