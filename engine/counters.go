@@ -75,6 +75,7 @@ const (
 	cResetsLimited
 	cInspectionRefused
 	cNormalised
+	cReplaced
 	cVarsRefused
 	cCapturesRefused
 	cTagsRefused
@@ -122,6 +123,7 @@ func NewCounters() Counters {
 	one(cResetErrors, "reset_errors", "Resets and unreachable messages that could not be sent.")
 	one(cInspectionRefused, "inspection_refused_flows", "Flows whose stream was not inspected because the memory for it was in use.")
 	one(cNormalised, "stream_normalised_packets", "TCP packets that got the bytes which came before in the place of theirs.")
+	one(cReplaced, "replaced_packets", "Packets in which a rule's replace put other bytes.")
 	one(cVarsRefused, "flow_variables_refused", "Flowbits and flowints that were not set because too many were.")
 	one(cCapturesRefused, "captures_refused", "What pcre captured and was not kept, or not whole: more than 4096 bytes, more than 16 variables of a flow, no room.")
 	one(cTagsRefused, "tags_refused", "Flows and hosts whose packets are not logged, as a rule's tag asks, because too many are.")

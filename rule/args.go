@@ -79,6 +79,25 @@ func parseContent(value string) (*Content, *fault) {
 	return c, f.shift(len(value) - len(body) + 1)
 }
 
+// parseReplace reads what takes the place of the content.
+func (c *Content) parseReplace(value string) *fault {
+	switch {
+	case c.Negated:
+		return faultf(atKeyword, "replace cannot follow a negated content: there is nothing to replace")
+	case c.Replace != nil:
+		return faultf(atKeyword, "the content has two replace; keep one")
+	}
+	with, f := parsePattern(value[1 : len(value)-1])
+	if f != nil {
+		return f.shift(1)
+	}
+	if len(with) != len(c.Pattern) {
+		return faultf(0, "replace has %d bytes, the content %d; make them equal", len(with), len(c.Pattern))
+	}
+	c.Replace = with
+	return nil
+}
+
 // parsePattern reads the text of a pattern: bytes as they are, \ before one of
 // \ " ; : and hexadecimal bytes between bars, as in a|0d 0A|b.
 func parsePattern(text string) ([]byte, *fault) {

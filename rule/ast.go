@@ -94,6 +94,7 @@ type Option struct {
 // a frame is "frame:" and its name.
 type Content struct {
 	Pattern                []byte
+	Replace                []byte // what takes its place, as long; nil to leave it
 	Negated                bool
 	Nocase                 bool
 	StartsWith             bool

@@ -120,6 +120,8 @@ func (b *builder) modify(o *Option, off, valueOff int) *fault {
 		f = once(&c.EndsWith, o)
 	case "rawbytes":
 		f = once(&c.RawBytes, o)
+	case "replace":
+		f = c.parseReplace(o.Value)
 	case "offset":
 		f = b.setNum(&c.Offset, o, 0, math.MaxUint16)
 	case "depth":

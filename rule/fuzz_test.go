@@ -18,7 +18,7 @@ var seeds = []string{
 	`alert tcp any any -> any any (byte_extract:1,0,len,relative; content:"a"; offset:len; pcre:"/a\;b/R"; metadata:a b, c d; reference:url,example.com; sid:5;)`,
 	"# comment\nalert udp any any -> any any \\\r\n (content:\"x\"; http_uri; threshold:type limit, track by_src, count 1, seconds 60; \\\n sid:6;)",
 	`alert ip any any -> any any (frame:tls.pdu; content:"a"; app-layer-protocol:!tls; metadata:a\ ; sid:7;)`,
-	`alert udp any any -> any any (pcre:"/(?P<flow_a>b)(c)(?P<pkt_d>e)/s, flow:f, pkt:key, pkt:value"; flowvar:a,"b|20|"; pktvar:d,e; sid:8;)`,
+	`alert udp any any -> any any (pcre:"/(?P<flow_a>b)(c)(?P<pkt_d>e)/s, flow:f, pkt:key, pkt:value"; flowvar:a,"b|20|"; pktvar:d,e; content:"ab"; nocase; replace:"|00|c"; sid:8;)`,
 }
 
 // roundTrip checks that a rule prints to a text that gives the same tree.

@@ -26,6 +26,12 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 		if p, ok := o.Arg.(*rule.PCRE); ok {
 			r.addCaptures(p)
 		}
+		if c, ok := s.(*content); ok && c.replace != nil {
+			if at.Buffer != "" {
+				return fmt.Errorf("replace changes packets, and cannot follow a content of %s; put pkt_data before the content", at.Buffer)
+			}
+			r.replaces = true
+		}
 		return b.addStep(s, at)
 	}
 	if check, ok := newCheck(o); ok {

@@ -57,11 +57,13 @@ func captureID(kind rule.CaptureKind, name string) uint64 {
 	return 0
 }
 
-// catch is what a capture took. Its bytes are in the net.
+// catch is what a capture took, with its bytes in the net, or where a content was found that is to be replaced.
 type catch struct {
-	by    *capture
-	name  span // of pairs
+	by    *capture // nil where a content was found
+	name  span     // of pairs
 	value span
+	at    int    // in the payload
+	with  []byte // what takes its place
 }
 
 type span struct{ from, to int }
@@ -92,10 +94,15 @@ func (n *net) rewind(first int) {
 
 // start is where the first bytes of c are.
 func (c *catch) start() int {
-	if c.by.kind == rule.CapturePair {
+	if c.by != nil && c.by.kind == rule.CapturePair {
 		return c.name.from
 	}
 	return c.value.from
+}
+
+// put notes that bytes are to be replaced.
+func (n *net) put(at int, with []byte) {
+	n.all = append(n.all, catch{at: at, with: with, value: span{len(n.text), len(n.text)}})
 }
 
 // again repeats what a hit has captured, as part of the rule at hand.
@@ -153,6 +160,7 @@ func (r *Result) capture(in *Input, h *Hit) {
 	for _, c := range n.all[h.caught.from:h.caught.to] {
 		value := n.text[c.value.from:c.value.to]
 		switch {
+		case c.by == nil:
 		case c.by.kind == rule.CaptureFlow && in.Vars != nil:
 			in.Vars.setText(in.FlowID, c.by.id, value)
 		case c.by.kind == rule.CaptureFlow:
@@ -162,6 +170,22 @@ func (r *Result) capture(in *Input, h *Hit) {
 			r.PacketVars = append(r.PacketVars, PacketVar{Name: n.text[c.name.from:c.name.to], Value: value})
 		default:
 			r.PacketVars = append(r.PacketVars, PacketVar{c.by.name, value, c.by.id})
+		}
+	}
+}
+
+// Replacement is what takes the place of bytes of the packet's payload.
+type Replacement struct {
+	Rule uint32
+	At   int
+	With []byte
+}
+
+// replace notes what a hit puts in the place of what it found.
+func (r *Result) replace(h *Hit) {
+	for _, c := range r.m.net.all[h.caught.from:h.caught.to] {
+		if c.by == nil {
+			r.Replacements = append(r.Replacements, Replacement{h.Rule, c.at, c.with})
 		}
 	}
 }

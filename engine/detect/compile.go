@@ -218,6 +218,9 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		r.counter = hashOf("rule", fmt.Sprintf("%d:%d", in.GID, in.SID))
 	}
 	r.Kind = b.kind(headerApp, negated)
+	if r.replaces && (r.Kind != KindPacket || b.onlyStream) {
+		return nil, newError(in, nil, fmt.Errorf("replace changes single packets, but the rule looks at a stream, or at what a parser finds; leave that to a rule of its own"))
+	}
 	if in.OnlyHTTP1 {
 		r.app, r.appGiven = applayer.HTTP, true
 	}

@@ -20,6 +20,7 @@ type content struct {
 	distance   int
 	within     int // 0 for none
 	vars       *contentVars
+	replace    []byte // what takes the place of the match, nil for nothing
 }
 
 // contentVars are the variables that stand for numbers of a content, -1 where
@@ -33,6 +34,7 @@ func newContent(c *rule.Content) *content {
 		negated:    c.Negated,
 		startsWith: c.StartsWith,
 		endsWith:   c.EndsWith,
+		replace:    c.Replace,
 		relative:   c.Distance != nil || c.Within != nil,
 	}
 	if c.Nocase {
@@ -87,9 +89,14 @@ func (c *content) match(m *matcher, prev int, rest []step) bool {
 		if m.tries--; m.tries <= 0 {
 			return false
 		}
+		caught := len(m.net.all)
+		if c.replace != nil {
+			m.net.put(at, c.replace)
+		}
 		if m.next(rest, at+len(c.pattern)) {
 			return true
 		}
+		m.net.rewind(caught)
 		if !again {
 			return false
 		}

@@ -260,6 +260,7 @@ func TestRefusals(t *testing.T) {
 		{`content:"a"; geoip:src,CN;`, "geoip", "geoip"},
 		{`pcre:"/\X/";`, "pcre", "not supported"},
 		{`pcre:"/(x)/, flow:y, pkt:z";`, "pcre", "names 2 variables, but its pattern has 1 groups"},
+		{`http.uri; content:"a"; replace:"b";`, "content", "cannot follow a content of http.uri"},
 		{`byte_extract:1,0,v; tcp.hdr; content:"x"; offset:v;`, "content", "another buffer"},
 		{`quic.sni; content:"x";`, "quic.sni", "quic.sni"},
 		{`tls.sni; xor:"zz"; content:"x";`, `content:"x";)`, "xor"},
@@ -451,6 +452,7 @@ func FuzzRules(f *testing.F) {
 	f.Add(`alert tcp any any -> any any (byte_extract:1,0,n; content:"a"; offset:n; within:n; pcre:"/(a|b)+$/Rs"; base64_decode:relative; base64_data; content:"x"; sid:1;)`, []byte("\x01aab"))
 	f.Add(`alert tcp any any -> any any (byte_jump:1,-3,relative,align,post_offset -9; isdataat:!2,relative; tcp.hdr; xor:00; content:"x"; flowbits:toggle,a; threshold:type both,track by_src,count 1,seconds 1; sid:1;)`, []byte{9, 9})
 	f.Add(`alert tcp any any -> any any (pcre:"/(?P<flow_a>.)(b+)(?P<pkt_c>c)/s, flow:d, pkt:key, pkt:value"; flowvar:d,"a"; pktvar:c,c; sid:1;)`, []byte("abbc"))
+	f.Add(`alert tcp any any -> any any (content:"a"; replace:"x"; content:"b"; distance:1; replace:"y"; sid:1;)`, []byte("aacab"))
 	f.Fuzz(func(t *testing.T, text string, payload []byte) {
 		r, err := rule.Parse(text)
 		if err != nil {

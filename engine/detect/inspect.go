@@ -82,7 +82,8 @@ type Result struct {
 	Alerts []Hit  // rules to log, in order
 	Bypass bool   // the flow is not to be looked at any more
 
-	PacketVars []PacketVar // that rules captured
+	PacketVars   []PacketVar   // that rules captured
+	Replacements []Replacement // that rules ask for, in order
 }
 
 // maxAlerts is how many alerts of a packet are logged, Suricata's packet-alert-max. What else its
@@ -98,7 +99,7 @@ func (r *Result) Untagged() uint64 { return r.untagged }
 // Reset forgets what was found.
 func (r *Result) Reset() {
 	r.hits, r.waiting = r.hits[:0], r.waiting[:0]
-	r.Alerts, r.PacketVars = r.Alerts[:0], r.PacketVars[:0]
+	r.Alerts, r.PacketVars, r.Replacements = r.Alerts[:0], r.PacketVars[:0], r.Replacements[:0]
 	r.m.net.reset()
 	r.Action, r.Whole, r.Rule, r.Bypass = None, false, nil, false
 }
@@ -386,6 +387,9 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 			log = log && c == countAlert
 		}
 		r.tag(in, res)
+		if r.replaces {
+			res.replace(&h)
+		}
 		if log && len(res.Alerts) < maxAlerts {
 			res.Alerts = append(res.Alerts, h)
 		} else if log {

@@ -67,6 +67,7 @@ func (w *weight) weigh(o *rule.Option) {
 	foreign := func() { w.options++; w.foreign++ }
 	switch arg := o.Arg.(type) {
 	case *rule.Content:
+		w.ofPacket = w.ofPacket || arg.Replace != nil
 		if arg.Buffer == "" {
 			w.placed = w.placed || arg.Offset != nil || arg.Depth != nil || arg.StartsWith
 		}

@@ -97,6 +97,7 @@ type Rule struct {
 	conditions []condition
 	effects    []effect
 	captures   bool // a pcre of it captures variables
+	replaces   bool // a content of it is to be replaced
 	orders     [numOrders]uint8
 	threshold  *rule.Threshold // nil counts nothing
 	counter    uint64          // names the rule's counts

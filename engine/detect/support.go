@@ -12,7 +12,7 @@ import (
 // into the content that they modify.
 var foldedKeywords = []string{
 	"msg", "sid", "rev", "gid", "reference", "metadata", "priority", "classtype", "target", "requires",
-	"nocase", "startswith", "endswith", "offset", "depth", "distance", "within", "fast_pattern", "rawbytes",
+	"nocase", "replace", "startswith", "endswith", "offset", "depth", "distance", "within", "fast_pattern", "rawbytes",
 	"pkt_data", "base64_data", "prefilter",
 }
 
@@ -51,7 +51,7 @@ func Supports(keyword string) bool {
 
 // reasons say why a keyword about packets and flows is not supported.
 var reasons = map[string]string{
-	"replace": "packets go on as they came", "lua": "rules run no scripts", "nfq_set_mark": "packets are given no marks",
+	"lua": "rules run no scripts", "nfq_set_mark": "packets are given no marks",
 	"config": "logging cannot be switched off for a flow", "filestore": "files are not stored", "tls.store": "certificates are not stored",
 	"frame": "parsers mark no frames", "asn1": "ASN.1 is not decoded", "filemagic": "types of files are not recognised by magic numbers",
 	"file.magic":          "types of files are not recognised by magic numbers",

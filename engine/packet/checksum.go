@@ -77,11 +77,33 @@ func transportSum(version uint8, src, dst Addr, proto uint8, l4 []byte) uint16 {
 	return checksum(onesSum(onesSum(onesSum(0, s), d), tail[:]), l4)
 }
 
-// FixChecksum sets the checksum of a TCP segment whose bytes were changed. Its datagram must
-// be whole.
+// FixChecksum sets the checksum of TCP, UDP, ICMP or ICMPv6 whose bytes were changed; other protocols are left as
+// they are, and so is UDP over IPv4 that has none. The datagram must be whole.
 func (p *Packet) FixChecksum() {
-	p.L4[16], p.L4[17] = 0, 0
-	binary.BigEndian.PutUint16(p.L4[16:], transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, p.L4))
+	b, at := p.L4, 16
+	switch p.Proto {
+	case ProtoTCP:
+	case ProtoUDP:
+		if at = 6; p.IPVersion == 4 && b[6]|b[7] == 0 {
+			return
+		}
+		b = b[:min(len(p.Payload)+8, len(b))]
+	case ProtoICMP, ProtoICMPv6:
+		at = 2
+	default:
+		return
+	}
+	b[at], b[at+1] = 0, 0
+	sum := uint16(0)
+	if p.Proto == ProtoICMP {
+		sum = checksum(0, b)
+	} else {
+		sum = transportSum(p.IPVersion, p.Src, p.Dst, p.Proto, b)
+	}
+	if sum == 0 && p.Proto == ProtoUDP { // RFC 768: 0 stands for none
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(b[at:], sum)
 }
 
 // HeaderSum says whether the header of an IPv4 packet has the right checksum, which it has where

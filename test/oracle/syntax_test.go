@@ -21,7 +21,7 @@ var syntaxNames = map[string]string{
 	"bit":     `{a|b|name.x|a-b|a b|a\|b|a \| b|é}`,
 	"proto":   `{tcp|tcp|tcp|udp|ip|icmp|http|tls|dns|tcp-pkt|tcp-stream|icmpv4|icmpv6|icmpv4|sctp|pkthdr|ipv4|ip4|ipv6|ip6|smtp|ssh|ftp|smb|ftp-data|TCP|http1|http2|any|udp-pkt|foo|ntp|krb5|nfs|rdp|sip|snmp|tftp|dhcp|mqtt|modbus|enip|dnp3|dcerpc|ike|ikev2|imap|pgsql|telnet|bittorrent-dht|quic|rfb|jabber|msn|irc|template|failed|unknown|pop3|igmp|gre|esp}`,
 	"events":  `{ipv4.trunc_pkt|udp.pkt_too_small|IPV6.trunc_pkt|foo|decoder.ipv4.trunc_pkt|rst_with_data|stream.rst_with_data|3whs_ack_in_wrong_dir|est_packet_out_of_window|too_many_layers}`,
-	"content": `content:{|!}"{$word}"; {|nocase; |offset:{#9}; |depth:{#3-30}; |offset:{#9}; depth:{#3-30}; |startswith; |endswith; |rawbytes; |fast_pattern; |fast_pattern:only; |fast_pattern:{#3},{#1-3}; |startswith; endswith; |distance:{#9}; |within:{#3-30}; |distance:{#9}; within:{#3-30}; |depth:{#3-30}; nocase; |startswith; offset:1; |startswith; depth:9; |endswith; depth:9; |within:{$offset}; |depth:{$offset}; |distance:{$offset}; |offset:{$offset}; |nocase; nocase; |replace:"abcde"; |http_uri; |http_header; |http_method; |fast_pattern; fast_pattern; |fast_pattern; offset:2; |http_cookie; nocase; |rawbytes; http_uri; |distance:0; offset:1; }`,
+	"content": `content:{|!}"{$word}"; {|nocase; |offset:{#9}; |depth:{#3-30}; |offset:{#9}; depth:{#3-30}; |startswith; |endswith; |rawbytes; |fast_pattern; |fast_pattern:only; |fast_pattern:{#3},{#1-3}; |startswith; endswith; |distance:{#9}; |within:{#3-30}; |distance:{#9}; within:{#3-30}; |depth:{#3-30}; nocase; |startswith; offset:1; |startswith; depth:9; |endswith; depth:9; |within:{$offset}; |depth:{$offset}; |distance:{$offset}; |offset:{$offset}; |nocase; nocase; |http_uri; |http_header; |http_method; |fast_pattern; fast_pattern; |fast_pattern; offset:2; |http_cookie; nocase; |rawbytes; http_uri; |distance:0; offset:1; }`,
 }
 
 // syntaxOptions are options, one keyword or a few that go together in each.
@@ -67,7 +67,7 @@ var syntaxOptions = []string{
 	`flow.age:{$number}; `, `noalert; `, `alert; `, `noalert; alert; `, `bypass; `, `bypass:1; `, `prefilter; `, `dsize:10; prefilter; `, `content:"a"; prefilter; `,
 	`config:{logging disable, type tx, scope tx|logging disable, type flow, scope packet|logging enable|foo|logging disable, type tx|logging disable,type tx,scope flow|tracking disable, type tx, scope tx}; `,
 	`nfq_set_mark:{0x{#9}/0x{#9}|{#9}/{#9}|{#9}|foo|0x1/|/0x1|0x1/0xffffffff}; `,
-	`content:"abc"; replace:"{xyz|xy|wxyz|a}"; `, `content:"abc"; http_uri; replace:"xyz"; `, `content:"abc"; replace:"x\|79\|z"; `,
+	`content:"abc"; replace:"{xyz|x\|79\|z}"; `, // what else is wrong with it Suricata passes over where it cannot replace
 	`rpc:{100000|100000,2,3|100000,*,3|100000,2,*|*,2,3|100000,*,*|a|100000,2|100000, 2, 3|-1,2,3}; `,
 	`asn1:{oversize_length {#99}|bitstring_overflow|double_overflow|absolute_offset {#9}|relative_offset {#9}|oversize_length {#9}, relative_offset {#9}|bitstring_overflow,absolute_offset 0|foo|bitstring_overflow, double_overflow, oversize_length 500}; `,
 	`requires:{feature foo|version >= 7|version >= 7.0.3|version > 8|version >= 7.0.3 < 8|version >= 8 \| >= 7.0.3|keyword foo|feature geoip, version >= 7|version = 7|version >= 7,version < 9|foo|version 7|version >= 7.a|version < 7}; `,
