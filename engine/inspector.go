@@ -114,6 +114,7 @@ func (w *worker) giveUpApp(f *flowEntry) {
 		for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
 			if f.State.protos.side(dir) == applayer.Unknown {
 				w.setSide(f, dir, applayer.Failed)
+				w.detected(f, dir)
 			}
 		}
 	}

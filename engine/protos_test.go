@@ -11,17 +11,20 @@ import (
 func TestProtos(t *testing.T) {
 	for proto := applayer.Proto(0); proto == 0 || proto.String() != "unknown"; proto++ {
 		for _, orig := range changers {
-			var p protos
-			p.setSide(packet.ToServer, applayer.TLS)
-			p.setOrig(orig)
-			p.setSide(packet.ToServer, proto)
-			p.setSide(packet.ToClient, proto)
-			if p.side(packet.ToServer) != proto || p.side(packet.ToClient) != proto || p.orig() != orig {
-				t.Fatalf("%v before %v: %v, %v before %v", orig, proto, p.side(packet.ToServer), p.side(packet.ToClient), p.orig())
-			}
-			p.setOrig(applayer.HTTP)
-			if p.side(packet.ToServer) != proto || p.orig() != applayer.HTTP {
-				t.Fatalf("%v: %v before %v", proto, p.side(packet.ToServer), p.orig())
+			for _, next := range expected {
+				var p protos
+				p.setSide(packet.ToServer, applayer.TLS)
+				p.setOrig(orig)
+				p.setExpected(next)
+				p.setSide(packet.ToServer, proto)
+				p.setSide(packet.ToClient, proto)
+				if p.side(packet.ToServer) != proto || p.side(packet.ToClient) != proto || p.orig() != orig || p.expected() != next {
+					t.Fatalf("%v, expected %v after %v: %v, %v, expected %v after %v", proto, next, orig, p.side(packet.ToServer), p.side(packet.ToClient), p.expected(), p.orig())
+				}
+				p.setOrig(applayer.HTTP)
+				if p.side(packet.ToServer) != proto || p.orig() != applayer.HTTP || p.expected() != next {
+					t.Fatalf("%v: %v before %v", proto, p.side(packet.ToServer), p.orig())
+				}
 			}
 		}
 	}

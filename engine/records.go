@@ -297,7 +297,10 @@ func appProtos(p applayer.Proto, others protos) eve.AppProtos {
 		}
 		return p.String()
 	}
-	return eve.AppProtos{Proto: name(p), Orig: name(others.orig()), ToServer: name(others.side(packet.ToServer)), ToClient: name(others.side(packet.ToClient))}
+	return eve.AppProtos{
+		Proto: name(p), Orig: name(others.orig()), Expected: name(others.expected()),
+		ToServer: name(others.side(packet.ToServer)), ToClient: name(others.side(packet.ToClient)),
+	}
 }
 
 // rejectTargets says in Suricata's words who hears of a reject.

@@ -52,6 +52,7 @@ type Session struct {
 	asked bool        // the other side's bytes were presented after those that told the protocol
 	sides [2]struct { // of detection
 		proto    Proto // as the side was recognised; Failed when it was not, and that counts
+		detected bool  // just now: see Detected
 		closed   bool  // nothing more is expected, or of use
 		lost     bool  // there is a gap in what it sent before it was recognised
 		examined bool  // it has sent enough to know that it is not recognised
@@ -84,7 +85,7 @@ func (s *Session) Reset(transport uint8, srcPort, dstPort uint16) {
 		s.parser = nil
 	}
 	s.proto, s.final, s.begun, s.asked, s.first = Unknown, false, false, false, 0
-	s.changing, s.orig = false, Unknown
+	s.changing, s.orig, s.expect = false, Unknown, Unknown
 	s.charge()
 }
 
@@ -105,6 +106,9 @@ func (s *Session) ProtoFinal() bool { return s.final }
 
 // Orig returns what the protocol was before it changed, or Unknown.
 func (s *Session) Orig() Proto { return s.orig }
+
+// Expected returns what the protocol was to become when it last changed, Unknown when it did not or that was not said.
+func (s *Session) Expected() Proto { return s.expect }
 
 // Changing reports that the connection goes on with another protocol, which is not recognised yet.
 func (s *Session) Changing() bool { return s.changing }
@@ -131,6 +135,14 @@ func (s *Session) Side(dir packet.Dir) Proto {
 		return s.proto
 	}
 	return s.sides[dir].proto
+}
+
+// Detected reports whether a side was recognised, or was not and it counts, since Detected was called last.
+func (s *Session) Detected(dir packet.Dir) bool {
+	side := &s.sides[dir]
+	was := side.detected
+	side.detected = false
+	return was
 }
 
 // Opposing reports whether the bytes of a side have to wait for those of the other, which came first: these are to
@@ -185,7 +197,7 @@ func (s *Session) detect(dir packet.Dir, data []byte) bool {
 	case other.proto > Failed && !s.begun && !s.proto.startedBy(dir):
 		s.giveUp(dir)
 	case other.proto > Failed && p == Failed:
-		side.proto, s.begun = Failed, true
+		side.proto, side.detected, s.begun = Failed, true, true
 		s.sink.EmitAnomaly(dir, AnomalyDetectProtocolOnlyOneDirection)
 		return true
 	case other.proto > Failed:
@@ -199,7 +211,7 @@ func (s *Session) detect(dir packet.Dir, data []byte) bool {
 
 // recognised notes the protocol of a side, which is that of the session unless the other has another.
 func (s *Session) recognised(p Proto, dir packet.Dir) {
-	s.sides[dir].proto = p
+	s.sides[dir].proto, s.sides[dir].detected = p, true
 	if s.final && !s.changing {
 		if p != s.proto {
 			s.sink.EmitAnomaly(dir, AnomalyMismatchProtocolBothDirections)
@@ -225,7 +237,7 @@ func (s *Session) unexpected(dir packet.Dir) {
 		return
 	}
 	s.sink.EmitAnomaly(dir, AnomalyUnexpectedProtocol)
-	if s.expect == TLS && s.proto != s.orig {
+	if s.expect == TLS {
 		s.sink.EmitAnomaly(dir, AnomalyNoTLSAfterStarttls)
 	}
 }
@@ -253,8 +265,10 @@ func (p Proto) startedBy(dir packet.Dir) bool { return p != TLS || dir == packet
 // giveUp ends detection without a protocol that could be followed.
 func (s *Session) giveUp(dir packet.Dir) {
 	for i := range s.sides {
-		if s.sides[i].proto == Unknown {
-			s.sides[i].proto = Failed
+		side := &s.sides[i]
+		side.detected = side.detected || side.proto != Failed
+		if side.proto == Unknown {
+			side.proto = Failed
 		}
 	}
 	s.settle(Failed)

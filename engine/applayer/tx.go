@@ -174,6 +174,9 @@ func (s *Sink) Change(expect Proto, port uint16) {
 	s.change, s.expect, s.port = true, expect, port
 }
 
+// PortTLS is the port of Change where TLS follows.
+const PortTLS = 443
+
 // Room reports how many more events should be emitted.
 func (s *Sink) Room() int { return maxEvents - len(s.events) }
 

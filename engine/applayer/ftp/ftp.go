@@ -165,6 +165,13 @@ func (p *Parser) reply(out *applayer.Sink, line []byte, cut bool) {
 	if last {
 		p.finish(out, 0)
 	}
+	if string(r.Code) == "234" && string(tx.Command) == "AUTH" && bytes.EqualFold(tx.Argument, []byte("TLS")) { // RFC 4217, 4
+		for len(p.txs.Live) > 0 {
+			p.finish(out, 0)
+		}
+		p.done = true
+		out.Change(applayer.TLS, applayer.PortTLS)
+	}
 }
 
 // finish logs transaction i.

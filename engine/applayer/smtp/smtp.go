@@ -256,7 +256,8 @@ func (p *Parser) reply(out *applayer.Sink, line []byte) {
 		p.note(out, packet.ToClient, applayer.AnomalySMTPDataCommandRejected)
 	case wait == starttls && code == "220":
 		p.finish(out)
-		p.done = true // what follows is TLS
+		p.done = true
+		out.Change(applayer.TLS, applayer.PortTLS)
 	case wait == starttls:
 		p.note(out, packet.ToClient, applayer.AnomalySMTPTLSRejected)
 	}
