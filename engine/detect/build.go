@@ -32,6 +32,9 @@ func (b *ruleBuilder) option(o *rule.Option) error {
 			}
 			r.replaces = true
 		}
+		if !r.appGiven && readsDCE(o.Arg) {
+			r.app, r.appGiven = applayer.DCERPC, true
+		}
 		return b.addStep(s, at)
 	}
 	if check, ok := newCheck(o); ok {
@@ -141,6 +144,19 @@ func (b *ruleBuilder) appProto(a *rule.AppProto) error {
 		r.side, r.sideGiven = proto, true
 	}
 	return nil
+}
+
+// readsDCE says whether a number is in the byte order of a DCERPC message, which only such flows have.
+func readsDCE(arg any) bool {
+	switch arg := arg.(type) {
+	case *rule.ByteTest:
+		return arg.DCE
+	case *rule.ByteJump:
+		return arg.DCE
+	case *rule.ByteExtract:
+		return arg.DCE
+	}
+	return false
 }
 
 // addStep files a step under the buffer that it looks into.

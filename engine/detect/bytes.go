@@ -60,7 +60,7 @@ func (v *byteValue) read(m *matcher, prev int) (value uint64, end int, ok bool) 
 	field := m.buf.data[at : at+int(n)]
 	if v.digits {
 		var used int
-		if value, used = number(field, v.base); used == 0 && n > 0 {
+		if value, used = number(field, v.base); used == 0 {
 			return 0, 0, false
 		}
 		end = at + used

@@ -175,6 +175,16 @@ func matchFlags(f *rule.TCPFlags, p *packet.Packet) bool {
 	if !isTCP(p) {
 		return false
 	}
+	// Suricata looks for none of these flags where none of their group is set: flags:!S is about
+	// packets that have FIN or RST. Where SYN is asked for it looks only at packets that have it.
+	for _, group := range [...]uint8{packet.SYN | packet.FIN | packet.RST, packet.URG | packet.ECE | packet.CWR} {
+		if f.Flags&group != 0 && p.TCP.Flags&group == 0 {
+			return false
+		}
+	}
+	if f.Flags&packet.SYN != 0 && f.Op != '!' && p.TCP.Flags&packet.SYN == 0 {
+		return false
+	}
 	have := p.TCP.Flags &^ f.Ignore
 	switch f.Op {
 	case '+':

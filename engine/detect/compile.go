@@ -224,6 +224,12 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 	if in.OnlyHTTP1 {
 		r.app, r.appGiven = applayer.HTTP, true
 	}
+	if r.flow.OnlyStream && (r.Kind == KindAppTx || len(r.payload) == 0) {
+		r.protos = [4]uint64{} // as in Suricata: only what the stream's bytes say lets it match
+	}
+	if r.Kind == KindStream || r.Kind == KindPacketStream {
+		r.hollow, r.veto = hollow(r.payload)
+	}
 	r.list = r.listOf()
 	if len(r.buffers)+len(r.numbers)+len(r.files) == 0 {
 		return []Rule{*r}, nil
@@ -233,6 +239,24 @@ func (c *compiler) rule(s Source) ([]Rule, error) {
 		return nil, newError(in, nil, err)
 	}
 	return variants, nil
+}
+
+// hollow says whether a payload without bytes could match steps: no content has to be found. veto is
+// the longest of those that must not be, nil when that is none or counts from the start of the payload.
+func hollow(steps []step) (ok bool, veto *content) {
+	for _, s := range steps {
+		c, isContent := s.(*content)
+		switch {
+		case isContent && !c.negated:
+			return false, nil
+		case isContent && (veto == nil || len(c.pattern) > len(veto.pattern)):
+			veto = c
+		}
+	}
+	if veto != nil && veto.placed {
+		veto = nil
+	}
+	return true, veto
 }
 
 func actionOf(a rule.Action) Action {

@@ -86,6 +86,8 @@ func TestWhatRulesLookAt(t *testing.T) {
 	echo6 := decode(t, packettest.ICMPEcho("2001:db8::1", "2001:db8::2", false, 1, 1, []byte("hello")))
 
 	inStream := Input{Packet: data, Established: true, InStream: true, Stream: []byte("hello world")}
+	// As where the engine only looks on: bytes that came before are looked at with a packet that has none.
+	withStream := Input{Packet: syn, Established: true, InStream: true, HasStream: true, Stream: []byte("hello world")}
 	for _, test := range []struct {
 		name string
 		rule string
@@ -111,6 +113,17 @@ func TestWhatRulesLookAt(t *testing.T) {
 		{"ip version", `alert ipv6 any any -> any any (sid:1;)`, Input{Packet: echo, First: true}, false},
 		{"port where there is none", `alert ip any any -> any 80 (sid:1;)`, Input{Packet: echo, First: true}, false},
 		{"datagram", `alert udp any any -> any any (content:"hello"; sid:1;)`, Input{Packet: datagram}, true},
+		{"digits that are not there", `alert udp any any -> any any (byte_jump:0,0,string,dec; sid:1;)`, Input{Packet: datagram}, false},
+		{"a number of no bytes", `alert udp any any -> any any (byte_jump:0,0; sid:1;)`, Input{Packet: datagram}, true},
+		{"the byte order of DCERPC elsewhere", `alert tcp any any -> any any (byte_test:1,>,0,0,dce; sid:1;)`, inStream, false},
+		{"only the stream, and nothing of it", `alert tcp any any -> any any (flow:only_stream; sid:1;)`, inStream, false},
+		{"only the stream, and its bytes", `alert tcp any any -> any any (flow:only_stream; content:"hello"; sid:1;)`, inStream, true},
+		{"a packet without payload, with a stream that has what must not be", `alert tcp any any -> any any (content:!"hello"; sid:1;)`, withStream, false},
+		{"where the rule is looked for by another content", `alert tcp any any -> any any (content:!"hello"; content:!"goodbye"; sid:1;)`, withStream, true},
+		{"where that is not how the rule is looked for", `alert tcp any any -> any any (pcre:!"/hello/"; sid:1;)`, withStream, true},
+		{"where the rule is about packets", `alert tcp any any -> any any (content:!"hello"; flags:S; sid:1;)`, withStream, true},
+		{"nothing is long enough", `alert tcp any any -> any any (isdataat:!5; sid:1;)`, withStream, true},
+		{"but not where something has to be", `alert tcp any any -> any any (content:"x"; sid:1;)`, withStream, false},
 		{"no payload has not even what is negated", `alert tcp-pkt any any -> any any (content:!"x"; sid:1;)`, Input{Packet: syn}, false},
 		{"stream", `alert tcp any any -> any any (content:"world"; sid:1;)`, inStream, true},
 		{"its packet waits for the stream", `alert tcp any any -> any any (content:"world"; sid:1;)`, Input{Packet: data, InStream: true}, false},
@@ -352,6 +365,13 @@ func TestFlags(t *testing.T) {
 				for op, expect := range map[byte]bool{0: h == want, '+': all, '*': some, '!': !all} {
 					if op == '!' && want == 0 {
 						expect = h != 0
+					}
+					// As Suricata: packets without SYN, FIN and RST are not asked about one of these, those
+					// without SYN not about SYN, and those without URG, ECE and CWR not about one of these.
+					opening, unusual := uint8(packet.SYN|packet.FIN|packet.RST), uint8(packet.URG|packet.ECE|packet.CWR)
+					if want&opening != 0 && have&int(opening) == 0 || want&unusual != 0 && have&int(unusual) == 0 ||
+						op != '!' && want&packet.SYN != 0 && have&int(packet.SYN) == 0 {
+						expect = false
 					}
 					if got := matchFlags(&rule.TCPFlags{Op: op, Flags: want, Ignore: ignore}, p); got != expect {
 						t.Fatalf("flags %#x, %c%#x ignoring %#x: got %v", have, op, want, ignore, got)

@@ -174,10 +174,27 @@ func (p *RuleSet) Undecoded(in *Input, res *Result) {
 // anyProto says whether the rule is for every IP protocol.
 func (r *Rule) anyProto() bool { return r.protos[0]&1 != 0 }
 
-// packetPayload compares the packet's payload. Contents, negated ones too, ask
-// for a payload to look into.
+// packetPayload compares the packet's payload. Contents, negated ones too, ask for a payload to look
+// into, or for bytes of the stream that are looked at with the packet.
 func (r *Rule) packetPayload(in *Input, m *matcher) bool {
-	return len(r.payload) == 0 || len(in.Packet.RulePayload()) > 0 && m.match(r.payload, buffer{data: in.Packet.RulePayload(), ended: true})
+	data := in.Packet.RulePayload()
+	if len(data) == 0 && len(r.payload) > 0 && (!in.HasStream || r.vetoed(in)) {
+		return false
+	}
+	return m.match(r.payload, buffer{data: data, ended: true})
+}
+
+// vetoed says whether the stream has the content by which Suricata looks for the rule, and which it
+// must not have: then packets without a payload are not looked at.
+func (r *Rule) vetoed(in *Input) bool {
+	return r.veto != nil && r.veto.find(buffer{data: in.Stream}, 0, len(in.Stream)) >= 0
+}
+
+// matchNothing compares the payload of a packet without one, with which the stream was looked at in
+// vain, as Suricata does.
+func (r *Rule) matchNothing(in *Input, m *matcher) bool {
+	return r.Kind == KindStream && r.hollow && len(in.Packet.Payload) == 0 && !r.flow.OnlyStream &&
+		!r.vetoed(in) && m.match(r.payload, buffer{ended: true})
 }
 
 // checked runs the rule's checks. Those of header rules look at nothing but addresses.
@@ -211,8 +228,11 @@ func (p *RuleSet) Stream(in *Input, res *Result) {
 	res.found = p.streamIndex.candidates(res.found[:0], in.Stream, &res.seen)
 	for _, i := range res.found {
 		r := &p.rules[i]
-		if r.header(in) && r.appMatches(in) && r.matchPacket(in, &res.m) && r.matchStream(in, &res.m) {
-			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: true, caught: res.m.net.take()})
+		if !r.header(in) || !r.appMatches(in) || !r.matchPacket(in, &res.m) {
+			continue
+		}
+		if found := r.matchStream(in, &res.m); found || r.matchNothing(in, &res.m) {
+			res.hits = append(res.hits, Hit{Rule: i, Whole: true, Stream: found, caught: res.m.net.take()})
 		}
 	}
 	for _, h := range res.waiting {

@@ -290,6 +290,10 @@ func TestState(t *testing.T) {
 		{"xbits expire", header + "xbits:isnotset,a,track ip_src; xbits:set,a,track ip_src,expire 2; sid:1;)", one(6), "1///1//"},
 		{"xbits of a host", header + "xbits:isnotset,a,track ip_src; xbits:set,a,track ip_src,expire 9; sid:1;)", []event{{1, "10.0.0.1", 0}, {2, "10.0.0.2", 0}, {3, "10.0.0.1", 0}}, "1/1/"},
 		{"hostbits", header + "hostbits:isnotset,a,dst; hostbits:set,a,dst; sid:1;)", []event{{1, "10.0.0.1", 0}, {2, "10.0.0.2", 0}}, "1/"},
+		{"what changes hostbits and what asks for xbits comes before what has a priority, that before what changes xbits",
+			header + "xbits:set,x,track ip_src; sid:1;)\n" + header + "priority:1; sid:2;)\n" + header + "xbits:isnotset,p,track ip_pair; sid:3;)\n" +
+				header + "xbits:isnotset,y,track ip_src; sid:4;)\n" + header + "hostbits:set,h; sid:5;)\n" + header + "hostbits:isset,h; sid:6;)",
+			one(1), "5 4 3 2 1 6"},
 		{"limit", header + "threshold:type limit,track by_src,count 2,seconds 3; sid:1;)", one(6), "1/1///1/1"},
 		{"threshold", header + "threshold:type threshold,track by_dst,count 2,seconds 60; sid:1;)", one(4), "/1//1"},
 		{"both", header + "threshold:type both,track by_rule,count 2,seconds 60; sid:1;)", one(4), "/1//"},

@@ -84,6 +84,8 @@ type Rule struct {
 	checks  []check
 	headers []headerMatch
 	payload []step
+	hollow  bool     // a payload without bytes could match it
+	veto    *content // of a hollow rule: what keeps it from being looked at so
 	hook    applayer.Hook
 	buffers []bufferMatch
 	numbers []numberMatch

@@ -34,7 +34,14 @@ func (r *Rule) addState(o *rule.Option) bool {
 		} else {
 			r.effects = append(r.effects, func(in *Input) { do(in, nil) })
 		}
-		r.order(orderHostBits, arg.Op.Reads())
+		// Suricata sees those hostbits that change something, and those xbits that ask for it.
+		switch reads := arg.Op.Reads(); {
+		case reads == (o.Name == "hostbits"):
+		case arg.Track == rule.TrackBoth:
+			r.order(orderPairBits, reads)
+		default:
+			r.order(orderHostBits, reads)
+		}
 	case *rule.VarTest:
 		r.addVarTest(o.Name, arg)
 	case *rule.Threshold:
@@ -144,6 +151,7 @@ const (
 	orderFlowVar
 	orderPacketVar
 	orderHostBits
+	orderPairBits
 	numOrders
 )
 
