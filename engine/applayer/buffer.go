@@ -101,8 +101,7 @@ const (
 	HTTP2Connection
 	HTTP2ContentType
 	HTTP2ContentLen
-	HTTP2Body
-	HTTP2FileData
+	HTTP2Body // Suricata has file.data of responses only
 
 	HTTP2ReplyHeaderName
 	HTTP2ReplyHeaderField
@@ -278,7 +277,6 @@ var buffers = [NumBuffers]field{
 	HTTP2ContentType: {"http.content_type", HTTP2, HTTP2Request},
 	HTTP2ContentLen:  {"http.content_len", HTTP2, HTTP2Request},
 	HTTP2Body:        {"http.request_body", HTTP2, HTTP2RequestData},
-	HTTP2FileData:    {"file.data", HTTP2, HTTP2RequestData},
 
 	HTTP2ReplyHeaderName:  {"http2.header_name", HTTP2, HTTP2ResponseFrames},
 	HTTP2ReplyHeaderField: {"http.response_header", HTTP2, HTTP2ResponseFrames},

@@ -86,16 +86,6 @@ func (p *Parser) closeData(h *half, dir packet.Dir) {
 	}
 }
 
-// hostOf returns an authority without its port.
-func hostOf(b []byte) []byte {
-	for i, c := range b {
-		if c == ':' {
-			return b[:i]
-		}
-	}
-	return b
-}
-
 // sameFold compares without regard to case.
 func sameFold(a, b []byte) bool {
 	if len(a) != len(b) {

@@ -237,4 +237,4 @@ func (p *Parser) Last() applayer.Tx {
 }
 
 // Name implements applayer.Parser with the host of the last request.
-func (p *Parser) Name() []byte { return hostOf(p.name) }
+func (p *Parser) Name() []byte { return p.name }

@@ -340,7 +340,7 @@ func (p *Parser) decode(h *half, dir packet.Dir, t *Tx, b []byte) {
 		case equalFold(name, ":authority"):
 			authority = value
 			if dir == packet.ToServer {
-				p.name = append(p.name[:0], value...)
+				p.name = appendHost(p.name[:0], value)
 			}
 		case equalFold(name, "host"):
 			host = value

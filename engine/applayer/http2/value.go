@@ -49,7 +49,8 @@ func (t *Tx) Value(b applayer.Buffer, i int) (value []byte, ok bool) {
 	switch b {
 	case applayer.HTTP2Host:
 		value, ok = m.value(&t.joined, ":authority")
-		return t.normalHost(value), ok
+		t.joined = appendHost(t.joined[:0], value)
+		return t.joined, ok
 	case applayer.HTTP2Version, applayer.HTTP2ReplyVersion:
 		return protocol, true
 	case applayer.HTTP2StatMsg:
@@ -66,7 +67,7 @@ func (t *Tx) Value(b applayer.Buffer, i int) (value []byte, ok bool) {
 		return m.raw.get(t, func(dst []byte, t *Tx) []byte { return m.appendFields(dst, "", false) })
 	case applayer.HTTP2HeaderNames, applayer.HTTP2ReplyHeaderNames:
 		return m.names.get(t, func(dst []byte, t *Tx) []byte { return m.appendNames(dst) })
-	case applayer.HTTP2Body, applayer.HTTP2FileData, applayer.HTTP2ReplyBody, applayer.HTTP2ReplyFileData:
+	case applayer.HTTP2Body, applayer.HTTP2ReplyBody, applayer.HTTP2ReplyFileData:
 		return m.content.data, m.content.emitted
 	}
 	return nil, false
@@ -75,7 +76,7 @@ func (t *Tx) Value(b applayer.Buffer, i int) (value []byte, ok bool) {
 // Piece implements applayer.Tx.
 func (t *Tx) Piece(b applayer.Buffer, _ int) (offset int, last bool) {
 	switch b {
-	case applayer.HTTP2Body, applayer.HTTP2FileData, applayer.HTTP2ReplyBody, applayer.HTTP2ReplyFileData:
+	case applayer.HTTP2Body, applayer.HTTP2ReplyBody, applayer.HTTP2ReplyFileData:
 		c := &t.sides[b.Hook().Dir()].content
 		return c.base, c.ended
 	}
@@ -125,16 +126,15 @@ func (m *message) first(name string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// normalHost returns an authority in lower case, without its port. It may be t.joined.
-func (t *Tx) normalHost(b []byte) []byte {
-	if i := bytes.IndexByte(b, ':'); i >= 0 {
-		b = b[:i]
+// appendHost appends an authority in lower case, without its port. It may be a part of dst.
+func appendHost(dst, b []byte) []byte {
+	for _, c := range b {
+		if c == ':' {
+			break
+		}
+		dst = append(dst, lower(c))
 	}
-	t.joined = append(t.joined[:0], b...)
-	for i, c := range t.joined {
-		t.joined[i] = lower(c)
-	}
-	return t.joined
+	return dst
 }
 
 func lower(c byte) byte {
