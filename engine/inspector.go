@@ -191,7 +191,7 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		return
 	case session.ProtoFinal():
 	case s.app == applayer.Unknown:
-		w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir}, applayer.Failed, rules, res)
+		w.event(f, applayer.Event{Hook: applayer.ProtocolDetected, Dir: dir, App: applayer.Failed}, applayer.Failed, rules, res)
 		return
 	default:
 		s.flags |= noInspection
@@ -322,7 +322,10 @@ func (w *worker) present(f *flowEntry, ev applayer.Event, rules *detect.RuleSet,
 	if ev.Hook == applayer.FileDone {
 		w.appRecord(f, ev)
 	} else if rules != nil {
+		app := w.input.App
+		w.input.App = ev.App
 		rules.Event(&w.input, ev, res)
+		w.input.App = app
 	}
 }
 

@@ -23,6 +23,7 @@ type opening struct {
 	data       []byte
 	dir        packet.Dir
 	serverPort uint16
+	other      Proto // as the other side was recognised, Unknown or Failed if it was not
 }
 
 // tcpDetectors are asked in this order, and the first yes counts. One that
@@ -184,12 +185,13 @@ func detectTLS(o opening) match {
 	return bestOf(record, other, ssl2, o.toServer(o.prefix(0, "\x01\x03\x00")))
 }
 
-// detectHTTP2: the client's preface (RFC 9113, 3.4), or on port 80 the header of a server's first frame, its SETTINGS.
+// detectHTTP2: the client's preface (RFC 9113, 3.4), or the header of a server's first frame, its SETTINGS, on port 80 or
+// where the client has sent that.
 func detectHTTP2(o opening) match {
 	if o.dir == packet.ToServer {
 		return o.prefix(0, "PRI * HTTP/2.0\r\n")
 	}
-	if o.serverPort != 80 {
+	if o.serverPort != 80 && o.other != HTTP2 {
 		return no
 	}
 	return allOf(o.prefix(0, "\x00"), o.byteIs(1, atMost(0x40)), o.prefix(3, "\x04"), o.byteIs(4, atMost(1)), o.prefix(5, "\x00\x00\x00\x00"))

@@ -124,6 +124,7 @@ func (s *Session) Next(ev *Event) bool {
 		return false
 	}
 	s.current = s.sink.events[s.sink.head]
+	s.current.App = s.proto
 	s.sink.head++
 	*ev = s.current
 	return true
@@ -188,7 +189,7 @@ func (s *Session) detect(dir packet.Dir, data []byte) bool {
 		s.first = uint8(dir) + 1
 	}
 	side.seen = len(data)
-	p := recogniseTCP(opening{data: data, dir: dir, serverPort: s.serverPort})
+	p := recogniseTCP(opening{data: data, dir: dir, serverPort: s.serverPort, other: other.proto})
 	side.examined = p == Failed
 	switch {
 	case p > Failed:
@@ -228,6 +229,18 @@ func (s *Session) recognised(p Proto, dir packet.Dir) {
 	s.parses = p
 	if s.parser = s.pool.getParser(p); s.parser != nil {
 		s.parser.Reset(s.transport)
+		s.inherit()
+	}
+}
+
+// inherit gives the last transaction of the parser before to the one that goes on with it.
+func (s *Session) inherit() {
+	heir, ok := s.parser.(Heir)
+	if !ok || s.old == nil {
+		return
+	}
+	if last := s.old.Last(); last != nil {
+		heir.Inherit(&s.sink, last)
 	}
 }
 

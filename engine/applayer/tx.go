@@ -125,11 +125,23 @@ type Parser interface {
 	Name() []byte
 }
 
+// Heir is a Parser that goes on with a transaction of the protocol before: HTTP/2 answers the request that
+// asked for it.
+type Heir interface {
+	// Inherit takes in a transaction of another protocol, before the first call of Data. It is valid
+	// during the call.
+	Inherit(out *Sink, from Tx)
+}
+
 // Event is one moment at which rules are evaluated, or something is logged.
 type Event struct {
 	Hook Hook
 	Dir  packet.Dir
 	Tx   Tx // nil for ProtocolDetected and ParserFailed, and for AnomalySeen about a flow
+
+	// App is the protocol of the session when the event was raised: it can be another when rules look.
+	// Session.Next sets it.
+	App Proto
 
 	Anomaly Anomaly    // of AnomalySeen about a flow
 	File    *file.File // of FileDone

@@ -74,6 +74,7 @@ type Parser struct {
 
 	failed bool
 	tunnel bool
+	asked  *Tx // the request that another protocol answers: it stays
 	inline bool
 	name   []byte
 }
@@ -113,6 +114,9 @@ func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed
 		r.ready()
 	}
 	r.settle()
+	if p.tunnel && !p.failed {
+		return r.pos // another protocol's bytes may follow
+	}
 	if p.Done() || h.state == closedForGood {
 		return len(data)
 	}
@@ -335,7 +339,7 @@ func (p *Parser) newTx() *Tx {
 // Release implements applayer.Parser.
 func (p *Parser) Release() {
 	n := 0
-	for n < len(p.txs) && !p.txs[n].loggable && p.txs[n] != p.halves[0].tx && p.txs[n] != p.halves[1].tx {
+	for n < len(p.txs) && !p.txs[n].loggable && p.txs[n] != p.asked && p.txs[n] != p.halves[0].tx && p.txs[n] != p.halves[1].tx {
 		n++
 	}
 	if n > 0 {

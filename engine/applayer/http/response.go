@@ -366,6 +366,7 @@ func (r *reader) switchProtocol(t *Tx) {
 	r.p.tunnel = true
 	if value, ok := t.res.fields.value(fieldUpgrade); ok && string(value) == "h2c" {
 		r.change(t, applayer.HTTP2)
+		r.p.asked = t
 	}
 	r.completeResponse()
 }

@@ -476,7 +476,7 @@ func TestProtocolChange(t *testing.T) {
 		"nothing yet":     {connect, HTTP, Unknown, 0, false, "a"},
 		"nothing known":   {append(connect[:2:2], junk...), HTTP, Unknown, 0, false, "a"},
 		"enough of it":    {append(connect[:2:2], turn{c2s, bytes.Repeat([]byte("\x01"), 4096)}), Failed, HTTP, 0, true, "a"},
-		"HTTP/2":          {append(upgrade[:2:2], turn{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}), HTTP2, HTTP, 0, false, ""},
+		"HTTP/2":          {append(upgrade[:2:2], turn{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}), HTTP2, HTTP, 0, false, "a"},
 		"not HTTP/2":      {append(upgrade[:2:2], junk...), HTTP, Unknown, 2, false, "a"},
 		"another: SSH":    {append(upgrade[:2:2], turn{c2s, []byte("SSH-2.0-x\r\n")}), SSH, HTTP, 1, false, ""},
 		"TLS in a tunnel": {append(append(connect[:2:2], connect...), hello), TLS, HTTP, 0, false, "example.com"},
