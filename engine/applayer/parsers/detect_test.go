@@ -149,7 +149,9 @@ func TestFromServer(t *testing.T) {
 		"encrypted, response": {445, 40000, "\x00\x00\x00\x54\xfdSMB", true},
 		"dcerpc bind":         {40000, 135, "\x05\x00\x0b\x03\x10\x00\x00\x00", false},
 		"dcerpc bind_ack":     {135, 40000, "\x05\x00\x0c\x03\x10\x00\x00\x00", true},
-		"another":             {80, 40000, "HTTP/1.1 200 OK\r\n", false},
+		"http response":       {8090, 40000, "HTTP/1.1 200 OK\r\n", true},
+		"http request":        {40000, 80, "GET / HTTP/1.1\r\n", false},
+		"another":             {22, 40000, "SSH-2.0-x\r\n", false},
 		"nothing":             {445, 40000, "", false},
 	}
 	for name, tt := range tests {

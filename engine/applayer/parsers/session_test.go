@@ -477,6 +477,7 @@ func TestProtocolChange(t *testing.T) {
 		"nothing known":   {append(connect[:2:2], junk...), HTTP, Unknown, 0, false, "a"},
 		"enough of it":    {append(connect[:2:2], turn{c2s, bytes.Repeat([]byte("\x01"), 4096)}), Failed, HTTP, 0, true, "a"},
 		"HTTP/2":          {append(upgrade[:2:2], turn{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}), HTTP2, HTTP, 0, false, "a"},
+		"HTTP/2, server":  {[]turn{upgrade[0], {s2c, append(upgrade[1].data[:len(upgrade[1].data):len(upgrade[1].data)], "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d"...)}}, HTTP2, HTTP, 0, false, "a"},
 		"not HTTP/2":      {append(upgrade[:2:2], junk...), HTTP, Unknown, 2, false, "a"},
 		"another: SSH":    {append(upgrade[:2:2], turn{c2s, []byte("SSH-2.0-x\r\n")}), SSH, HTTP, 1, false, ""},
 		"TLS in a tunnel": {append(append(connect[:2:2], connect...), hello), TLS, HTTP, 0, false, "example.com"},
@@ -500,5 +501,40 @@ func TestProtocolChange(t *testing.T) {
 				t.Errorf("%v before %v, %d anomalies, done %v, %q; want %+v", s.Orig(), s.Proto(), anomalies, s.Done(), s.Name(), tt)
 			}
 		})
+	}
+}
+
+// TestUpgrade: the request that asks for HTTP/2 is that of stream 1, and its settings are the client's first.
+func TestUpgrade(t *testing.T) {
+	s := newSession(80)
+	var out []seen
+	for _, tn := range []turn{
+		{c2s, []byte("GET /a HTTP/1.1\r\nHost: www.example.com:80\r\nUser-Agent: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n")},
+		{s2c, []byte("HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n")},
+		{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")},
+		{s2c, []byte("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d" + "\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88")}, // SETTINGS; HEADERS, :status 200
+	} {
+		present(s, tn.dir, tn.data, &out)
+		s.Release()
+	}
+	var settings, stream string
+	for _, e := range out {
+		switch {
+		case e.proto == HTTP2 && e.ev.Hook == TxDone && e.ev.TxID == 0:
+			stream = e.buffers
+		case e.proto == HTTP2 && e.ev.Hook == TxDone && e.ev.TxID == 1:
+			settings = e.buffers
+		}
+	}
+	for _, want := range []string{
+		`http.uri="/a"`, `http.host="www.example.com"`, `http.stat_code="200"`,
+		`http.header_names="\r\n:method\r\n:path\r\n:authority\r\nUser-Agent\r\nUpgrade\r\n\r\n"`,
+	} {
+		if !strings.Contains(stream, want) {
+			t.Errorf("%s is not in %s", want, stream)
+		}
+	}
+	if want := fmt.Sprintf("http2.settings=%d", 3<<32|100); !strings.Contains(settings, want) {
+		t.Errorf("%s is not in %s", want, settings)
 	}
 }
