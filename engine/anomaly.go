@@ -46,8 +46,9 @@ func (w *worker) flowAnomaly(f *flowEntry, found applayer.Anomaly) {
 		return
 	}
 	a := &w.anomaly
-	*a = eve.Anomaly{
-		Tuple: w.tuple(f), Type: eve.AnomalyAppLayer, Event: found.Event(), AppProto: f.State.app.String(), Layer: eve.LayerDetection, TxID: -1,
+	*a = eve.Anomaly{Tuple: w.tuple(f), Type: eve.AnomalyAppLayer, Event: found.Event(), Layer: eve.LayerDetection, TxID: -1}
+	if f.State.app > applayer.Failed {
+		a.AppProto = f.State.app.String()
 	}
 	w.records.Anomaly(a)
 }

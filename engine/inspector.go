@@ -304,7 +304,12 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 // this packet, and with the next of the side that changed it.
 func (w *worker) presentState(f *flowEntry, i *inspector, rules *detect.RuleSet, res *detect.Result) {
 	ev := i.state
-	if ev.Hook == applayer.NoHook {
+	if ev.Hook == applayer.NoHook { // these bytes were about something else, and the state is over
+		for dir := range i.pending {
+			i.pending[dir] = slices.DeleteFunc(i.pending[dir], func(ev applayer.Event) bool {
+				return ev.Hook == applayer.TLSClientState || ev.Hook == applayer.TLSServerState
+			})
+		}
 		return
 	}
 	i.state = applayer.Event{}

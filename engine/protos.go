@@ -33,7 +33,11 @@ func detectedBit(dir packet.Dir) uint8 { return 1 << (uint8(detect.NumFamilies) 
 
 // setSide notes as what a side of a flow was recognised.
 func (w *worker) setSide(f *flowEntry, dir packet.Dir, proto applayer.Proto) {
-	f.State.protos.setSide(dir, proto)
+	s := &f.State
+	if s.protos.side(dir) != proto {
+		s.quiet = 0 // for rules about the side
+	}
+	s.protos.setSide(dir, proto)
 	w.input.Sides[dir] = proto
 }
 

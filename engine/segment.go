@@ -249,8 +249,8 @@ func (w *worker) parse(f *flowEntry, i *inspector, dir packet.Dir, rules *detect
 			asm.Consume(n)
 			data = asm.Bytes()
 		}
+		w.presentState(f, i, rules, res)
 	}
-	w.presentState(f, i, rules, res)
 	if i.session.Done() {
 		w.giveUpApp(f)
 		asm.Consume(len(data))
