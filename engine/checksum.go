@@ -13,14 +13,14 @@ const (
 	offloadRatio  = 10
 )
 
-// verifies says whether the checksums of the packet at hand are verified.
-func (w *worker) verifies(in *pktio.Packet) bool {
+// unfilled says whether the checksums of the packet at hand are left to a card.
+func (w *worker) unfilled(in *pktio.Packet) bool {
 	if w.opt.GuessOffload && w.sampled < offloadSample {
 		if w.sampled++; w.sampled == offloadSample {
 			w.offloading = w.badSums > 0 && offloadSample/w.badSums < offloadRatio
 		}
 	}
-	return w.opt.VerifyChecksums && !in.Offload && !w.offloading
+	return in.Offload || w.offloading
 }
 
 // countBadSum counts a TCP segment with a wrong checksum.

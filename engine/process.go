@@ -22,7 +22,8 @@ func (w *worker) packet(in *pktio.Packet) {
 	w.packets, w.denied, w.level, w.refusal = 0, false, 0, detect.None
 	w.modified, w.offload = false, in.Offload
 	p := &w.pkt
-	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.verifies(in), Tunnels: w.opt.Tunnels})
+	unfilled := w.unfilled(in)
+	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !unfilled, Unfilled: unfilled, Tunnels: w.opt.Tunnels})
 	w.begun()
 
 	packets := packetsOf(in, p)

@@ -107,9 +107,9 @@ func (p *Packet) FixChecksum() {
 }
 
 // HeaderSum says whether the header of an IPv4 packet has the right checksum, which it has where
-// they are not verified.
+// checksums are Unfilled.
 func (p *Packet) HeaderSum() bool {
-	if !p.opt.VerifyChecksums {
+	if p.opt.Unfilled {
 		return true
 	}
 	n := min(int(p.Net[0]&15)*4, len(p.Net))
@@ -119,7 +119,7 @@ func (p *Packet) HeaderSum() bool {
 // TransportSum says whether TCP, UDP, ICMP or ICMPv6 has the right checksum, as HeaderSum does; UDP
 // over IPv4 need not have one. L4 must not be nil.
 func (p *Packet) TransportSum() bool {
-	if !p.opt.VerifyChecksums {
+	if p.opt.Unfilled {
 		return true
 	}
 	b := p.L4

@@ -14,6 +14,9 @@ type Options struct {
 	// bytes that are not there and are never verified.
 	VerifyChecksums bool
 
+	// Unfilled says that checksums are still to be filled in, by a card: whatever stands there is right.
+	Unfilled bool
+
 	// Tunnels makes Decode look for packets inside of the packet: see Inner.
 	Tunnels bool
 }

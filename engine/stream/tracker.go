@@ -144,8 +144,11 @@ func (t *Tracker) limit(dir packet.Dir) {
 }
 
 // Established reports whether the handshake was completed, or the connection was
-// picked up midstream. It stays true when the connection closes.
-func (t *Tracker) Established() bool { return t.State() >= StateEstablished }
+// picked up midstream. It stays true when the connection closes. With fast open the answer is enough,
+// as in Suricata: data can follow it.
+func (t *Tracker) Established() bool {
+	return t.State() >= StateEstablished || t.State() == StateSynRecv && t.has(fastOpen)
+}
 
 // Closed reports whether the connection is over: only the last ACK, and packets
 // that were under way, can still come.
