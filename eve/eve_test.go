@@ -112,6 +112,21 @@ func sampleHTTPAlert() *Alert {
 	return a
 }
 
+// http2Tx returns what comes of frames that a client sends behind its preface.
+func http2Tx(frames string) applayer.Tx {
+	return transaction(applayer.HTTP2, packet.ProtoTCP, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frames)
+}
+
+// sampleHTTP2 is about a request: HEADERS with a weight, fields of the static table, one with a new value, a size of the
+// dynamic table, and an index at which there is nothing; then RST_STREAM.
+func sampleHTTP2() *Alert {
+	a := sampleHTTPAlert()
+	a.App.Proto = "http2"
+	a.Tx = http2Tx("\x00\x00\x12\x01\x25\x00\x00\x00\x01" + "\x00\x00\x00\x00\x0f" + "\x82\x84" + "\x66\x04shop" + "\x20" + "\x5c\x013" + "\xbf" +
+		"\x00\x00\x04\x03\x00\x00\x00\x00\x01" + "\x00\x00\x00\x08")
+	return a
+}
+
 func sampleDNSAlert() *Alert {
 	return &Alert{
 		Tuple:  Tuple{Time: at, FlowID: 77, Src: v6, Dst: v6, SrcPort: 5353, DstPort: 53, Proto: packet.ProtoUDP},
@@ -196,6 +211,8 @@ func TestGolden(t *testing.T) {
 	for name, got := range map[string][]byte{
 		"alert-tls":         AppendAlert(nil, alert),
 		"alert-http":        AppendAlert(nil, sampleHTTPAlert()),
+		"alert-http2":       AppendAlert(nil, sampleHTTP2()),
+		"http2-settings":    AppendApp(nil, &App{Tuple: sampleAlert().Tuple, Tx: http2Tx("\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x03\x00\x00\x00\x64")}),
 		"alert-full":        AppendAlert(nil, sampleFullAlert()),
 		"alert-dns":         AppendAlert(nil, sampleDNSAlert()),
 		"alert-aws":         AppendEnvelope(nil, env, alert.Time, alert.ResourceARN, AppendAlert(nil, alert)),

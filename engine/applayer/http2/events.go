@@ -177,11 +177,13 @@ func (p *Parser) Release() {
 
 // Gap implements applayer.Parser. Frames are not found again behind one that is not within a frame's data.
 func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, n int) {
+	if p.failed {
+		return
+	}
 	p.out = out
 	h := &p.halves[dir]
 	t := h.data
 	switch {
-	case p.failed:
 	case n <= h.skip:
 		h.skip -= n
 	case t != nil && n <= h.left:

@@ -101,6 +101,9 @@ func (p *Parser) recycle(t *Tx) {
 
 // Data implements applayer.Parser.
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {
+	if p.failed {
+		return len(data)
+	}
 	p.out = out
 	for consumed < len(data) && !p.failed && len(p.touched) < maxTouched && !p.full(dir) {
 		n := p.step(dir, data[consumed:])
