@@ -78,12 +78,27 @@ func TestPayloadKeywords(t *testing.T) {
 		{"x aGVsbG8gd29ybGQ= y", `content:"x "; base64_decode:relative; base64_data; content:"hello world"; bsize:11;`, true},
 		{"x aGVsbG8gd29ybGQ= y", `base64_decode:bytes 8,offset 2; base64_data; content:"hello "; bsize:6;`, true},
 		{"x aGVsbG8gd29ybGQ= y", `base64_decode:offset 2; base64_data; content:"xyz";`, false},
+		{"x aGVsbG8gd29ybGQ= y", `base64_decode:offset 2;`, false},
+		{"x y! y aGVsbG8=", `content:"x"; content:"y"; distance:0; base64_decode:offset 1,relative; base64_data; content:"hello";`, false}, // at the first y
 		{"(x)", `base64_decode; base64_data; content:!"a";`, false},
 	} {
 		set := compile(t, Options{}, `alert udp any any -> any any (`+test.options+` sid:1;)`)
 		p := decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", []byte(test.payload)))
 		if got := len(run(set, &Input{Packet: p, First: true}).Alerts) > 0; got != test.want {
 			t.Errorf("%s on %q: got %v, want %v", test.options, test.payload, got, test.want)
+		}
+	}
+}
+
+// TestDecodeBase64: text that is not well formed decodes to as many bytes as in Suricata 7.0.10.
+func TestDecodeBase64(t *testing.T) {
+	for text, want := range map[string]string{
+		"YWJj": "abc", "YWI=": "ab", "YQ==": "a", "YWJjYQ": "abca", "YWI=YWJj": "ababc", "YQ==YWJj": "aabc",
+		"": "", "Y": "", "Y!": "`", "YWJjY": "abc", "YWJj!YWJj": "abc", "YW Jj": "a", " YWJj": "", "YWI!": "ab", "+/": "\xfb",
+		"=": "", "Y=": "`", "Y===": "", "====": "", "===": "\x00\x00", "YQ=": "a\x00", "YWJj==": "abc\x00", "YW=J": "a`", "YWJjYQ=!": "abca\x00",
+	} {
+		if got := string(decodeBase64(nil, []byte(text))); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }

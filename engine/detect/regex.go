@@ -63,7 +63,7 @@ func (x *regex) match(m *matcher, prev int, rest []step) bool {
 	}
 }
 
-// base64 is base64_decode with what base64_data asks of the result.
+// base64 is base64_decode with what base64_data asks of the result. Without that it never holds, as in Suricata.
 type base64 struct {
 	bytes    int // 0 for all
 	offset   int
@@ -71,19 +71,15 @@ type base64 struct {
 	data     []step
 }
 
-func (b *base64) place() place {
-	if b.relative {
-		return placeRelative
-	}
-	return placeNone
-}
+// place says that no other occurrence is tried for its sake, as in Suricata, also where it is relative.
+func (b *base64) place() place { return placeNone }
 
 func (b *base64) match(m *matcher, prev int, rest []step) bool {
 	at := b.offset
 	if b.relative {
 		at = prev + b.offset
 	}
-	if at < 0 || at >= len(m.buf.data) {
+	if at < 0 || at >= len(m.buf.data) || len(b.data) == 0 {
 		return false
 	}
 	text := m.buf.data[at:]
@@ -108,45 +104,50 @@ func (b *base64) match(m *matcher, prev int, rest []step) bool {
 // maxDecoded bounds what base64_decode decodes, in bytes of text.
 const maxDecoded = 65535
 
-// decodeBase64 appends what text stands for, up to the first byte that does not
-// belong; white space is skipped. An incomplete group at the end counts for the whole bytes
-// that it has.
+// decodeBase64 appends what text stands for, up to the first byte that does not belong, as Suricata does: white space does not,
+// padding may stand anywhere, and an incomplete group counts for the bytes that it has begun, unless it is one
+// character at the end of the text.
 func decodeBase64(dst, text []byte) []byte {
 	var group uint32
-	n := 0
+	n, padding, whole := 0, 0, true
+	end := func(bytes int) {
+		group <<= 6 * (4 - n)
+		dst = append(dst, []byte{byte(group >> 16), byte(group >> 8), byte(group)}[:max(bytes, 0)]...)
+		group, n, padding = 0, 0, 0
+	}
 	for _, c := range text[:min(len(text), maxDecoded)] {
-		var v byte
-		switch {
-		case 'A' <= c && c <= 'Z':
-			v = c - 'A'
-		case 'a' <= c && c <= 'z':
-			v = c - 'a' + 26
-		case '0' <= c && c <= '9':
-			v = c - '0' + 52
-		case c == '+':
-			v = 62
-		case c == '/':
-			v = 63
-		case c == ' ' || c >= '\t' && c <= '\r':
-			continue
-		default:
-			return endGroup(dst, group, n)
+		v := base64Value(c)
+		if v < 0 {
+			if whole = c == '='; !whole {
+				break
+			}
+			v = 0
+			padding++
 		}
 		group = group<<6 | uint32(v)
 		if n++; n == 4 {
-			dst = append(dst, byte(group>>16), byte(group>>8), byte(group))
-			group, n = 0, 0
+			end(3 - padding)
 		}
 	}
-	return endGroup(dst, group, n)
-}
-
-func endGroup(dst []byte, group uint32, n int) []byte {
-	switch n {
-	case 2:
-		return append(dst, byte(group>>4))
-	case 3:
-		return append(dst, byte(group>>10), byte(group>>2))
+	if n > 1 || n == 1 && !whole {
+		end(max(1, n-1))
 	}
 	return dst
+}
+
+// base64Value returns what a character stands for, -1 for none.
+func base64Value(c byte) int {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return int(c - 'A')
+	case 'a' <= c && c <= 'z':
+		return int(c-'a') + 26
+	case '0' <= c && c <= '9':
+		return int(c-'0') + 52
+	case c == '+':
+		return 62
+	case c == '/':
+		return 63
+	}
+	return -1
 }

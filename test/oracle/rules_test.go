@@ -84,6 +84,10 @@ func payloadOptions(r *rand.Rand, first, stream bool) string {
 			1+r.IntN(5), relative(",relative"), pick(r, []string{"<", ">"}), r.IntN(4))
 	}
 	word := pick(r, words)
+	if kind == 6 { // the words are base64, too
+		return fmt.Sprintf("base64_decode:%soffset %d%s; base64_data; %s; ", pick(r, []string{"", "bytes 4,", "bytes 7,"}), r.IntN(9), relative(",relative"),
+			pick(r, []string{`content:"|6a|"`, `content:!"|6a 9a|"; isdataat:1`, "isdataat:3", "isdataat:!5", "bsize:>2", "byte_test:1,>,100,0"}))
+	}
 	pattern := pick(r, []string{word, "[a-d]+" + word[1:], "(?:" + word + "|zz)", word[:1] + ".{1,9}?a", `\x` + fmt.Sprintf("%02x", word[0]), "(a+)b", `\b` + word, "a(?=b)", "(?<!a)a", `[^\x00]\d`, `\w{3,}\W`, "(.)\\1", "^" + word, word + "$"}[:14-2*btoi(stream)])
 	flags := pick(r, []string{"", "i", "s", "m", "is"})
 	if !first && r.IntN(3) == 0 {
