@@ -35,6 +35,9 @@ func (w *worker) refusesMidstream() bool {
 
 // refuseMidstream drops a midstream packet, with the flow that it has, if it has one.
 func (w *worker) refuseMidstream(in *pktio.Packet, f *flowEntry, dir packet.Dir) {
+	if w.pkt.TCP.Flags&(packet.FIN|packet.SYN) == packet.FIN && f != nil {
+		w.pkt.Events.Add(packet.StreamFINButNoSession)
+	}
 	w.deny(in, f, dir, ReasonException, nil)
 	if w.rejected {
 		w.rejectMidstream(in)

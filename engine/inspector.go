@@ -363,6 +363,7 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 	if !waiting {
 		i.session.Release()
 	}
+	w.prune(f, i, rules)
 	if i.over {
 		w.endInspection(f, w.cookie, w.packetTime)
 	}
@@ -392,6 +393,9 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 	}()
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
 		w.pretend(f, dir)
+		if f.Key.Proto == packet.ProtoTCP {
+			w.frame = eve.Frame{Data: packet.AppendEmpty(w.resetBuf[:0], &w.pkt, f.State.tcp.Next(dir)), Link: frame.Link}
+		}
 		w.cookie, w.packetTime = number, at
 		var rules *detect.RuleSet
 		if f.State.decision() == undecided {

@@ -26,9 +26,6 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	if other := i.asm[dir.Reverse()]; other != nil {
 		other.Ack(tcp.Acked(dir.Reverse()))
 		w.acknowledged(f, i, dir.Reverse(), rules, res)
-		if w.opt.Inline {
-			other.Prune(lookBack(rules), again(f, dir.Reverse(), rules))
-		}
 		if !w.opt.Inline {
 			w.gapEvent(f, i, dir.Reverse())
 		}
@@ -62,7 +59,10 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	asm.Ack(tcp.Acked(dir))
 	if len(data) > 0 {
 		w.input.InStream = rules != nil && rules.WantsStream(p.Proto)
+		again := asm.Repeats(firstByte(p), len(data))
 		in := asm.Insert(firstByte(p), data)
+		// Where it only looks on, Suricata compares if rules ask for it, and not what is sent again as it was.
+		in.Conflict = in.Conflict && (w.opt.Inline || !again && rules != nil && rules.WantsOverlaps())
 		w.insertEvents(in)
 		// What cannot be held now must not get to the receiver either, or rules
 		// would never see it: its sender will repeat it.
@@ -228,7 +228,20 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 		asm.Skip(n)
 		i.seen[dir], i.ready[dir], i.told[dir] = 0, false, false
 	}
-	asm.Prune(keep, again(f, dir, rules))
+	asm.Looked(keep >= 0)
+}
+
+// prune gives up the bytes of a flow's streams that nobody will look at any more.
+func (w *worker) prune(f *flowEntry, i *inspector, rules *detect.RuleSet) {
+	keep := max(lookBack(rules), 0)
+	if !w.opt.Inline {
+		keep = 0 // rules look at nothing twice
+	}
+	for dir, asm := range i.asm {
+		if asm != nil {
+			asm.Prune(keep, again(f, packet.Dir(dir), rules))
+		}
+	}
 }
 
 // parse gives the parsers the bytes that came now, after those that they left.
@@ -301,8 +314,8 @@ func (w *worker) rawReady(f *flowEntry, i *inspector, dir packet.Dir, keep int) 
 		return false
 	}
 	if w.opt.Inline {
-		w.input.HasStream = true
-		return true
+		w.input.HasStream = w.pkt.TCP.Flags&packet.SYN == 0 // what a SYN brings is looked at with what follows it
+		return w.input.HasStream
 	}
 	asm := i.asm[dir]
 	if fresh := asm.Fresh(); fresh == 0 || !i.ready[dir] && fresh < detect.StreamWindow && !asm.Deep() && !f.State.tcp.Ending() {
@@ -319,8 +332,8 @@ func completes(h applayer.Hook) bool {
 	return h == applayer.MessageDone || h >= applayer.TLSClientHello && h <= applayer.TLSServerState
 }
 
-// maxPayload is how many bytes of a stream an alert shows, Suricata's payload-buffer-size.
-const maxPayload = 4096
+// maxPayload is how many bytes of a stream an alert shows, one less than Suricata's payload-buffer-size.
+const maxPayload = 4095
 
 // payload is what an alert shows: the bytes of the packet, or, if it is about the stream and
 // there is one, those that are held of it and acknowledged, if any.

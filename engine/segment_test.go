@@ -66,7 +66,7 @@ alert tcp any any -> any any (msg:"gap"; stream-event:reassembly_seq_gap; sid:3;
 		}
 		at := c.clientSeq
 		r.accepts("bytes", c.c2s(data, "some"))
-		r.accepts("other bytes", packettest.TCP(c.client, c.server, data, at, c.serverSeq, []byte("same")))
+		r.accepts("other bytes", packettest.TCP(c.client, c.server, data, at, c.serverSeq, []byte("sam")))
 		c = newConn("2")
 		r.open(c)
 		c.clientSeq += 10

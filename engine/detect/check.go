@@ -37,8 +37,8 @@ var numberChecks = map[string]func(in *Input) (n uint64, ok bool){
 		}
 		return uint64(binary.BigEndian.Uint32(p.L4[4:])), true
 	},
-	"flow.age": func(in *Input) (uint64, bool) {
-		return uint64(max(in.Now-in.FlowStart, 0) / int64(time.Second)), in.FlowID != 0
+	"flow.age": func(in *Input) (uint64, bool) { // of the clock's seconds, as in Suricata
+		return uint64(max(in.Now/int64(time.Second)-in.FlowStart/int64(time.Second), 0)), in.FlowID != 0
 	},
 	"flow.pkts_toserver":  func(in *Input) (uint64, bool) { return in.Packets[packet.ToServer], in.FlowID != 0 },
 	"flow.pkts_toclient":  func(in *Input) (uint64, bool) { return in.Packets[packet.ToClient], in.FlowID != 0 },

@@ -229,7 +229,7 @@ func TestStreamSize(t *testing.T) {
 
 func TestFlowFigures(t *testing.T) {
 	p := decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", []byte("x")))
-	in := Input{Packet: p, FlowID: 1, FlowStart: int64(time.Second), Now: int64(11 * time.Second), Packets: [2]uint64{3, 2}, Bytes: [2]uint64{300, 200}}
+	in := Input{Packet: p, FlowID: 1, FlowStart: int64(1900 * time.Millisecond), Now: int64(11100 * time.Millisecond), Packets: [2]uint64{3, 2}, Bytes: [2]uint64{300, 200}}
 	for options, want := range map[string]bool{
 		"flow.age:10;": true, "flow.age:>10;": false, "flow.pkts_toserver:3;": true, "flow.pkts_toclient:3;": false,
 		"flow.bytes_toserver:>299;": true, "flow.bytes_toclient:>200;": false,

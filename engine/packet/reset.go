@@ -65,6 +65,24 @@ func AppendReset(buf []byte, seg *Packet, back bool, r Reset) []byte {
 	return buf
 }
 
+// AppendEmpty appends to buf the TCP segment that Suricata makes up for a flow that has ended, with the
+// addresses and ports of p and the number seq: it has neither flags nor data. 60 bytes are enough.
+func AppendEmpty(buf []byte, p *Packet, seq uint32) []byte {
+	start := len(buf)
+	buf, l4 := appendIP(buf, p.IPVersion, p.Src, p.Dst, ProtoTCP, 20)
+	if h := buf[start : len(buf)-20]; p.IPVersion == 4 {
+		h[6], h[10], h[11] = 0, 0, 0 // without "don't fragment"
+		binary.BigEndian.PutUint16(h[10:], checksum(0, h))
+	}
+	binary.BigEndian.PutUint16(l4[0:], p.SrcPort)
+	binary.BigEndian.PutUint16(l4[2:], p.DstPort)
+	binary.BigEndian.PutUint32(l4[4:], seq)
+	l4[12] = 20 / 4 << 4
+	l4[14] = 10 // of the window
+	binary.BigEndian.PutUint16(l4[16:], transportSum(p.IPVersion, p.Src, p.Dst, ProtoTCP, l4))
+	return buf
+}
+
 // How long an ICMP error may be: for IPv4 as much as every host must accept
 // (RFC 1812, 4.3.2.3), for IPv6 the least MTU (RFC 4443, 2.4 c).
 const (

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/sluicefw/sluice/engine/packet"
@@ -67,6 +68,8 @@ type Reassembly struct {
 
 	start, base, app, raw, next, acked packet.Seq
 
+	told packet.Seq // acked, as far as the receiver said so itself
+
 	stop bool // memory was refused, or the depth is reached
 
 	buf    []byte // the byte base is at off
@@ -84,7 +87,7 @@ func (r *Reassembly) Reset(first uint32, cfg Config) {
 	r.release()
 	n := packet.Seq(first)
 	r.cfg, r.stop = cfg, false
-	r.start, r.base, r.app, r.raw, r.next, r.acked = n, n, n, n, n, n
+	r.start, r.base, r.app, r.raw, r.next, r.acked, r.told = n, n, n, n, n, n, n
 }
 
 // Boundless lets all bytes be taken that come from now on, of protocols that go on for long.
@@ -338,16 +341,22 @@ func (r *Reassembly) part(from, end packet.Seq, before int) (data []byte, old, o
 	return r.at(from.Add(-old), old+n), old, from.Diff(r.start) - old
 }
 
-// AppendHeld appends what is held and acknowledged to dst, as far as dst has room: its capacity is not
+// Repeats reports whether what came of these n bytes before came in segments of just them.
+func (r *Reassembly) Repeats(first uint32, n int) bool {
+	one := segment{packet.Seq(first), packet.Seq(first).Add(n)}
+	return !slices.ContainsFunc(r.segs, func(s segment) bool { return s != one && s.from.Less(one.to) && one.from.Less(s.to) })
+}
+
+// AppendHeld appends what is held and was acknowledged by the receiver to dst, as far as dst has room: its capacity is not
 // exceeded. In place of a hole stands how many bytes are missing.
 func (r *Reassembly) AppendHeld(dst []byte) []byte {
 	at := r.base
 	for _, s := range r.segs {
-		if !s.from.Less(r.acked) {
+		if !s.from.Less(r.told) {
 			return dst
 		}
-		if r.acked.Less(s.to) {
-			s.to = r.acked
+		if r.told.Less(s.to) {
+			s.to = r.told
 		}
 		if gap := s.from.Diff(at); gap > 0 {
 			if cap(dst)-len(dst) < len("[2147483647 bytes missing]") {
@@ -365,7 +374,10 @@ func (r *Reassembly) AppendHeld(dst []byte) []byte {
 }
 
 // Ack notes that the receiver has everything before seq.
-func (r *Reassembly) Ack(seq uint32) { r.acked = packet.MaxSeq(r.acked, packet.Seq(seq)) }
+func (r *Reassembly) Ack(seq uint32) {
+	r.told = packet.MaxSeq(r.told, packet.Seq(seq))
+	r.acked = packet.MaxSeq(r.acked, r.told)
+}
 
 // AckAll takes all that came for acknowledged: nothing more will come.
 func (r *Reassembly) AckAll() {
@@ -405,24 +417,39 @@ func (r *Reassembly) Skip(n int) {
 	r.stop = r.stop || r.Deep()
 }
 
+// Looked notes that parsers and rules have seen what they can; rules says whether there are any about
+// bytes of streams.
+func (r *Reassembly) Looked(rules bool) {
+	if !rules {
+		r.raw = packet.MaxSeq(r.raw, r.visible())
+	}
+	if r.Deep() && r.app == r.next && r.raw == r.next {
+		r.stop = true
+	}
+}
+
 // Prune gives up the bytes that are no longer needed. keep is how many bytes before those
-// that are new to them rules look at, or negative if there are none; more is how many bytes
-// are kept beside, because other bytes in their place are of interest.
+// that are new to them rules look at; more is how many bytes are kept beside, because other
+// bytes in their place are of interest. A segment goes as a whole.
 func (r *Reassembly) Prune(keep, more int) {
 	left := r.app
-	if keep < 0 {
-		r.raw = packet.MaxSeq(r.raw, r.visible())
-	} else if raw := r.raw.Add(-min(keep, max(r.raw.Diff(r.base), 0))); raw.Less(left) {
+	if raw := r.raw.Add(-min(keep, max(r.raw.Diff(r.base), 0))); raw.Less(left) {
 		left = raw
 	}
 	if r.acked.Less(left) {
 		left = r.acked
 	}
-	if left = left.Add(-min(more, max(left.Diff(r.base), 0))); r.base.Less(left) {
-		r.drop(left)
+	left = left.Add(-min(more, max(left.Diff(r.base), 0)))
+	for _, s := range r.segs {
+		if left.Less(s.to) {
+			if s.from.Less(left) {
+				left = s.from
+			}
+			break
+		}
 	}
-	if r.Deep() && r.app == r.next && r.raw == r.next {
-		r.stop = true
+	if r.base.Less(left) {
+		r.drop(left)
 	}
 }
 

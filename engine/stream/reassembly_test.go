@@ -211,14 +211,21 @@ func (w *twin) skip(n int) {
 }
 
 func (w *twin) prune(keep int, more int64) {
-	left := w.app
-	if keep < 0 {
-		w.raw = max(w.raw, w.visible())
-	} else {
-		left = min(left, max(w.raw-int64(keep), w.base))
+	left := min(w.app, max(w.raw-int64(keep), w.base), w.ackd) - more
+	begins := left
+	for _, s := range w.segs {
+		if s[1] > left {
+			begins = min(begins, s[0])
+		}
 	}
-	if left = min(left, w.ackd) - more; left > w.base {
-		w.drop(left)
+	if begins > w.base {
+		w.drop(begins)
+	}
+}
+
+func (w *twin) looked(rules bool) {
+	if !rules {
+		w.raw = max(w.raw, w.visible())
 	}
 	w.stop = w.stop || w.next >= int64(w.cfg.Depth) && w.app == w.next && w.raw == w.next
 }
@@ -314,7 +321,9 @@ func play(t *testing.T, data []byte) {
 				w.raw = max(w.raw, w.visible())
 			}
 		case 7:
-			keep := int(int8(x)) % 60
+			keep := int(x) % 60
+			r.Looked(z&1 != 0)
+			w.looked(z&1 != 0)
 			r.Prune(keep, int(y)%40)
 			w.prune(keep, int64(y)%40)
 		}
@@ -379,7 +388,8 @@ func TestReassemblyBounds(t *testing.T) {
 	}
 	r.Consume(10)
 	r.Ack(1010)
-	if r.Prune(-1, 0); !r.Stopped() || pool.InUse() != reassemblySize {
+	r.Looked(false)
+	if r.Prune(0, 0); !r.Stopped() || pool.InUse() != reassemblySize {
 		t.Errorf("all seen: stopped %v, %d bytes in use", r.Stopped(), pool.InUse())
 	}
 }
@@ -431,5 +441,25 @@ func TestReassemblyDoesNotAllocate(t *testing.T) {
 		pool.Put(r)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestRepeats: a segment that came before as it is repeats it, unless others overlap it.
+func TestRepeats(t *testing.T) {
+	r := NewPool(1 << 20).Get()
+	r.Reset(1000, Config{})
+	r.Insert(1000, []byte("abcdef"))
+	for _, test := range []struct {
+		first uint32
+		n     int
+		want  bool
+	}{{1000, 6, true}, {1000, 5, false}, {1003, 6, false}, {1006, 3, true}} {
+		if got := r.Repeats(test.first, test.n); got != test.want {
+			t.Errorf("%d bytes from %d: %v", test.n, test.first, got)
+		}
+	}
+	r.Insert(1002, []byte("cdefgh"))
+	if r.Repeats(1000, 6) {
+		t.Error("another segment overlaps it")
 	}
 }

@@ -179,6 +179,9 @@ func (t *Tracker) Size(dir packet.Dir) uint32 {
 	return uint32(s.next - s.isn)
 }
 
+// Next returns the number that follows all that dir has sent.
+func (t *Tracker) Next(dir packet.Dir) uint32 { return uint32(t.sides[dir].next) }
+
 // Start returns the number of the first byte of what dir sends.
 func (t *Tracker) Start(dir packet.Dir) uint32 { return uint32(t.sides[dir].isn + 1) }
 
