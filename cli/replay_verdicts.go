@@ -52,8 +52,7 @@ func newVerdicts() *verdicts {
 // of returns the entry of t's 5-tuple, which is named after the first side that
 // is seen in it.
 func (v *verdicts) of(t *eve.Tuple) *flowVerdict {
-	k := flow.Key{Src: t.Src, Dst: t.Dst, SrcPort: t.SrcPort, DstPort: t.DstPort, Proto: t.Proto}
-	copy(k.VLAN[:], t.VLAN[:])
+	k := flow.Key{Src: t.Src, Dst: t.Dst, SrcPort: t.SrcPort, DstPort: t.DstPort, Proto: t.Proto, Place: flow.PlaceOf(t.VLAN, 0)}
 	if f := v.tuples[k]; f != nil {
 		return f
 	}
@@ -74,7 +73,7 @@ func flowName(k *flow.Key) string {
 		return strconv.Itoa(int(p))
 	}
 	name := fmt.Sprintf("%s %s > %s", proto, endpoint(k.Src.String(), port(k.SrcPort), proto), endpoint(k.Dst.String(), port(k.DstPort), proto))
-	for _, id := range k.VLAN {
+	for _, id := range k.Place.VLAN() {
 		if id != 0 {
 			name += fmt.Sprintf(" vlan %d", id)
 		}

@@ -17,7 +17,7 @@ func (w *worker) related() bool {
 	}
 	var k flow.Key
 	flow.KeyOf(&k, &quoted)
-	k.VLAN, k.Tunnel = p.VLAN, p.Depth
+	k.Place = flow.PlaceOf(p.VLAN, p.Depth)
 	f, _ := w.table.Find(&k, w.now)
 	return f != nil && f.State.decision() == passed
 }
@@ -53,7 +53,7 @@ func (w *worker) quoted() (*flowEntry, packet.Dir) {
 	}
 	var k flow.Key
 	flow.KeyOf(&k, &quoted)
-	k.VLAN, k.Tunnel = p.VLAN, p.Depth
+	k.Place = flow.PlaceOf(p.VLAN, p.Depth)
 	f, _ := w.table.Find(&k, w.now)
 	if f != nil && f.Key.Src == p.Src {
 		return f, packet.ToServer

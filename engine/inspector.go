@@ -34,24 +34,24 @@ const maxPending = 1024
 
 // session returns the flow's parsers while it has them.
 func (w *worker) session(f *flowEntry) *applayer.Session {
-	if f.State.ext == 0 || f.State.has(named) {
+	if f.State.extension() == 0 || f.State.has(named) {
 		return nil
 	}
-	return w.inspectors[f.State.ext-1].session
+	return w.inspectors[f.State.extension()-1].session
 }
 
 // inspectorOf returns the flow's inspector, if it has one.
 func (w *worker) inspectorOf(f *flowEntry) *inspector {
-	if f.State.ext == 0 || f.State.has(named) {
+	if f.State.extension() == 0 || f.State.has(named) {
 		return nil
 	}
-	return w.inspectors[f.State.ext-1]
+	return w.inspectors[f.State.extension()-1]
 }
 
 // nameOf returns the flow's SNI or Host, if it is known.
 func (w *worker) nameOf(f *flowEntry) string {
 	if f.State.has(named) {
-		return w.names.text(f.State.ext)
+		return w.names.text(f.State.extension())
 	}
 	if s := w.session(f); s != nil {
 		return string(s.Name())
@@ -64,10 +64,13 @@ func (w *worker) nameOf(f *flowEntry) string {
 // recognised, so a default action that waits for it applies.
 func (w *worker) inspector(f *flowEntry) *inspector {
 	s := &f.State
-	if s.ext != 0 {
-		return w.inspectors[s.ext-1]
+	if s.extension() != 0 {
+		return w.inspectors[s.extension()-1]
 	}
-	session := w.sessions.Get()
+	var session *applayer.Session
+	if len(w.inspectors)-len(w.freeInsp) < maxExt {
+		session = w.sessions.Get()
+	}
 	if session == nil {
 		w.n[cInspectionRefused]++
 		w.meets(LimitStreams)
@@ -75,16 +78,16 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 		w.giveUpApp(f)
 		return nil
 	}
-	w.sessions.Digests = w.opt.Wants.Wants(Transactions) || w.programs[s.slot].program.Rules.NeedsDigests()
+	w.sessions.Digests = w.opt.Wants.Wants(Transactions) || w.programs[s.slot()].program.Rules.NeedsDigests()
 	session.Reset(f.Key.Proto, f.Key.SrcPort, f.Key.DstPort)
 	if last := len(w.freeInsp) - 1; last >= 0 {
-		s.ext = w.freeInsp[last]
+		s.setExt(w.freeInsp[last])
 		w.freeInsp = w.freeInsp[:last]
 	} else {
 		w.inspectors = append(w.inspectors, &inspector{})
-		s.ext = uint32(len(w.inspectors))
+		s.setExt(uint32(len(w.inspectors)))
 	}
-	i := w.inspectors[s.ext-1]
+	i := w.inspectors[s.extension()-1]
 	i.session = session
 	return i
 }
@@ -92,14 +95,12 @@ func (w *worker) inspector(f *flowEntry) *inspector {
 // dropInspector gives the flow's inspector back and keeps the name it found.
 func (w *worker) dropInspector(f *flowEntry) {
 	s := &f.State
-	at := s.ext
-	s.ext = 0
+	at := s.extension()
+	s.setExt(0)
 	s.flags |= noInspection
 	w.giveUpApp(f)
 	if name := w.inspectors[at-1].session.Name(); len(name) > 0 {
-		if s.ext = w.names.add(name); s.ext != 0 {
-			s.flags |= named
-		}
+		s.setName(w.names.add(name))
 	}
 	w.recycle(at)
 }
@@ -211,10 +212,8 @@ func (w *worker) datagram(f *flowEntry, dir packet.Dir, rules *detect.RuleSet, r
 		s.flags |= noInspection
 		return
 	}
-	if name := session.Name(); s.ext == 0 && len(name) > 0 {
-		if s.ext = w.names.add(name); s.ext != 0 {
-			s.flags |= named
-		}
+	if name := session.Name(); s.extension() == 0 && len(name) > 0 {
+		s.setName(w.names.add(name))
 	}
 }
 
@@ -355,10 +354,10 @@ func (w *worker) presentPending(f *flowEntry, i *inspector, dir packet.Dir, rule
 // the packet at hand must have been written: they tell what it found.
 func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 	s := &f.State
-	if s.ext == 0 || s.has(named) {
+	if s.extension() == 0 || s.has(named) {
 		return
 	}
-	i := w.inspectors[s.ext-1]
+	i := w.inspectors[s.extension()-1]
 	waiting := len(i.pending[0])+len(i.pending[1]) > 0
 	if !waiting {
 		i.session.Release()
@@ -377,10 +376,10 @@ func (w *worker) settle(f *flowEntry, rules *detect.RuleSet) {
 //
 // It writes records as of the packet of that number and time.
 func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
-	if f.State.ext == 0 || f.State.has(named) {
+	if f.State.extension() == 0 || f.State.has(named) {
 		return
 	}
-	i := w.inspectors[f.State.ext-1]
+	i := w.inspectors[f.State.extension()-1]
 	pkt, cookie, packetTime, frame, eventTx := w.pkt, w.cookie, w.packetTime, w.frame, w.eventTx
 	w.ending, w.frame, w.eventTx = true, eve.Frame{}, [2]applayer.Tx{}
 	app := f.State.app
@@ -399,7 +398,7 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 		w.cookie, w.packetTime = number, at
 		var rules *detect.RuleSet
 		if f.State.decision() == undecided {
-			rules = w.programs[f.State.slot].program.Rules
+			rules = w.programs[f.State.slot()].program.Rules
 			w.begin(f, dir, established(f), rules)
 		}
 		w.result.Reset()
@@ -443,8 +442,8 @@ func (w *worker) pretend(f *flowEntry, dir packet.Dir) {
 	if dir == packet.ToClient {
 		k = k.Reverse()
 	}
-	w.pkt = packet.Packet{Src: k.Src, Dst: k.Dst, SrcPort: k.SrcPort, DstPort: k.DstPort, Proto: k.Proto, IPVersion: 4, VLAN: k.VLAN}
-	for _, id := range k.VLAN {
+	w.pkt = packet.Packet{Src: k.Src, Dst: k.Dst, SrcPort: k.SrcPort, DstPort: k.DstPort, Proto: k.Proto, IPVersion: 4, VLAN: k.Place.VLAN()}
+	for _, id := range w.pkt.VLAN {
 		if id != 0 {
 			w.pkt.VLANs++
 		}

@@ -206,7 +206,7 @@ func TestGenerations(t *testing.T) {
 	flows := 0
 	for f := range r.w.table.All {
 		want := max(uint32(f.Key.DstPort), 5)
-		if got := r.w.programs[f.State.slot].program.Generation; got != want {
+		if got := r.w.programs[f.State.slot()].program.Generation; got != want {
 			t.Errorf("the flow of generation %d is on the rules of %d", f.Key.DstPort, got)
 		}
 	}

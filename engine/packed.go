@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/flow"
 	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/engine/stream"
 )
@@ -18,7 +19,7 @@ import (
 //
 //	form 1 | protocol 1 | ports 2+2 | state, action and state of the connection 1 | protocols 3 |
 //	TCP flags 2 | TTLs 4 | first 8 | last 8 | addresses 4+4 or 16+16 | packets and bytes 16 or 32 |
-//	VLANs and tunnel 0 or 7
+//	place 0 or 5
 type packedFlows struct {
 	chunks [][]byte
 }
@@ -26,7 +27,7 @@ type packedFlows struct {
 const (
 	packedChunk = 128 << 10 // bytes that are allocated at a time
 	packedHead  = 32        // up to the addresses
-	packedMax   = packedHead + 32 + 32 + 7
+	packedMax   = packedHead + 32 + 32 + len(flow.Place{})
 )
 
 // Bits of a record's form.
@@ -112,13 +113,9 @@ func (r *FlowRecord) pack(b *[packedMax]byte) int {
 		le.PutUint64(b[n+24:], r.Bytes[1])
 		n += 32
 	}
-	if k.VLAN != [packet.MaxVLANs]uint16{} || k.Tunnel != 0 {
+	if k.Place != (flow.Place{}) {
 		form |= longPlace
-		for i, id := range k.VLAN {
-			le.PutUint16(b[n+2*i:], id)
-		}
-		b[n+6] = k.Tunnel
-		n += 7
+		n += copy(b[n:], k.Place[:])
 	}
 	b[0] = form
 	return n
@@ -163,11 +160,7 @@ func (r *FlowRecord) unpack(b []byte) int {
 		n += 32
 	}
 	if form&longPlace != 0 {
-		for i := range k.VLAN {
-			k.VLAN[i] = le.Uint16(b[n+2*i:])
-		}
-		k.Tunnel = b[n+6]
-		n += 7
+		n += copy(k.Place[:], b[n:])
 	}
 	return n
 }

@@ -24,8 +24,7 @@ func randomRecord(rnd *rand.Rand) (r FlowRecord) {
 		}
 	}
 	if odd() {
-		r.Key.VLAN = [packet.MaxVLANs]uint16{uint16(number()) & 0xfff, uint16(number()) & 0xfff, uint16(number()) & 0xfff}
-		r.Key.Tunnel = uint8(rnd.IntN(packet.MaxDepth + 1))
+		r.Key.Place = flow.PlaceOf([packet.MaxVLANs]uint16{uint16(number()) & 0xfff, uint16(number()) & 0xfff, uint16(number()) & 0xfff}, uint8(rnd.IntN(packet.MaxDepth+1)))
 	}
 	r.First, r.Last = int64(number()), int64(number())
 	for dir := range 2 {

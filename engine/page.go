@@ -77,7 +77,7 @@ type pageKeeper struct {
 }
 
 func (h *pageKeeper) add(w *worker, f *flowEntry, stale *detect.Rule) {
-	r := PageFlow{ID: f.ID(), Name: w.nameOf(f), Generation: w.programs[f.State.slot].program.Generation}
+	r := PageFlow{ID: f.ID(), Name: w.nameOf(f), Generation: w.programs[f.State.slot()].program.Generation}
 	r.of(f)
 	if r.Rule = stale; stale == nil {
 		r.Rule = w.decidedBy(f)

@@ -166,7 +166,7 @@ func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 	s := &f.State
 	if s.decision() == dropped && w.opt.Inline {
 		if s.tcp.Tracked() {
-			s.tcpFlags[dir] |= w.pkt.TCP.Flags
+			f.Seen[dir] |= w.pkt.TCP.Flags
 		}
 		return true // the other side never sees it
 	}
@@ -179,7 +179,7 @@ func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 	out := s.tcp.Update(&w.pkt, dir, &w.env, asm)
 	w.segment = out.Has(stream.Segment)
 	if s.tcp.Tracked() {
-		s.tcpFlags[dir] |= w.pkt.TCP.Flags
+		f.Seen[dir] |= w.pkt.TCP.Flags
 		if !before && s.has(untracked) {
 			s.flags &^= untracked | noInspection | appKnown
 		}
@@ -228,7 +228,7 @@ func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	case p.Proto == packet.ProtoUDP, isTCP && opening(p):
 	case !isTCP:
 		f.State.flags |= noInspection | appKnown
-		f.State.tcpFlags[0] = p.ICMP.Code
+		f.Seen[0] = p.ICMP.Code
 	default:
 		f.State.flags |= midstream | untracked | noInspection | appKnown
 	}
@@ -240,7 +240,7 @@ func (w *worker) admit() *flowEntry {
 	f := w.table.Insert(&w.key, w.now)
 	if f != nil {
 		w.n[cFlows]++
-		f.State.slot = w.current
+		f.State.pin(w.current)
 		w.programs[w.current].flows++
 	}
 	return f
@@ -269,7 +269,7 @@ func stageBit(dir packet.Dir, established bool, app applayer.Proto) uint8 {
 // inspect runs the rules of an undecided flow on the packet.
 func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bool) {
 	s := &f.State
-	rules := w.programs[s.slot].program.Rules
+	rules := w.programs[s.slot()].program.Rules
 	res := &w.result
 	res.Reset()
 	w.begin(f, dir, est, rules)
@@ -313,10 +313,7 @@ func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.Rul
 		App:   f.State.app,
 		Sides: [2]applayer.Proto{f.State.protos.side(packet.ToServer), f.State.protos.side(packet.ToClient)},
 	}
-	if bit := detectedBit(dir); f.State.notes&bit != 0 {
-		f.State.notes &^= bit
-		w.input.Detected = true
-	}
+	w.input.Detected = f.State.takeDetected(dir)
 	if rules.NeedsFlow() {
 		w.input.FlowID, w.input.FlowStart, w.input.Now = f.ID(), f.First, w.now
 		w.input.Packets = [2]uint64{f.Packets(packet.ToServer), f.Packets(packet.ToClient)}
@@ -386,8 +383,7 @@ func (w *worker) defaults(in *pktio.Packet, f *flowEntry, dir packet.Dir, est bo
 		if d.Drop[family] {
 			action = detect.Drop
 		}
-		if d.Alert[family] && f.State.notes&(1<<family) == 0 {
-			f.State.notes |= 1 << family
+		if d.Alert[family] && !f.State.alertDefault(family) {
 			w.alert(f, dir, &d.Rules[family], action, detect.Hit{})
 		}
 		if d.Drop[family] {

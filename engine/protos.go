@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/sluicefw/sluice/engine/applayer"
-	"github.com/sluicefw/sluice/engine/detect"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -27,10 +26,6 @@ func (p *protos) setSide(dir packet.Dir, proto applayer.Proto) {
 	p[dir] = p[dir]&^protoMask | uint8(proto)
 }
 
-// detectedBit is the bit of state.notes that says that the protocol of a side was detected, or given up, since that
-// side's last packet.
-func detectedBit(dir packet.Dir) uint8 { return 1 << (uint8(detect.NumFamilies) + uint8(dir)) }
-
 // setSide notes as what a side of a flow was recognised.
 func (w *worker) setSide(f *flowEntry, dir packet.Dir, proto applayer.Proto) {
 	s := &f.State
@@ -44,7 +39,7 @@ func (w *worker) setSide(f *flowEntry, dir packet.Dir, proto applayer.Proto) {
 // detected lets rules about the protocol alone look at a side's with its next packet, and with the one at hand if it
 // is the side's and waits for its verdict.
 func (w *worker) detected(f *flowEntry, dir packet.Dir) {
-	f.State.notes |= detectedBit(dir)
+	f.State.setDetected(dir)
 	if w.opt.Inline && dir == w.input.Dir {
 		w.input.Detected = true
 	}
@@ -63,7 +58,8 @@ func (w *worker) setDatagramSide(f *flowEntry, dir packet.Dir, proto applayer.Pr
 		proto = applayer.Failed
 	}
 	w.setSide(f, dir, proto)
-	s.notes |= detectedBit(packet.ToServer) | detectedBit(packet.ToClient)
+	s.setDetected(packet.ToServer)
+	s.setDetected(packet.ToClient)
 	w.input.Detected = true
 }
 

@@ -68,7 +68,7 @@ func (r *FlowRecord) of(f *flowEntry) {
 	r.Bytes[0], r.Bytes[1] = f.Bytes(0), f.Bytes(1)
 	r.State, r.App, r.protos = flowState(f), f.State.app, f.State.protos
 	r.Midstream, r.Alerted = f.State.has(midstream), f.State.has(alerted)
-	r.tcpFlags, r.ttl = f.State.tcpFlags, f.State.ttl
+	r.tcpFlags, r.ttl = f.Seen, f.State.ttl
 	switch f.State.decision() {
 	case passed:
 		r.Action = detect.Pass
@@ -100,7 +100,7 @@ func (r *FlowRecord) fill(e *eve.Flow, reason flow.Reason, operation string, now
 		e.ToServer.Gap, e.ToClient.Gap = r.gap[0], r.gap[1]
 		e.ToServer.TCPFlags, e.ToClient.TCPFlags = r.tcpFlags[0], r.tcpFlags[1] // else nothing is known, as in Suricata
 	}
-	for i, id := range r.Key.VLAN {
+	for i, id := range r.Key.Place.VLAN() {
 		if e.VLAN[i] = id; id != 0 {
 			e.VLANs++
 		}
@@ -171,7 +171,7 @@ func (w *worker) describeFlow(t *eve.Tuple, f *flowEntry) {
 	d := &w.opt.Detail
 	if d.Metadata && w.vars.Len() > 0 {
 		w.flowVars.Reset()
-		w.programs[f.State.slot].program.Rules.VisitVars(w.vars, f.ID(), func(v detect.FlowVar) {
+		w.programs[f.State.slot()].program.Rules.VisitVars(w.vars, f.ID(), func(v detect.FlowVar) {
 			switch v.Kind {
 			case detect.FlowInt:
 				w.flowVars.Ints = append(w.flowVars.Ints, eve.Int{Name: v.Name, Value: v.Value})
@@ -378,7 +378,7 @@ func (w *worker) fillDrop(d *eve.Drop, f *flowEntry) {
 func (w *worker) refuser(f *flowEntry, r *detect.Rule) (*detect.Rule, detect.Hit) {
 	rules := w.program.Rules
 	if f != nil {
-		rules = w.programs[f.State.slot].program.Rules
+		rules = w.programs[f.State.slot()].program.Rules
 	}
 	for _, h := range w.result.Alerts {
 		if r := &rules.Rules()[h.Rule]; r.Action.Drops() {

@@ -15,7 +15,7 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		w.datagram(f, dir, rules, res)
 		return
 	}
-	if len(p.Payload) == 0 && f.State.ext == 0 {
+	if len(p.Payload) == 0 && f.State.extension() == 0 {
 		return
 	}
 	i := w.inspector(f)

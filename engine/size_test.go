@@ -3,12 +3,15 @@ package engine
 import (
 	"testing"
 	"unsafe"
+
+	"github.com/sluicefw/sluice/engine/detect"
+	"github.com/sluicefw/sluice/engine/packet"
 )
 
 // TestFlowIsSmall: a million flows have to fit beside everything else.
 func TestFlowIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(flowEntry{}); n > 160 {
-		t.Errorf("a flow takes %d bytes, at most 160 wanted", n)
+	if n := unsafe.Sizeof(flowEntry{}); n > 152 {
+		t.Errorf("a flow takes %d bytes, at most 152 wanted", n)
 	}
 }
 
@@ -28,5 +31,27 @@ func TestVerdictBits(t *testing.T) {
 				t.Errorf("%d by none: %v", d, s.verdict)
 			}
 		}
+	}
+}
+
+// TestPinned: the generation and the alerts of default actions are kept apart.
+func TestPinned(t *testing.T) {
+	var s state
+	for slot := range uint8(maxGenerations) {
+		s.pin(slot)
+		for family := range detect.NumFamilies {
+			if before := s.alertDefault(family); before != (slot > 0) || s.slot() != slot {
+				t.Errorf("slot %d of %d, family %d alerted before: %v", s.slot(), slot, family, before)
+			}
+		}
+	}
+	s.setDetected(packet.ToClient)
+	for _, n := range []uint32{maxExt, 0} {
+		if s.setExt(n); s.extension() != n {
+			t.Errorf("ext %d, want %d", s.extension(), n)
+		}
+	}
+	if s.takeDetected(packet.ToServer) || !s.takeDetected(packet.ToClient) || s.takeDetected(packet.ToClient) {
+		t.Error("of both sides only the client's protocol was detected, once")
 	}
 }

@@ -9,7 +9,7 @@ import (
 // stale returns the rule or default action by which the newest program would
 // not admit a flow of an older one any more, or nil.
 func (w *worker) stale(f *flowEntry) *detect.Rule {
-	if f.State.slot == w.current || f.State.decision() == dropped {
+	if f.State.slot() == w.current || f.State.decision() == dropped {
 		return nil
 	}
 	est := established(f)

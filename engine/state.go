@@ -30,29 +30,77 @@ const (
 )
 
 // state is what the engine hangs on a flow. It holds no pointers, and with it a
-// flow takes 160 bytes.
+// flow takes 152 bytes, with flow.Flow.Seen: the TCP flags of all packets, by direction, and
+// of ICMP first the code of the packet that opened the flow.
 type state struct {
 	tcp stream.Tracker
 
-	// ext is 0, or index+1 of the flow's inspector, or with the named flag of
-	// its name: a flow has a name only when its inspector is done.
-	ext uint32
+	// ext is 0, or index+1 of the flow's inspector, or with the named flag of its name: a flow
+	// has a name only when its inspector is done. Above its 22 bits there is one for each
+	// side: see setDetected.
+	ext [3]uint8
 
 	// verdict is what was decided, in its upper two bits, and below 1 + the index of the
-	// rule that did, in the rule set of the flow's generation; slot is that generation's
-	// place in worker.programs.
+	// rule that did, in the rule set of the flow's generation.
 	verdict [3]uint8
-	slot    uint8
 
-	app      applayer.Proto
-	protos   protos
-	flags    uint8
-	quiet    uint8    // header rules have nothing to say, by stage: see stageBit
-	tcpFlags [2]uint8 // of all packets, by direction; of ICMP first the code of the packet that opened the flow
-	ttl      [2]ttlRange
+	// pinned is that generation's place in worker.programs, in the lower four bits, and in the
+	// upper ones the families of default actions whose alert is written.
+	pinned uint8
 
-	notes uint8 // as bits: default action families whose alert is written, above them see detectedBit
+	app    applayer.Proto
+	protos protos
+	flags  uint8
+	quiet  uint8 // header rules have nothing to say, by stage: see stageBit
+	ttl    [2]ttlRange
 }
+
+const (
+	extBits = 22
+	maxExt  = 1<<extBits - 1
+)
+
+func (s *state) extension() uint32 {
+	return (uint32(s.ext[0]) | uint32(s.ext[1])<<8 | uint32(s.ext[2])<<16) & maxExt
+}
+
+func (s *state) setExt(n uint32) {
+	s.ext = [3]uint8{uint8(n), uint8(n >> 8), uint8(n>>16) | s.ext[2]&^(maxExt>>16)}
+}
+
+// setDetected notes that the protocol of a side was detected, or given up, since that side's last packet.
+func (s *state) setDetected(dir packet.Dir) { s.ext[2] |= 1 << (extBits - 16 + dir) }
+
+// takeDetected reports whether setDetected was called for dir, and forgets it.
+func (s *state) takeDetected(dir packet.Dir) bool {
+	bit := uint8(1) << (extBits - 16 + dir)
+	was := s.ext[2]&bit != 0
+	s.ext[2] &^= bit
+	return was
+}
+
+// setName keeps the flow's name, if it has a number.
+func (s *state) setName(n uint32) {
+	if s.setExt(n); n != 0 {
+		s.flags |= named
+	}
+}
+
+func (s *state) slot() uint8 { return s.pinned & (maxGenerations - 1) }
+
+// pin puts the flow on the generation in slot.
+func (s *state) pin(slot uint8) { s.pinned = s.pinned&^(maxGenerations-1) | slot }
+
+// alertDefault notes that the alert of a family is written, and reports whether it was.
+func (s *state) alertDefault(family detect.Family) (before bool) {
+	bit := uint8(maxGenerations) << family
+	before = s.pinned&bit != 0
+	s.pinned |= bit
+	return before
+}
+
+// Both fit into state.pinned.
+var _ = [1]struct{}{}[maxGenerations<<detect.NumFamilies-1<<8]
 
 type ttlRange struct{ min, max uint8 }
 
@@ -90,7 +138,7 @@ func (w *worker) decidedBy(f *flowEntry) *detect.Rule {
 	if i == 0 {
 		return nil
 	}
-	return &w.programs[s.slot].program.Rules.Rules()[i-1]
+	return &w.programs[s.slot()].program.Rules.Rules()[i-1]
 }
 
 func (s *state) has(flag uint8) bool { return s.flags&flag != 0 }

@@ -65,8 +65,8 @@ alert ip any any -> any any (ip_proto:47; sid:3;)`
 			t.Errorf("%s: %d flows, want those of tunnel and packet", name, r.w.table.Len())
 		}
 		for f := range r.w.table.All {
-			if inner := f.Key.DstPort == 2000; (f.Key.Tunnel == 1) != inner {
-				t.Errorf("%s: flow to port %d is in %d tunnels", name, f.Key.DstPort, f.Key.Tunnel)
+			if inner := f.Key.DstPort == 2000; (f.Key.Place.Tunnel() == 1) != inner {
+				t.Errorf("%s: flow to port %d is in %d tunnels", name, f.Key.DstPort, f.Key.Place.Tunnel())
 			}
 		}
 		r.addsUp()

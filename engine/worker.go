@@ -294,8 +294,8 @@ func (w *worker) freeSlot() uint8 {
 		}
 	}
 	for f := range w.table.All {
-		if int(f.State.slot) == oldest {
-			f.State.slot = uint8(next)
+		if int(f.State.slot()) == oldest {
+			f.State.pin(uint8(next))
 			f.State.quiet = 0
 			f.State.setRule(noRule)
 			w.n[cRepinned]++
@@ -379,9 +379,9 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 		w.records.Flow(&w.flowRecord)
 	}
 	if f.State.has(named) {
-		w.names.release(f.State.ext)
-	} else if f.State.ext != 0 {
-		w.recycle(f.State.ext)
+		w.names.release(f.State.extension())
+	} else if f.State.extension() != 0 {
+		w.recycle(f.State.extension())
 	}
 	if w.vars.Len() > 0 {
 		w.vars.Release(f.ID())
@@ -389,8 +389,8 @@ func (w *worker) Ended(f *flowEntry, reason flow.Reason, op *flow.Operation[stat
 	if w.tags.Len() > 0 {
 		w.tags.Release(detect.FlowOwner(f.ID()))
 	}
-	p := &w.programs[f.State.slot]
-	if p.flows--; p.flows == 0 && f.State.slot != w.current {
+	p := &w.programs[f.State.slot()]
+	if p.flows--; p.flows == 0 && f.State.slot() != w.current {
 		p.program = nil // the collector's
 	}
 }

@@ -48,8 +48,9 @@ type Flow[S any] struct {
 	// Table.end. They lie beside the epoch, most often in one cache line.
 	packetsHi [2]uint8  // packets are 40-bit counters, and bytes
 	bytesHi   [2]uint16 // are 48-bit ones, to keep the entry small
+	epoch     epoch     // the newest flush that this flow has met; 0 marks a vacant slot
+	Seen      [2]uint8  // the owner's, like State, where there is room
 	next      uint32    // slot+1 of the next entry in the bucket
-	epoch     uint32    // the newest flush that this flow has met; 0 marks a vacant slot
 	bytesLo   [2]uint32
 	packetsLo [2]uint32
 
@@ -57,6 +58,16 @@ type Flow[S any] struct {
 
 	First, Last int64 // first and last packet, nanoseconds since 1970
 }
+
+// epoch counts flushes. It begins anew after 65,535 of them: what is compared are flushes that
+// are under way together, which are few.
+type epoch uint16
+
+// next is the epoch after e. None is 0.
+func (e epoch) next() epoch { return max(1, e+1) }
+
+// before reports whether e is older than o.
+func (e epoch) before(o epoch) bool { return int16(e-o) < 0 }
 
 // Count adds a packet of n bytes that was seen at now.
 func (f *Flow[S]) Count(dir packet.Dir, packets uint32, n int, now int64) {

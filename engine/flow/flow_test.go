@@ -79,9 +79,41 @@ func TestFindBothDirections(t *testing.T) {
 		}
 	}
 	vlan := k
-	vlan.VLAN[0] = 7
+	vlan.Place = PlaceOf([packet.MaxVLANs]uint16{7}, 0)
 	if got, _ := tab.Find(&vlan, sec(2)); got != nil {
 		t.Error("another VLAN found the flow")
+	}
+}
+
+func TestPlace(t *testing.T) {
+	ids := [packet.MaxVLANs]uint16{0xfff, 0, 0xabc}
+	if l := PlaceOf(ids, packet.MaxDepth); l.VLAN() != ids || l.Tunnel() != packet.MaxDepth {
+		t.Errorf("VLANs %x and tunnel %d", l.VLAN(), l.Tunnel())
+	}
+}
+
+// TestEpochs: flushes are told apart, also when their count begins anew.
+func TestEpochs(t *testing.T) {
+	tab := NewTable[testState](10, &testOwner{})
+	old, spared := key("10.0.0.1", 1, "10.0.0.2", 2, packet.ProtoTCP), key("10.0.0.1", 1, "10.0.0.2", 3, packet.ProtoTCP)
+	filter := mustFilter(t, "", "", "", "2")
+	tab.Insert(&spared, 0).State.idle = 60
+	for n := range 70_000 {
+		tab.Insert(&old, 0).State.idle = 60
+		op := &Operation[testState]{Filters: []Filter{filter}}
+		tab.Flush(op, 0)
+		if n%3 == 0 {
+			tab.Flush(&Operation[testState]{}, 0)
+		}
+		if f, _ := tab.Find(&old, 0); f != nil {
+			t.Fatalf("flush %d has no effect", n)
+		}
+		for tab.Sweeping() {
+			tab.Sweep(10, 0)
+		}
+		if f, _ := tab.Find(&spared, 0); f == nil || f.epoch != tab.epoch {
+			t.Fatalf("flush %d: the other flow is gone, or behind", n)
+		}
 	}
 }
 
@@ -417,11 +449,11 @@ func TestNoAllocs(t *testing.T) {
 	}
 }
 
-// TestEntrySize keeps a flow at 160 bytes, without index and graves
-// (about 6 bytes a flow at the limit), for an owner's state of 68 bytes.
+// TestEntrySize keeps a flow at 152 bytes, without index and graves
+// (about 6 bytes a flow at the limit), for an owner's state of 64 bytes.
 func TestEntrySize(t *testing.T) {
-	if n := unsafe.Sizeof(Flow[[68]uint8]{}); n > 160 {
-		t.Errorf("an entry with 68 bytes of state takes %d bytes", n)
+	if n := unsafe.Sizeof(Flow[[64]uint8]{}); n > 152 {
+		t.Errorf("an entry with 64 bytes of state takes %d bytes", n)
 	}
 }
 

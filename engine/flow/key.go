@@ -18,25 +18,63 @@ import (
 type Key struct {
 	Src, Dst         packet.Addr
 	SrcPort, DstPort uint16
-	VLAN             [packet.MaxVLANs]uint16
 	Proto            uint8
-	Tunnel           uint8 // how many packets are around those of the flow
+	Place            Place
 }
+
+// Place is where a flow is seen: three VLAN ids of 12 bits, the outer one first, and in 4 bits
+// how many packets are around those of the flow.
+type Place [5]uint8
+
+// PlaceOf returns the place of a packet with these VLAN ids, and so many packets around it.
+func PlaceOf(vlan [packet.MaxVLANs]uint16, depth uint8) (l Place) {
+	if vlan == [packet.MaxVLANs]uint16{} && depth == 0 {
+		return l
+	}
+	n := uint64(depth) << tunnelShift
+	for i, id := range vlan {
+		n |= uint64(id&vlanMask) << (vlanBits * i)
+	}
+	binary.LittleEndian.PutUint32(l[:], uint32(n))
+	l[4] = uint8(n >> 32)
+	return l
+}
+
+const (
+	vlanBits    = 12
+	vlanMask    = 1<<vlanBits - 1
+	tunnelShift = vlanBits * packet.MaxVLANs
+
+	// noTunnel is a number of packets around it that no packet has.
+	noTunnel = 15
+)
+
+var _ [noTunnel - 1 - packet.MaxDepth]struct{} // or it does not fit
+
+func (l *Place) bits() uint64 { return uint64(binary.LittleEndian.Uint32(l[:])) | uint64(l[4])<<32 }
+
+// VLAN returns the VLAN ids, outer first, 0 for none.
+func (l Place) VLAN() (ids [packet.MaxVLANs]uint16) {
+	for i := range ids {
+		ids[i] = uint16(l.bits()>>(vlanBits*i)) & vlanMask
+	}
+	return ids
+}
+
+// Tunnel returns how many packets are around those of the flow.
+func (l Place) Tunnel() uint8 { return l[4] >> (tunnelShift - 32) }
 
 // either reports whether k and o are of the same flow.
 func (k *Key) either(o *Key) bool {
 	return *k == *o || k.Src == o.Dst && k.Dst == o.Src && *k == o.Reverse()
 }
 
-// noTunnel is a Tunnel that no packet has.
-const noTunnel = 0xff
-
 // Reverse returns the key as the other side's packets carry it. No packet has that of ESP, where
 // each direction has an index of its own.
 func (k *Key) Reverse() Key {
 	r := *k
 	if k.Proto == packet.ProtoESP {
-		r.Tunnel = noTunnel
+		r.Place[4] |= noTunnel << (tunnelShift - 32)
 	}
 	r.Src, r.Dst = k.Dst, k.Src
 	r.SrcPort, r.DstPort = k.DstPort, k.SrcPort
@@ -46,9 +84,8 @@ func (k *Key) Reverse() Key {
 // KeyOf fills k from a valid IP packet.
 func KeyOf(k *Key, p *packet.Packet) {
 	k.Src, k.Dst = p.Src, p.Dst
-	k.VLAN = p.VLAN
 	k.Proto = p.Proto
-	k.Tunnel = p.Depth
+	k.Place = PlaceOf(p.VLAN, p.Depth)
 	switch p.Proto {
 	case packet.ProtoICMP:
 		k.SrcPort, k.DstPort = uint16(p.ICMP.Type), uint16(counterpart4(p.ICMP.Type))
@@ -105,7 +142,7 @@ func counterpart6(t uint8) uint8 {
 func (k *Key) hash(seed *[2]uint64) uint64 {
 	src := mix(binary.LittleEndian.Uint64(k.Src[:8])^seed[0], binary.LittleEndian.Uint64(k.Src[8:])^seed[1]+uint64(k.SrcPort)<<17)
 	dst := mix(binary.LittleEndian.Uint64(k.Dst[:8])^seed[0], binary.LittleEndian.Uint64(k.Dst[8:])^seed[1]+uint64(k.DstPort)<<17)
-	rest := uint64(k.Proto) | uint64(k.Tunnel)<<8 | uint64(k.VLAN[0])<<16 | uint64(k.VLAN[1])<<32 | uint64(k.VLAN[2])<<48
+	rest := uint64(k.Proto) | k.Place.bits()<<8
 	return mix(src+dst+seed[1], src^dst^rest^seed[0])
 }
 

@@ -20,7 +20,7 @@ type Operation[S any] struct {
 	Emit func(f *Flow[S])
 
 	flush   bool
-	epoch   uint32
+	epoch   epoch
 	takenUp int64
 	slots   int // slots that were in use then; later ones hold later flows
 	left    int // of those, how many the sweep has still to visit
@@ -73,7 +73,7 @@ func (op *Operation[S]) matches(filters []Filter, k *Key) bool {
 // Flush takes a flush up. It holds for the next Find on; Sweep completes it.
 // now must be the time that new flows would get.
 func (t *Table[S]) Flush(op *Operation[S], now int64) {
-	t.epoch++
+	t.epoch = t.epoch.next()
 	op.flush = true
 	op.epoch = t.epoch
 	t.take(op, now)
@@ -94,7 +94,7 @@ func (t *Table[S]) take(op *Operation[S], now int64) {
 // has not met, oldest first. It returns the one that chose it, or brings f up to date.
 func (t *Table[S]) judge(f *Flow[S]) *Operation[S] {
 	for _, op := range t.ops {
-		if op.flush && f.epoch < op.epoch && t.chosen(op, f) {
+		if op.flush && f.epoch.before(op.epoch) && t.chosen(op, f) {
 			return op
 		}
 	}

@@ -48,7 +48,7 @@ type Table[S any] struct {
 	live    int
 	evict   int // eviction hand
 
-	epoch uint32
+	epoch epoch
 	ops   []*Operation[S] // taken up and not yet swept, oldest first
 	hand  int             // next slot to sweep
 
