@@ -48,6 +48,7 @@ type Session struct {
 	final bool
 	done  bool
 	begun bool        // the parser has been given bytes
+	over  bool        // it has ended, but not what the other side is recognised as
 	first uint8       // the side that has sent the first bytes, as its direction + 1
 	asked bool        // the other side's bytes were presented after those that told the protocol
 	sides [2]struct { // of detection
@@ -84,7 +85,7 @@ func (s *Session) Reset(transport uint8, srcPort, dstPort uint16) {
 		s.pool.putParser(s.parses, s.parser)
 		s.parser = nil
 	}
-	s.proto, s.final, s.begun, s.asked, s.first = Unknown, false, false, false, 0
+	s.proto, s.final, s.begun, s.over, s.asked, s.first = Unknown, false, false, false, false, 0
 	s.changing, s.orig, s.expect = false, Unknown, Unknown
 	s.charge()
 }
@@ -158,6 +159,7 @@ func (s *Session) Opposing(dir packet.Dir) bool {
 func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 	s.sink.clear()
 	side, other := &s.sides[dir], &s.sides[dir.Reverse()]
+	open := side.proto == Unknown
 	s.asked = s.asked || other.proto > Failed
 	switch {
 	case len(data) == 0:
@@ -166,17 +168,22 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 		return len(data)
 	case s.changing && s.old != nil:
 		return 0
-	case side.proto == Unknown && !side.lost && !s.detect(dir, data), !s.begun && !s.begin(dir):
+	case open && !side.lost && !s.detect(dir, data), !s.begun && !s.begin(dir):
 		if s.done {
 			return len(data)
 		}
 		return 0
-	case s.parser == nil:
+	case s.parser == nil || s.over:
 		s.done = other.proto != Unknown || other.lost
 		return len(data)
 	}
 	consumed = s.parser.Data(&s.sink, dir, data)
-	s.done = s.parser.Done()
+	if s.parser.Done() {
+		s.over, s.done = true, other.proto != Unknown || other.lost || other.closed
+		if open && side.proto == Failed { // as in Suricata the side stays unknown if its first bytes break the parser
+			side.proto, side.detected, side.lost = Unknown, false, true
+		}
+	}
 	s.change()
 	s.charge()
 	return consumed
@@ -294,7 +301,7 @@ func (s *Session) change() {
 	if !s.sink.change {
 		return
 	}
-	s.done = false
+	s.done, s.over = false, false
 	s.changing, s.expect = true, s.sink.expect
 	if s.sink.port != 0 {
 		s.serverPort = s.sink.port
@@ -331,6 +338,8 @@ func (s *Session) Gap(dir packet.Dir, n int) {
 	s.sink.clear()
 	switch {
 	case s.done:
+	case s.over:
+		s.done = true
 	case !s.final || s.changing:
 		s.giveUp(dir)
 	default:
@@ -352,7 +361,7 @@ func (s *Session) End(dir packet.Dir) {
 	switch {
 	case s.changing:
 		s.giveUp(dir)
-	case s.parser != nil && !s.sides[dir].closed:
+	case s.parser != nil && !s.sides[dir].closed && !s.over:
 		s.parser.End(&s.sink, dir)
 	}
 	s.sides[dir].closed = true

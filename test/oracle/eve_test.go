@@ -18,9 +18,8 @@ import (
 	"github.com/sluicefw/sluice/internal/packettest"
 )
 
-// requiredRecords is how many records must be the same in every field, in percent. What is missing to
-// all of them is nearly always the moment at which a protocol counts as not recognised (app_proto).
-const requiredRecords = 92
+// requiredRecords is how many records must be the same in every field, in percent.
+const requiredRecords = 99
 
 // examples is how many differences of a field a test prints.
 const examples = 3

@@ -18,7 +18,6 @@ import (
 const (
 	maxBanner = 255   // with its line ending (RFC 4253, 4.2)
 	maxPacket = 35000 // that everybody takes (RFC 4253, 6.1)
-	maxLines  = 64    // before a banner
 	keep      = 2 << 10
 
 	msgKexInit = 20
@@ -36,7 +35,6 @@ type Side struct {
 	banner  bool // is read
 	kex     bool // Hassh is set
 	skip    int  // bytes of an uninteresting packet still to come
-	lines   int  // before the banner
 	newKeys bool // what follows is encrypted, or lost
 }
 
@@ -108,7 +106,7 @@ func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed
 	return n
 }
 
-// banner reads a line, which is the banner unless the side says something else before.
+// banner reads the first line. What a server may say before (RFC 4253, 4.2) ends the parser, as in Suricata.
 func (p *Parser) banner(out *applayer.Sink, dir packet.Dir, b []byte) int {
 	s := &p.tx.Sides[dir]
 	end := bytes.IndexByte(b[:min(len(b), maxBanner)], '\n')
@@ -122,11 +120,8 @@ func (p *Parser) banner(out *applayer.Sink, dir packet.Dir, b []byte) int {
 	line := bytes.TrimSuffix(b[:end], []byte{'\r'})
 	version, found := bytes.CutPrefix(line, []byte("SSH-"))
 	if !found {
-		p.note(out, dir, applayer.AnomalySSHInvalidBanner)
-		if s.lines++; s.lines > maxLines {
-			p.finish(out)
-		}
-		return end + 1
+		p.fail(out, dir, applayer.AnomalySSHInvalidBanner)
+		return 0
 	}
 	proto, software, found := bytes.Cut(version, []byte{'-'})
 	if !found {

@@ -29,7 +29,7 @@ func parser() applayer.Parser { return &Parser{} }
 
 func TestConnection(t *testing.T) {
 	turns := []apptest.Turn{
-		apptest.S("Welcome\r\nSSH-2.0-server_1.0 some comment\r\n"), apptest.C("SSH-1.99-client-2\n"),
+		apptest.S("SSH-2.0-server_1.0 some comment\r\n"), apptest.C("SSH-1.99-client-2\n"),
 		apptest.C(kexInit("c")), apptest.S(kexInit("s") + message(msgNewKeys, "")), apptest.C(message(30, "x") + message(msgNewKeys, "")),
 	}
 	got := apptest.Follow(t, parser(), packet.ProtoTCP, 1<<20, turns...)
@@ -40,9 +40,8 @@ func TestConnection(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(got), "\n")
 	want := []string{
-		"anomaly_seen to_client #0 !ssh.invalid_banner",
-		`ssh_server_banner to_client #0 !ssh.invalid_banner ssh.proto="2.0" ssh.software="server_1.0"`,
-		`ssh_client_banner to_server #0 !ssh.invalid_banner ssh.proto="1.99" ssh.proto="2.0" ssh.software="client-2" ssh.software="server_1.0"`,
+		`ssh_server_banner to_client #0 ssh.proto="2.0" ssh.software="server_1.0"`,
+		`ssh_client_banner to_server #0 ssh.proto="1.99" ssh.proto="2.0" ssh.software="client-2" ssh.software="server_1.0"`,
 	}
 	for i, w := range want {
 		if i >= len(lines) || lines[i] != w {
@@ -59,6 +58,7 @@ func TestConnection(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for name, test := range map[string]struct{ data, want string }{
 		"long banner":    {"SSH-2.0-" + strings.Repeat("x", 300), "ssh.long_banner"},
+		"a line before":  {"Welcome\r\nSSH-2.0-x\r\n", "ssh.invalid_banner"},
 		"no version":     {"SSH-2.0\r\n", "ssh.invalid_banner"},
 		"packet of 1 GB": {"SSH-2.0-x\r\n\x40\x00\x00\x00\x00\x14", "ssh.invalid_record"},
 		"lists cut":      {"SSH-2.0-x\r\n" + message(msgKexInit, strings.Repeat("c", 17)), "ssh.invalid_record"},
