@@ -38,7 +38,7 @@ var layout = []struct{ pkg, imports string }{
 	{"engine/applayer/dns", "engine/packet engine/applayer engine/applayer/dnswire"},
 	{"engine/applayer/inflate", ""},
 	{"engine/applayer/http", "engine/packet engine/applayer engine/applayer/file engine/applayer/inflate"},
-	{"engine/applayer/http2", "engine/packet engine/applayer engine/applayer/file engine/applayer/inflate golang.org/x/net/http2/hpack"},
+	{"engine/applayer/http2", "engine/packet engine/applayer engine/applayer/file engine/applayer/http engine/applayer/inflate golang.org/x/net/http2/hpack"},
 	{"engine/applayer/apptest", "engine/packet engine/applayer"},
 	{"engine/applayer/sip", "engine/packet engine/applayer"},
 	{"engine/applayer/ssh", "engine/packet engine/applayer golang.org/x/crypto/cryptobyte"},

@@ -255,7 +255,7 @@ func (r *reader) openResponseFile(t *Tx) bool {
 	}
 	f := r.openFile(t, &t.res, name)
 	if value, ok := t.res.fields.value(contentRange); ok {
-		if f.Range, ok = parseRange(value); ok {
+		if f.Range, ok = ParseRange(value); ok {
 			f.Ranged = true
 		} else {
 			r.note(applayer.AnomalyHTTPRangeInvalid)

@@ -326,7 +326,7 @@ func (t *Tx) Field(dir packet.Dir, name string) (value []byte, ok bool) {
 func (t *Tx) Range() (raw []byte, r file.Range, there, ok bool) {
 	raw, there = t.res.fields.value(contentRange)
 	if there {
-		r, ok = parseRange(raw)
+		r, ok = ParseRange(raw)
 	}
 	return raw, r, there, ok
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/sluicefw/sluice/engine/applayer/file"
 )
 
-// parseRange reads Content-Range (RFC 9110, 14.4): "bytes 0-99/200", the total perhaps "*".
-func parseRange(b []byte) (r file.Range, ok bool) {
+// ParseRange reads Content-Range (RFC 9110, 14.4): "bytes 0-99/200", the total perhaps "*".
+func ParseRange(b []byte) (r file.Range, ok bool) {
 	b = bytes.TrimLeft(b, " \t")
 	if !bytes.HasPrefix(b, []byte("bytes")) {
 		return r, false

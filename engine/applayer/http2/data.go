@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/file"
+	"github.com/sluicefw/sluice/engine/applayer/http"
 	"github.com/sluicefw/sluice/engine/packet"
 )
 
@@ -32,6 +33,11 @@ func (p *Parser) openData(h *half, dir packet.Dir, f *frame, b []byte) int {
 	if !m.hasFile {
 		m.hasFile = true
 		m.file.Start(nil, p.out.Digests)
+		if value, ok := m.first("content-range"); ok && dir == packet.ToClient {
+			if r, ok := http.ParseRange(value); !ok || r.Start > r.End {
+				p.note(t, applayer.AnomalyHTTP2InvalidRange)
+			}
+		}
 	}
 	if h.left == 0 {
 		p.closeData(h, dir)

@@ -190,6 +190,9 @@ func (d *decoder) broken(over bool) result {
 		return cutShort
 	}
 	d.put(field{kind: overflow})
+	if len(d.in) == 0 {
+		return whole
+	}
 	return afterward
 }
 
@@ -205,6 +208,9 @@ func (d *decoder) number(n uint) (v uint64, ok, over bool) {
 		b := d.in[0]
 		d.in = d.in[1:]
 		if shift > 56 || v > math.MaxInt64-uint64(b&0x7f)<<shift {
+			for b >= 0x80 && len(d.in) > 0 {
+				b, d.in = d.in[0], d.in[1:]
+			}
 			return 0, false, true
 		}
 		v += uint64(b&0x7f) << shift

@@ -224,7 +224,8 @@ func TestAnomalies(t *testing.T) {
 		"index 0":           {block("\x80"), []applayer.Anomaly{applayer.AnomalyHTTP2InvalidHeader}},
 		"no such index":     {block("\xbe"), []applayer.Anomaly{applayer.AnomalyHTTP2InvalidHeader}},
 		"cut short":         {block("\x40\x05abc"), []applayer.Anomaly{applayer.AnomalyHTTP2InvalidFrameData}},
-		"too large":         {block("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), []applayer.Anomaly{applayer.AnomalyHTTP2ExtraHeaderData, applayer.AnomalyHTTP2InvalidHeader}},
+		"too large":         {block("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), []applayer.Anomaly{applayer.AnomalyHTTP2InvalidHeader}},
+		"more behind":       {block("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x82"), []applayer.Anomaly{applayer.AnomalyHTTP2ExtraHeaderData, applayer.AnomalyHTTP2InvalidHeader}},
 		"no room for a pad": {func(p *peer) { p.WriteRawFrame(Headers, flagPadded|flagEndHeaders, 1, []byte{5, 1, 2}) }, []applayer.Anomaly{applayer.AnomalyHTTP2InvalidFrameData}},
 		"promise":           {raw(PushPromise, 1, "\x00\x00"), []applayer.Anomaly{applayer.AnomalyHTTP2InvalidFrameData}},
 		"long":              {raw(Ping, 0, strings.Repeat("x", 70000)), []applayer.Anomaly{applayer.AnomalyHTTP2LongFrameData}},
@@ -241,6 +242,19 @@ func TestAnomalies(t *testing.T) {
 				t.Errorf("%d transactions, %v; want %v", len(done), done[0].Anomalies, tt.want)
 			}
 		})
+	}
+}
+
+func TestRange(t *testing.T) {
+	for value, bad := range map[string]bool{"bytes 0-4/10": false, "bytes */10": false, "bytes 5-1/10": true, "half": true} {
+		c, s := newPeer(true), newPeer(false)
+		c.headers(1, true, ":method", "GET")
+		s.headers(1, false, ":status", "206", "content-range", value)
+		s.WriteData(1, true, []byte("hello"))
+		done := transactions(t, c.take(apptest.C), s.take(apptest.S))
+		if got := slices.Contains(done[0].Anomalies, applayer.AnomalyHTTP2InvalidRange); got != bad {
+			t.Errorf("%s: %v", value, done[0].Anomalies)
+		}
 	}
 }
 
