@@ -211,8 +211,11 @@ func (s *Session) detect(dir packet.Dir, data []byte) bool {
 	case other.proto > Failed:
 	case s.changing && len(data) < maxChange:
 		s.unexpected(dir)
-	case s.changing, p == Failed && (other.examined || side.seen > maxOneSided), other.examined && other.seen > maxOneSided:
+	case s.changing, p == Failed && other.examined:
 		s.giveUp(dir)
+	case p == Failed && side.seen > maxOneSided, other.examined && other.seen > maxOneSided:
+		s.giveUp(dir)
+		s.sink.EmitAnomaly(dir, AnomalyProtoDetectionSkipped)
 	}
 	return false
 }

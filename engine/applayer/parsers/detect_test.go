@@ -83,7 +83,7 @@ func TestBothSidesFail(t *testing.T) {
 			s.Data(s2c, bytes.Repeat([]byte("\x01"), tt.server))
 		}
 		failed := s.Proto() == Failed && s.Side(c2s) == Failed && s.Side(s2c) == Failed && s.Done()
-		if got := drain(s); failed != tt.fails || failed != (len(got) == 1 && got[0].ev.Hook == ProtocolDetected) {
+		if got := drain(s); failed != tt.fails || failed != (len(got) > 0 && got[0].ev.Hook == ProtocolDetected) {
 			t.Errorf("%+v: %v, sides %v %v, done %v, %v", tt, s.Proto(), s.Side(c2s), s.Side(s2c), s.Done(), got)
 		}
 	}
@@ -108,6 +108,7 @@ func TestSides(t *testing.T) {
 		"nothing asks":       {80, []turn{{c2s, []byte(junk)}, {s2c, []byte(answer)}}, HTTP, Failed, HTTP, []Anomaly{AnomalyDetectProtocolOnlyOneDirection}},
 		"a server begins":    {443, []turn{{s2c, []byte(hello)}}, Failed, Failed, TLS, []Anomaly{AnomalyWrongDirectionFirstData}},
 		"a server greets":    {443, []turn{{s2c, []byte(junk)}, {c2s, []byte(hello)}}, Failed, TLS, Failed, nil},
+		"one-sided":          {80, []turn{{c2s, []byte(strings.Repeat("@", 100_001))}}, Failed, Failed, Failed, []Anomaly{AnomalyProtoDetectionSkipped}},
 		"no parser":          {3389, []turn{{c2s, []byte("\x03\x00\x00\x13\x0e\xe0")}, {s2c, []byte(junk)}}, RDP, RDP, Failed, []Anomaly{AnomalyDetectProtocolOnlyOneDirection}},
 	} {
 		t.Run(name, func(t *testing.T) {
