@@ -48,8 +48,7 @@ func (t *Tx) Fields(dir packet.Dir) func(yield func(Field) bool) {
 	}
 }
 
-// again reports whether the name of field i was there in the same section. It looks back as far as many
-// sections go, but not without end.
+// again reports whether the name of field i was there in the same section, as far as maxBack fields before it.
 func (m *message) again(i int) bool {
 	f := &m.fields[i]
 	if f.id == 0 {
@@ -63,6 +62,7 @@ func (m *message) again(i int) bool {
 	return false
 }
 
+// maxBack bounds the work of again: few sections have as many fields.
 const maxBack = 128
 
 // Settings returns the parameters that a side set; ok is false if it sent none.

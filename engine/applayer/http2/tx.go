@@ -150,7 +150,7 @@ func recycleSlice[T any](s []T) []T {
 	return s[:0]
 }
 
-// note takes down what a frame says beside fields and content.
+// noteType notes the type of a frame. Of one that is new, rules hear.
 func (m *message) noteType(kind uint8) {
 	if bit := uint64(1) << (kind & 63); m.types[kind>>6]&bit == 0 {
 		m.types[kind>>6] |= bit
