@@ -123,13 +123,15 @@ func (r *replayRecords) Wants(k engine.Kind) bool {
 		return r.writes("anomaly")
 	case engine.TaggedPackets:
 		return r.writes("packet")
+	case engine.CapturedVars:
+		return r.writes("metadata")
 	}
 	others := func(eventType string) bool { return !slices.Contains(ofPackets, eventType) }
 	return r.sink != nil && (r.types == nil || slices.ContainsFunc(r.types, others))
 }
 
 // ofPackets are the types of records that are not about transactions.
-var ofPackets = []string{"alert", "anomaly", "drop", "flow", "netflow", "packet", "stats"}
+var ofPackets = []string{"alert", "anomaly", "drop", "flow", "metadata", "netflow", "packet", "stats"}
 
 // writes says whether records of a type, as event_type has it, are written.
 func (r *replayRecords) writes(eventType string) bool {
@@ -178,6 +180,13 @@ func (r *replayRecords) Anomaly(a *eve.Anomaly) {
 func (r *replayRecords) Tagged(t *eve.Tagged) {
 	if r.writes("packet") {
 		r.log(eve.AppendTagged(r.buf[:0], t))
+	}
+}
+
+// Captured implements engine.Records.
+func (r *replayRecords) Captured(t *eve.Tuple) {
+	if r.writes("metadata") {
+		r.log(eve.AppendCaptured(r.buf[:0], t))
 	}
 }
 

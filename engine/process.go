@@ -301,6 +301,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 	w.n[cCapturesRefused] = w.vars.TextsRefused() + res.Uncaptured()
 	w.obey(in, f, dir)
 	w.conclude(in, f, dir, est, rules)
+	w.captured(f)
 	w.replace(in, f, dir, rules)
 	w.settle(f, rules)
 }

@@ -20,6 +20,7 @@ type Records interface {
 	App(*eve.App)
 	Anomaly(*eve.Anomaly)
 	Tagged(*eve.Tagged)
+	Captured(*eve.Tuple)
 }
 
 // Kind is a kind of record.
@@ -32,6 +33,7 @@ const (
 	Anomalies          // of packets and of application protocols
 	TaggedPackets      // that rules ask for by tag
 	Transactions       // of application protocols
+	CapturedVars       // of packets
 )
 
 // Wants says which records somebody reads, so that others are never built. It
@@ -210,6 +212,14 @@ func (w *worker) alert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome det
 	if w.opt.Wants.Wants(Alerts) {
 		w.fillAlert(f, dir, r, outcome, h)
 		w.records.Alert(&w.alertRecord)
+	}
+}
+
+// captured logs the packet at hand if rules captured variables of it.
+func (w *worker) captured(f *flowEntry) {
+	if len(w.result.PacketVars) > 0 && w.opt.Detail.Metadata && w.opt.Wants.Wants(CapturedVars) {
+		t := w.tuple(f)
+		w.records.Captured(&t)
 	}
 }
 

@@ -32,16 +32,13 @@ drop ip any any -> any any (content:"worse"; sid:3;)`
 	} {
 		for _, inline := range []bool{true, false} {
 			r := newRig(t, program(t, rules), func(o *Options) { o.Inline = inline })
-			batch := []pktio.Packet{{Data: append([]byte(nil), test.ip...), Link: packet.LinkRaw, Time: r.now}}
-			r.w.judge(batch)
-			got, before := batch[0], packet.Packet{}
+			got, p := r.judged(test.ip, false)
+			var before packet.Packet
 			before.Decode(packet.LinkRaw, test.ip, packet.Options{VerifyChecksums: true})
 			want := test.want
 			if !inline || want == "" {
 				want = string(before.Payload)
 			}
-			var p packet.Packet
-			p.Decode(packet.LinkRaw, got.Data, packet.Options{VerifyChecksums: true})
 			if string(p.Payload) != want || p.Invalid != before.Invalid || got.Modified != (want != string(before.Payload)) || (got.Verdict == pktio.Drop) != (inline && test.want == "") {
 				t.Errorf("%s, inline %v: verdict %d, modified %v, %v, %q", test.name, inline, got.Verdict, got.Modified, p.Invalid, p.Payload)
 			}
@@ -59,12 +56,8 @@ func TestReplaceInConnections(t *testing.T) {
 			r.open(c)
 			segment := packettest.TCP(c.client, c.server, data, c.clientSeq, c.serverSeq, []byte("some evil bytes"))
 			for range 2 {
-				batch := []pktio.Packet{{Data: append([]byte(nil), segment...), Link: packet.LinkRaw, Time: r.now, Offload: offload}}
-				r.w.judge(batch)
-				var p packet.Packet
-				p.Decode(packet.LinkRaw, batch[0].Data, packet.Options{VerifyChecksums: !offload})
-				if batch[0].Verdict != pktio.Accept || !batch[0].Modified || p.Invalid != packet.Valid || string(p.Payload) != "some good bytes" {
-					t.Errorf("verdict %d, modified %v, %v, %q", batch[0].Verdict, batch[0].Modified, p.Invalid, p.Payload)
+				if out, p := r.judged(segment, offload); out.Verdict != pktio.Accept || !out.Modified || p.Invalid != packet.Valid || string(p.Payload) != "some good bytes" {
+					t.Errorf("verdict %d, modified %v, %v, %q", out.Verdict, out.Modified, p.Invalid, p.Payload)
 				}
 			}
 			r.counter(cReplaced, 2)

@@ -33,13 +33,14 @@ const (
 
 // recorder keeps the records that a worker writes.
 type recorder struct {
-	mu     sync.Mutex
-	alerts []eve.Alert
-	flows  []eve.Flow
-	drops  []eve.Drop
-	odd    []eve.Anomaly
-	apps   []string // encoded
-	tagged []string // encoded
+	mu       sync.Mutex
+	alerts   []eve.Alert
+	flows    []eve.Flow
+	drops    []eve.Drop
+	odd      []eve.Anomaly
+	apps     []string // encoded
+	tagged   []string // encoded
+	captured []string // encoded
 }
 
 func (r *recorder) Alert(a *eve.Alert) {
@@ -78,6 +79,12 @@ func (r *recorder) Tagged(t *eve.Tagged) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tagged = append(r.tagged, string(eve.AppendTagged(nil, t)))
+}
+
+func (r *recorder) Captured(t *eve.Tuple) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.captured = append(r.captured, string(eve.AppendCaptured(nil, t)))
 }
 
 func (r *recorder) Wants(Kind) bool { return true }
@@ -203,6 +210,15 @@ func (r *rig) pass(seconds float64) { r.now += sec(seconds) }
 // packet sends an IP packet through the worker.
 func (r *rig) packet(ip []byte) pktio.Verdict {
 	return r.raw(pktio.Packet{Data: ip, Link: packet.LinkRaw})
+}
+
+// judged sends an IP packet through the worker, and returns what goes on.
+func (r *rig) judged(ip []byte, offload bool) (out pktio.Packet, p *packet.Packet) {
+	batch := []pktio.Packet{{Data: append([]byte(nil), ip...), Link: packet.LinkRaw, Time: r.now, Offload: offload}}
+	r.w.judge(batch)
+	p = &packet.Packet{}
+	p.Decode(packet.LinkRaw, batch[0].Data, packet.Options{VerifyChecksums: !offload})
+	return batch[0], p
 }
 
 func (r *rig) raw(p pktio.Packet) pktio.Verdict {

@@ -19,12 +19,8 @@ func TestNormalised(t *testing.T) {
 			at := c.clientSeq
 			r.accepts("good bytes", c.c2s(data, "good"))
 			again := packettest.TCP(c.client, c.server, data, at, c.serverSeq, []byte("evil and more"))
-			batch := []pktio.Packet{{Data: again, Link: packet.LinkRaw, Time: r.now, Offload: offload}}
-			r.w.judge(batch)
-			var p packet.Packet
-			p.Decode(packet.LinkRaw, batch[0].Data, packet.Options{VerifyChecksums: !offload})
-			if batch[0].Verdict != pktio.Accept || !batch[0].Modified || p.Invalid != packet.Valid || string(p.Payload) != "good and more" {
-				t.Errorf("verdict %d, modified %v, %v, %q", batch[0].Verdict, batch[0].Modified, p.Invalid, p.Payload)
+			if out, p := r.judged(again, offload); out.Verdict != pktio.Accept || !out.Modified || p.Invalid != packet.Valid || string(p.Payload) != "good and more" {
+				t.Errorf("verdict %d, modified %v, %v, %q", out.Verdict, out.Modified, p.Invalid, p.Payload)
 			}
 			r.counter(cNormalised, 1)
 			r.raw(pktio.Packet{Data: c.s2c(ack, ""), Link: packet.LinkRaw})

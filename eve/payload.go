@@ -93,6 +93,12 @@ func appendPrintable(b, v []byte) []byte {
 	return append(b, '"')
 }
 
+// AppendCaptured appends an EVE metadata event, of a packet that rules captured variables of: they are in t.Vars.
+func AppendCaptured(dst []byte, t *Tuple) []byte {
+	o := appendHeader(dst, t, "metadata")
+	return o.end()
+}
+
 // Tagged is a packet that a tag keyword of a rule asked for.
 type Tagged struct {
 	Tuple

@@ -365,6 +365,7 @@ func (r *records) Drop(*eve.Drop)       {}
 func (r *records) Anomaly(*eve.Anomaly) {}
 func (r *records) App(*eve.App)         {}
 func (r *records) Tagged(*eve.Tagged)   {}
+func (r *records) Captured(*eve.Tuple)  {}
 
 // Flush implements engine.Flusher for flow records.
 func (r *records) Flush(ctx context.Context) error {

@@ -247,6 +247,7 @@ func (nobody) Drop(*eve.Drop)         {}
 func (nobody) App(*eve.App)           {}
 func (nobody) Anomaly(*eve.Anomaly)   {}
 func (nobody) Tagged(*eve.Tagged)     {}
+func (nobody) Captured(*eve.Tuple)    {}
 func (nobody) Wants(engine.Kind) bool { return false }
 
 const active = 5000
