@@ -150,7 +150,7 @@ type Records struct {
 	Payload          bool `yaml:"payload"`           // of packets that rules alert on, in base64
 	PayloadPrintable bool `yaml:"payload_printable"` // the same as text
 	Packet           bool `yaml:"packet"`            // the whole packet, in base64
-	Metadata         bool `yaml:"metadata"`          // of rules, and the flowbits and flowints of flows
+	Metadata         bool `yaml:"metadata"`          // of rules, and the variables of flows
 	CommunityID      bool `yaml:"community_id"`
 	CommunityIDSeed  int  `yaml:"community_id_seed"`
 	Stats            int  `yaml:"stats"` // seconds between records of counters in the alert log; 0: none
