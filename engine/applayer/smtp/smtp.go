@@ -49,6 +49,7 @@ const (
 	other verb = iota
 	data
 	starttls
+	reset
 )
 
 // Parser follows a connection.
@@ -209,7 +210,7 @@ func (p *Parser) command(out *applayer.Sink, line []byte) {
 	case "STARTTLS":
 		wait = starttls
 	case "RSET":
-		p.finish(out)
+		wait = reset
 	}
 	if len(p.pending) == maxPending {
 		copy(p.pending, p.pending[1:])
@@ -254,6 +255,8 @@ func (p *Parser) reply(out *applayer.Sink, line []byte) {
 		p.inData = true
 	case wait == data:
 		p.note(out, packet.ToClient, applayer.AnomalySMTPDataCommandRejected)
+	case wait == reset && code == "250":
+		p.finish(out)
 	case wait == starttls && code == "220":
 		p.finish(out)
 		p.done = true

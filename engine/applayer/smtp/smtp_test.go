@@ -161,7 +161,7 @@ func TestCommands(t *testing.T) {
 		turns []apptest.Turn
 		want  string
 	}{
-		{"reset", []apptest.Turn{apptest.S("220 x\r\n"), apptest.C("HELO a\r\nMAIL FROM:<b>\r\nRSET\r\nMAIL FROM:<c>\r\n")}, "a <b>  0; a <c>  0; "},
+		{"reset", []apptest.Turn{apptest.S("220 x\r\n"), apptest.C("HELO a\r\nMAIL FROM:<b>\r\nRSET\r\n"), apptest.S("250 a\r\n250 b\r\n250 c\r\n"), apptest.C("MAIL FROM:<c>\r\n")}, "a <b>  0; a <c>  0; "},
 		{"chunks", []apptest.Turn{apptest.S("220 x\r\n"), apptest.C("HELO a\r\nMAIL FROM:<b>\r\nBDAT 12\r\nQUIT\r\nRSET\r\nRCPT TO:<c>\r\n")}, "a <b> <c> 0; "},
 		{"no welcome", []apptest.Turn{apptest.C("HELO a\r\n")}, "a   1; "},
 		{"STARTTLS", []apptest.Turn{apptest.S("220 x\r\n"), apptest.C("EHLO a\r\nSTARTTLS\r\n"), apptest.S("250 a\r\n220 b\r\nEHLO"), apptest.C("EHLO b\r\n")}, "a   0; "},
