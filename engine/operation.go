@@ -40,13 +40,13 @@ type Operation struct {
 
 // OperationResult is what an operation came to.
 type OperationResult struct {
-	TakenUp time.Time // when the last worker had taken it up: from then on a flush holds everywhere
-	Swept   time.Time // when the last worker had visited its whole table
-	Clock   int64     // TakenUp on the clock of FlowRecord.First and Last, for ages
-	Flows   int       // flows that were chosen
-	Stored  int       // of those, how many All yields
-	Bytes   uint64    // of the chosen flows, both directions
-	Page    []PageFlow
+	TakenUp time.Time  // when the last worker had taken it up: from then on a flush holds everywhere
+	Swept   time.Time  // when the last worker had visited its whole table
+	Clock   int64      // TakenUp on the clock of FlowRecord.First and Last, for ages
+	Flows   int        // flows that were chosen
+	Stored  int        // of those, how many All yields
+	Bytes   uint64     // of the chosen flows, both directions
+	Page    []PageFlow // of an operation that asks for one, in its order
 
 	flows []packedFlows // of each worker
 }
