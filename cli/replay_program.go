@@ -38,7 +38,7 @@ func (r *replayCommand) program() (*detect.Program, error) {
 	switch drops := r.mode == "ips"; { // who only looks on cannot drop, nor lose sight of what it would have dropped
 	case drops && r.exception == "drop":
 		p.Exception = detect.ExceptionDrop
-	case drops && r.exception == "reject":
+	case r.exception == "reject" && (drops || r.policy == "" && !r.midstream): // alerts tell of it, whoever looks on
 		p.Exception = detect.ExceptionReject
 	case r.midstream:
 		p.Exception = detect.ExceptionPickUp

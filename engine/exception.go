@@ -12,7 +12,7 @@ import (
 // exception applies the stream exception policy to a midstream TCP packet. It
 // reports whether the packet may open a flow.
 func (w *worker) exception(in *pktio.Packet) bool {
-	if !w.refusesMidstream() {
+	if !w.refusesMidstream() || w.program.Suricata && !w.opt.Inline {
 		return true
 	}
 	w.refuseMidstream(in, w.openDropped(), packet.ToServer)
@@ -35,7 +35,7 @@ func (w *worker) refusesMidstream() bool {
 
 // refuseMidstream drops a midstream packet, with the flow that it has, if it has one.
 func (w *worker) refuseMidstream(in *pktio.Packet, f *flowEntry, dir packet.Dir) {
-	if w.pkt.TCP.Flags&(packet.FIN|packet.SYN) == packet.FIN && f != nil {
+	if w.pkt.TCP.Flags&packet.FIN != 0 && f != nil {
 		w.pkt.Events.Add(packet.StreamFINButNoSession)
 	}
 	w.deny(in, f, dir, ReasonException, nil)

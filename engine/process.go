@@ -184,8 +184,11 @@ func (w *worker) track(in *pktio.Packet, f *flowEntry, dir packet.Dir) bool {
 			s.flags &^= untracked | noInspection | appKnown
 		}
 	}
-	// A flow that has no connection: what opened it was a reset.
-	if out.Has(stream.Unknown) && !out.Has(stream.Invalid) && w.program.Suricata && w.opt.Inline && w.refusesMidstream() {
+	// A flow that has no connection: what opened it was a reset. Who only looks on tells of a reject.
+	if out.Has(stream.Unknown) && w.program.Suricata && !w.opt.Inline && !indifferent(&w.pkt) {
+		w.refusesMidstream()
+	}
+	if out.Has(stream.Unknown) && !out.Has(stream.Invalid) && w.program.Suricata && w.opt.Inline && !indifferent(&w.pkt) && w.refusesMidstream() {
 		s.decide(dropped)
 		w.refuseMidstream(in, f, dir)
 		return true
@@ -204,12 +207,17 @@ func opening(p *packet.Packet) bool {
 	return p.TCP.Flags&(packet.SYN|packet.ACK|packet.RST|packet.FIN) == packet.SYN
 }
 
+// indifferent says whether Suricata has no policy for a TCP packet without a connection: a reset, which
+// never fits, and what says nothing of a connection.
+func indifferent(p *packet.Packet) bool {
+	return p.TCP.Flags&packet.RST != 0 || p.TCP.Flags&(packet.SYN|packet.ACK|packet.FIN) == 0
+}
+
 // open admits a packet without a flow, or returns nil when it has met its fate.
 func (w *worker) open(in *pktio.Packet, isTCP bool) (*flowEntry, packet.Dir) {
 	p := &w.pkt
 	dir := packet.ToServer
-	// Suricata has no policy for a reset: it never fits.
-	if isTCP && !opening(p) && !p.ChecksumBad && !(w.program.Suricata && p.TCP.Flags&packet.RST != 0) {
+	if isTCP && !opening(p) && !p.ChecksumBad && !(w.program.Suricata && indifferent(p)) {
 		if !w.exception(in) {
 			return nil, dir
 		}

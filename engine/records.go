@@ -242,6 +242,9 @@ func (w *worker) fillAlert(f *flowEntry, dir packet.Dir, r *detect.Rule, outcome
 	if w.denied && a.RejectTarget == "" {
 		a.RejectTarget = rejectTargets[w.refusal]
 	}
+	if w.rejected && a.RejectTarget == "" {
+		a.RejectTarget = rejectTargets[detect.Reject]
+	}
 	if a.Detail.Metadata {
 		a.Metadata = r.Meta.Metadata
 	}

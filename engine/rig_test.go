@@ -41,12 +41,17 @@ type recorder struct {
 	apps     []string // encoded
 	tagged   []string // encoded
 	captured []string // encoded
+
+	onAlert func(*eve.Alert) // nil, or looks at what the alert borrows
 }
 
 func (r *recorder) Alert(a *eve.Alert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	alert := *a
+	if r.onAlert != nil {
+		r.onAlert(a)
+	}
 	if a.Tunnel != nil {
 		t := *a.Tunnel // the worker's, which uses it again
 		alert.Tunnel = &t

@@ -48,7 +48,7 @@ func (w *worker) within(in *pktio.Packet, decode func(inner *packet.Packet, o *o
 func (w *worker) begun() {
 	w.frame = eve.Frame{Data: w.pkt.Data, Link: w.pkt.Link}
 	w.flow, w.dir, w.keyed, w.segment = nil, packet.ToServer, false, false
-	w.cause, w.causeOperation = 0, ""
+	w.cause, w.causeOperation, w.rejected = 0, "", false
 	w.eventTx = [2]applayer.Tx{}
 	w.result.ForgetPacket()
 }
