@@ -317,7 +317,7 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 // begin fills the rules' input for the packet at hand.
 func (w *worker) begin(f *flowEntry, dir packet.Dir, est bool, rules *detect.RuleSet) {
 	w.input = detect.Input{
-		Packet: &w.pkt, Dir: dir, Established: est,
+		Packet: &w.pkt, Dir: dir, Established: est, Ending: w.ending,
 		First: f.Packets(dir) <= uint64(w.packets),
 		App:   f.State.app,
 		Sides: [2]applayer.Proto{f.State.protos.side(packet.ToServer), f.State.protos.side(packet.ToClient)},

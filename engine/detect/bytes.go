@@ -43,6 +43,9 @@ func (v *byteValue) place() place {
 	return placeAbsolute
 }
 
+// maxDigits is how many bytes Suricata reads digits from.
+const maxDigits = 23
+
 // read returns the number and the index after its last byte; ok is false where
 // there is none.
 func (v *byteValue) read(m *matcher, prev int) (value uint64, end int, ok bool) {
@@ -59,6 +62,9 @@ func (v *byteValue) read(m *matcher, prev int) (value uint64, end int, ok bool) 
 	}
 	field := m.buf.data[at : at+int(n)]
 	if v.digits {
+		if n == 0 { // as many as there are
+			field = m.buf.data[at:min(at+maxDigits, len(m.buf.data))]
+		}
 		var used int
 		if value, used = number(field, v.base); used == 0 {
 			return 0, 0, false
@@ -190,15 +196,15 @@ func (j *byteJump) match(m *matcher, prev int, rest []step) bool {
 	if !ok {
 		return false
 	}
-	value = j.masked(value)
-	if value > maxValue {
-		return false
-	}
-	value *= j.multiplier
+	value = j.masked(value) * j.multiplier
 	if j.align {
 		value = (value + 3) &^ 3
 	}
-	at := int(value) + j.post
+	jump := max(int(value), -maxValue) // digits may follow a minus, which turns the number round
+	if jump > maxValue {
+		return false
+	}
+	at := jump + j.post
 	switch j.from {
 	case rule.JumpFromBeginning:
 	case rule.JumpFromEnd:
@@ -207,7 +213,7 @@ func (j *byteJump) match(m *matcher, prev int, rest []step) bool {
 		at += end
 	}
 	at = max(at, 0) // Suricata lets nobody jump to before the start
-	return at < len(m.buf.data) && m.next(rest, at)
+	return at <= len(m.buf.data) && m.next(rest, at)
 }
 
 // byteExtract is byte_extract.

@@ -14,6 +14,7 @@ type Input struct {
 	Dir         packet.Dir
 	First       bool // the flow's first packet in this direction
 	Flowless    bool // it belongs to no flow
+	Ending      bool // it is none, but stands for the end of its flow
 	Established bool // the flow was established before this packet (Suricata's flow:established)
 
 	App      applayer.Proto
@@ -193,7 +194,7 @@ func (r *Rule) vetoed(in *Input) bool {
 // matchNothing compares the payload of a packet without one, with which the stream was looked at in
 // vain, as Suricata does.
 func (r *Rule) matchNothing(in *Input, m *matcher) bool {
-	return r.Kind == KindStream && r.hollow && len(in.Packet.Payload) == 0 && !r.flow.OnlyStream &&
+	return r.Kind == KindStream && r.hollow && len(in.Packet.Payload) == 0 && !in.Ending && !r.flow.OnlyStream &&
 		!r.vetoed(in) && m.match(r.payload, buffer{ended: true})
 }
 

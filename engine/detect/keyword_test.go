@@ -50,6 +50,11 @@ func TestPayloadKeywords(t *testing.T) {
 		{text, `byte_test:3,=,0,2,string,dec;`, false},
 		{text, `byte_jump:2,0; content:" "; distance:0; within:1;`, true},
 		{text, `byte_jump:2,0; content:"o"; distance:0; within:1;`, false},
+		{text, `byte_jump:1,0,from_end; isdataat:!1,relative;`, true}, // to the end, but not beyond
+		{text, `byte_jump:1,0,from_end,post_offset 1;`, false},
+		{text, `byte_jump:2,0,multiplier 3,post_offset -1; isdataat:!1,relative;`, true},
+		{"ab-3cd", `content:"ab"; byte_jump:0,0,relative,string,dec; content:"b-3"; distance:0; within:3;`, true}, // back
+		{"ab3cdefg", `content:"ab"; byte_jump:0,0,relative,string,dec; content:"fg"; distance:0; within:2;`, true},
 		{text, `byte_jump:2,0,align; content:"x1f"; distance:-1; within:3;`, true},
 		{text, `byte_jump:2,0,multiplier 2; content:"end"; distance:1; within:3;`, true},
 		{text, `byte_jump:2,0,from_beginning; content:"lo"; distance:0; within:2;`, true},
