@@ -233,6 +233,7 @@ func TestInvalid(t *testing.T) {
 	tcp4 := packettest.TCP("10.0.0.1:1", "10.0.0.2:2", packet.ACK, 1, 2, []byte("abcd"))
 	tcp6 := packettest.TCP("[2001:db8::1]:1", "[2001:db8::2]:2", packet.ACK, 1, 2, []byte("abcd"))
 	udp4 := packettest.UDP("10.0.0.1:1", "10.0.0.2:2", []byte("abcd"))
+	mapped := []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1}
 	udp6 := packettest.UDP("[2001:db8::1]:1", "[2001:db8::2]:2", []byte("abcd"))
 	icmp4 := packettest.ICMPEcho("10.0.0.1", "10.0.0.2", false, 1, 2, []byte("abcd"))
 	icmp6 := packettest.ICMPEcho("2001:db8::1", "2001:db8::2", false, 1, 2, []byte("abcd"))
@@ -263,6 +264,8 @@ func TestInvalid(t *testing.T) {
 
 		{"39 bytes", packet.LinkIPv6, tcp6[:39], packet.EventIPv6PacketTooSmall},
 		{"version 4", packet.LinkEthernet, edit(packettest.Ethernet(tcp6), 14, 0x40), packet.EventIPv6WrongIPVersion},
+		{"IPv6 from an address of IPv4", packet.LinkRaw, edit(tcp6, 8, mapped...), packet.FaultMappedAddress},
+		{"IPv6 to an address of IPv4", packet.LinkRaw, edit(tcp6, 24, mapped...), packet.FaultMappedAddress},
 		{"IPv6 cut by a byte", packet.LinkRaw, tcp6[:len(tcp6)-1], packet.EventIPv6TruncatedPacket},
 		{"extension header of 7 bytes", packet.LinkRaw, ip6(0, 17, 0, 0, 0, 0, 0, 0), packet.EventIPv6TruncatedExtHeader},
 		{"extension header too long", packet.LinkRaw, ip6(60, 17, 1, 0, 0, 0, 0, 0, 0), packet.EventIPv6TruncatedExtHeader},
@@ -320,7 +323,7 @@ func TestEventNames(t *testing.T) {
 		switch {
 		case isDecoder && (decoder != e || e.Stream()), isStream && (stream != e || !e.Stream()):
 			t.Errorf("the name of %v stands for %v, %v", e, decoder, stream)
-		case (isDecoder || isStream) == (e == packet.Valid || e == packet.FaultLinkType || e.Checksum()):
+		case (isDecoder || isStream) == (e == packet.Valid || e == packet.FaultLinkType || e == packet.FaultMappedAddress || e.Checksum()):
 			t.Errorf("rules may name %v: %v", e, isDecoder || isStream)
 		}
 	}

@@ -146,6 +146,7 @@ const (
 	EventVXLANUnknownPayloadType
 
 	FaultLinkType       // a link type that Decode does not know
+	FaultMappedAddress  // an IPv6 address that stands for one of IPv4, which nothing may send (RFC 4291, 2.5.5.2)
 	FaultIPv4Checksum   // wrong checksums, which keywords such as ipv4-csum look at
 	FaultTCPChecksum    //
 	FaultUDPChecksum    //
@@ -369,6 +370,7 @@ var eventNames = [NumEvents]string{
 	EventVXLANUnknownPayloadType:       "vxlan.unknown_payload_type",
 
 	FaultLinkType:       "link.unknown_type",
+	FaultMappedAddress:  "ipv6.mapped_address",
 	FaultIPv4Checksum:   "ipv4.invalid_checksum",
 	FaultTCPChecksum:    "tcp.invalid_checksum",
 	FaultUDPChecksum:    "udp.invalid_checksum",

@@ -106,6 +106,10 @@ func (p *Packet) decodeIPv6(b []byte) bool {
 	b = b[:total:total]
 	p.Net, p.IPVersion = b, 6
 	p.setIPv6(b)
+	// Addr keeps addresses of IPv4 so: such a packet would pass for one of them.
+	if p.Src.mapped() || p.Dst.mapped() {
+		return p.fault(FaultMappedAddress)
+	}
 	next, rest := b[6], b[40:]
 	switch next {
 	case ProtoTCP, ProtoUDP, ProtoICMPv6:

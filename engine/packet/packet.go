@@ -66,6 +66,11 @@ func AddrFrom(ip netip.Addr) Addr { return ip.As16() }
 // Netip returns the address with IPv4 unmapped.
 func (a Addr) Netip() netip.Addr { return netip.AddrFrom16(a).Unmap() }
 
+// mapped says whether the address is one of IPv4.
+func (a Addr) mapped() bool {
+	return [12]byte(a[:12]) == [12]byte{10: 0xff, 11: 0xff}
+}
+
 // String prints the address in its usual form.
 func (a Addr) String() string { return a.Netip().String() }
 
