@@ -23,7 +23,10 @@ func (w *worker) packet(in *pktio.Packet) {
 	w.modified, w.offload = false, in.Offload
 	p := &w.pkt
 	unfilled := w.unfilled(in)
-	p.Decode(in.Link, in.Data, packet.Options{VerifyChecksums: w.opt.VerifyChecksums && !unfilled, Unfilled: unfilled, Tunnels: w.opt.Tunnels})
+	p.Decode(in.Link, in.Data, packet.Options{
+		VerifyChecksums: w.opt.VerifyChecksums && !unfilled, Unfilled: unfilled, Tunnels: w.opt.Tunnels,
+		Mapped: w.program != nil && w.program.Suricata,
+	})
 	w.begun()
 
 	packets := packetsOf(in, p)

@@ -23,7 +23,9 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 		return
 	}
 	tcp := &f.State.tcp
-	if other := i.asm[dir.Reverse()]; other != nil {
+	// As in Suricata, data of a handshake (TCP fast open) is looked at when what follows acknowledges it.
+	late := p.TCP.Flags&packet.SYN != 0 && !w.opt.Inline
+	if other := i.asm[dir.Reverse()]; other != nil && !late {
 		other.Ack(tcp.Acked(dir.Reverse()))
 		w.acknowledged(f, i, dir.Reverse(), rules, res)
 		if !w.opt.Inline {
@@ -56,7 +58,9 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 			asm.Boundless()
 		}
 	}
-	asm.Ack(tcp.Acked(dir))
+	if w.opt.Inline || !late && len(data) > 0 {
+		asm.Ack(tcp.Acked(dir))
+	}
 	if len(data) > 0 {
 		w.input.InStream = rules != nil && rules.WantsStream(p.Proto)
 		again := asm.Repeats(firstByte(p), len(data))

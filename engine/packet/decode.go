@@ -17,6 +17,9 @@ type Options struct {
 	// Unfilled says that checksums are still to be filled in, by a card: whatever stands there is right.
 	Unfilled bool
 
+	// Mapped lets packets of IPv6 have addresses that stand for those of IPv4 (RFC 4291, 2.5.5.2).
+	Mapped bool
+
 	// Tunnels makes Decode look for packets inside of the packet: see Inner.
 	Tunnels bool
 }

@@ -634,3 +634,16 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// TestMappedAddresses: those who want them get packets of IPv6 with addresses of IPv4.
+func TestMappedAddresses(t *testing.T) {
+	data := packettest.TCP("[2001:db8::1]:1", "[2001:db8::2]:2", packet.ACK, 1, 2, nil)
+	copy(data[8:], []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1})
+	var p packet.Packet
+	for _, mapped := range []bool{false, true} {
+		p.Decode(packet.LinkRaw, data, packet.Options{Mapped: mapped})
+		if (p.Invalid == packet.Valid) != mapped || p.IPVersion != 6 {
+			t.Errorf("mapped %v: %v, version %d", mapped, p.Invalid, p.IPVersion)
+		}
+	}
+}

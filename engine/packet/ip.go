@@ -107,7 +107,7 @@ func (p *Packet) decodeIPv6(b []byte) bool {
 	p.Net, p.IPVersion = b, 6
 	p.setIPv6(b)
 	// Addr keeps addresses of IPv4 so: such a packet would pass for one of them.
-	if p.Src.mapped() || p.Dst.mapped() {
+	if !p.opt.Mapped && (p.Src.mapped() || p.Dst.mapped()) {
 		return p.fault(FaultMappedAddress)
 	}
 	next, rest := b[6], b[40:]
