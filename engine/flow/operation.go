@@ -125,13 +125,7 @@ func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
 		if to == from {
 			break
 		}
-		t.visit(from, to, now)
-		for _, op := range t.ops {
-			if from < op.slots {
-				op.left -= to - from
-			}
-		}
-		t.hand = to
+		t.visit(to, now)
 		n -= to - from
 	}
 	if len(t.ops) > 0 && t.ops[0].left <= 0 {
@@ -142,9 +136,19 @@ func (t *Table[S]) Sweep(n int, now int64) *Operation[S] {
 	return nil
 }
 
-// visit ends the stale flows among the slots, and shows the others to the captures.
-func (t *Table[S]) visit(from, to int, now int64) {
-	for slot := from; slot < to; slot++ {
+// visit moves the hand on to slot to. It ends the stale flows that it comes by, and shows the others
+// to the captures. When the owner panics at one, the next sweep goes on after it.
+func (t *Table[S]) visit(to int, now int64) {
+	from, slot := t.hand, t.hand
+	defer func() {
+		t.hand = min(slot+1, to)
+		for _, op := range t.ops {
+			if from < op.slots {
+				op.left -= t.hand - from
+			}
+		}
+	}()
+	for ; slot < to; slot++ {
 		f := t.at(slot)
 		if f.epoch == 0 || t.stale(f, slot, now) {
 			continue

@@ -194,13 +194,17 @@ func (t *Table[S]) End(f *Flow[S], reason Reason) { t.end(f, t.slotOf(f), reason
 // most of a million flows would pay it a million times in a row. As it is, a new flow
 // pays it, and chains never hold more entries than the table has slots.
 func (t *Table[S]) end(f *Flow[S], slot int, reason Reason, op *Operation[S]) {
+	defer t.vacate(f, slot, reason, op.number()) // also when the owner panics: or every sweep would come here again
 	if op != nil {
 		op.emit(f)
 	}
 	t.owner.Ended(f, reason, op)
+}
+
+func (t *Table[S]) vacate(f *Flow[S], slot int, reason Reason, op uint16) {
 	f.epoch = 0
 	f.packetsHi = [2]uint8{uint8(reason), 0}
-	f.bytesHi[0] = op.number()
+	f.bytesHi[0] = op
 	f.bytesLo[0] = t.free
 	t.free = uint32(slot + 1)
 	t.live--
