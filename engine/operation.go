@@ -125,9 +125,7 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		s := newShare(&op, number, &limit)
 		if !w.send(ctx, func() { w.take(s) }) {
 			if ctx.Err() != nil {
-				if op.Flush {
-					go e.logFlushed(shares, op.ID)
-				}
+				e.leave(shares, &op)
 				return nil, fmt.Errorf("a worker did not take the operation up: %w", ctx.Err())
 			}
 			continue // stopped: it has no flows any more
@@ -142,13 +140,7 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		select {
 		case <-s.done:
 		case <-ctx.Done():
-			if op.Flush {
-				go e.logFlushed(shares, op.ID)
-			} else {
-				for _, s := range shares {
-					s.abandoned.Store(true)
-				}
-			}
+			e.leave(shares, &op)
 			return nil, fmt.Errorf("%d of %d workers did not finish: %w", len(shares)-i, len(shares), ctx.Err())
 		}
 		if i == 0 || s.taken.After(res.TakenUp) {
@@ -176,6 +168,17 @@ func (e *Engine) Run(ctx context.Context, op Operation) (*OperationResult, error
 		res.Page = mergePages(op.Page, pages)
 	}
 	return res, err
+}
+
+// leave lets go of an operation whose answer nobody waits for any more.
+func (e *Engine) leave(shares []*share, op *Operation) {
+	if op.Flush {
+		go e.logFlushed(shares, op.ID)
+		return
+	}
+	for _, s := range shares {
+		s.abandoned.Store(true)
+	}
 }
 
 // Flusher is offered by Records whose log has a buffer: Flush waits until what

@@ -46,6 +46,25 @@ func TestPanic(t *testing.T) {
 	r.counter(cPanics, 3)
 }
 
+// mute panics at every record of a flow.
+type mute struct{ recorder }
+
+func (*mute) Flow(*eve.Flow) { panic("mute") }
+
+// TestPanicAtTheEnd: flows whose end makes the engine panic end all the same.
+func TestPanicAtTheEnd(t *testing.T) {
+	r := newRig(t, program(t, `alert udp any any -> any 99 (sid:1;)`))
+	r.w.records = &mute{}
+	for _, from := range []string{"10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3"} {
+		r.accepts("a packet", packettest.UDP(from, "10.0.0.2:2", nil))
+	}
+	r.w.setProgram(nil)
+	r.counter(cPanics, 3)
+	if r.w.table.Len() != 0 {
+		t.Errorf("%d flows are left", r.w.table.Len())
+	}
+}
+
 // fuzzRules uses every kind of rule.
 const fuzzRules = `pass tls any any -> any any (tls.sni; content:"example.com"; endswith; sid:1;)
 drop http any any -> any any (http.host; content:"bad.example"; sid:2;)

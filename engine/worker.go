@@ -223,9 +223,16 @@ func (w *worker) finish() {
 	w.mailMu.Unlock()
 	w.takeMail()
 	w.abandon()
-	w.table.EndAll(flow.Shutdown)
+	w.endAll(flow.Shutdown)
 	w.live.Store(0)
 	w.block.Publish()
+}
+
+// endAll ends every flow, whatever panics: each panic costs one.
+func (w *worker) endAll(reason flow.Reason) {
+	for w.table.Len() > 0 {
+		w.guard(func() { w.table.EndAll(reason) })
+	}
 }
 
 func (w *worker) takeMail() {
@@ -261,7 +268,7 @@ func (w *worker) sweep() {
 // there are no flows either.
 func (w *worker) setProgram(p *detect.Program) {
 	if p == nil {
-		w.table.EndAll(flow.Removed)
+		w.endAll(flow.Removed)
 		w.program = nil
 		return
 	}
