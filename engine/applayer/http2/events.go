@@ -162,7 +162,12 @@ func (p *Parser) Release() {
 	}
 	clear(p.shown)
 	p.shown = p.shown[:0]
+	kept := p.done[:0]
 	for _, t := range p.done {
+		if p.busy(t) { // with a frame that began behind its end
+			kept = append(kept, t)
+			continue
+		}
 		if t == p.last {
 			p.last = nil
 		}
@@ -171,8 +176,8 @@ func (p *Parser) Release() {
 		}
 		p.recycle(t)
 	}
-	clear(p.done)
-	p.done = p.done[:0]
+	clear(p.done[len(kept):])
+	p.done = kept
 }
 
 // Gap implements applayer.Parser. Frames are not found again behind one that is not within a frame's data.

@@ -406,6 +406,67 @@ func TestFieldsAreBounded(t *testing.T) {
 	}
 }
 
+// TestFramesAfterTheEnd: a stream that is over stays while a frame is under way that began behind its end: what is left of
+// the frame is no part of the stream that comes next.
+func TestFramesAfterTheEnd(t *testing.T) {
+	for name, after := range map[string]func(*peer){
+		"data": func(s *peer) { s.WriteRawFrame(Data, flagEndStream, 1, bytes.Repeat([]byte("x"), longFrame+1)) },
+		"fields": func(s *peer) {
+			s.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: s.section("late", "1")})
+			s.WriteContinuation(1, true, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, s := newPeer(true), newPeer(false)
+			c.headers(1, true, ":method", "GET")
+			s.headers(1, true, ":status", "200")
+			before := s.Len()
+			after(s)
+			cut := s.Len() - headerSize // in the data, or before the last frame
+			c2, s2 := newPeer(false), newPeer(false)
+			c2.headers(3, true, ":method", "GET")
+			s2.headers(3, true, ":status", "204")
+			c2.headers(5, true, ":method", "GET")
+			p := &Parser{}
+			p.Reset(packet.ProtoTCP)
+			var out applayer.Sink
+			done := map[uint32]int{}
+			feed := func(dir packet.Dir, b []byte) {
+				for len(b) > 0 {
+					n := p.Data(&out, dir, b)
+					for ev := range out.Take {
+						if ev.Hook == applayer.TxDone {
+							done[ev.Tx.(*Tx).Stream]++
+						}
+					}
+					if b = b[n:]; n == 0 {
+						t.Fatalf("%d bytes left", len(b))
+					}
+				}
+			}
+			feed(packet.ToServer, c.Bytes())
+			feed(packet.ToClient, s.Bytes()[:before])
+			feed(packet.ToClient, s.Bytes()[before:cut])
+			p.Release()
+			feed(packet.ToServer, c2.Bytes())
+			feed(packet.ToClient, s.Bytes()[cut:])
+			if t3 := p.streams[3]; t3 == nil || t3.state != clientClosed || len(t3.sides[packet.ToClient].fields) > 0 || t3.File(packet.ToClient, 0) != nil {
+				t.Errorf("stream 3 is %+v", t3)
+			}
+			feed(packet.ToClient, s2.Bytes())
+			p.Release()
+			if p.live != 1 || p.oldest != p.streams[5] || len(p.free) > maxFree || done[1] != 1 || done[3] != 1 || len(done) != 2 {
+				t.Errorf("%d live, %d free, done %v", p.live, len(p.free), done)
+			}
+			for i, a := range p.free {
+				if slices.Contains(p.free[:i], a) || a == p.oldest {
+					t.Error("a transaction is free and in use")
+				}
+			}
+		})
+	}
+}
+
 func TestGap(t *testing.T) {
 	for name, tt := range map[string]struct {
 		at, n  int

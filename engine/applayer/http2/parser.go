@@ -56,7 +56,7 @@ type Parser struct {
 	oldest  *Tx            // of those under way
 	newest  *Tx
 	live    int
-	done    []*Tx // until Release
+	done    []*Tx // until Release, or until a frame that is under way ends
 	free    []*Tx
 	last    *Tx
 	nextID  uint64
@@ -74,6 +74,9 @@ type Parser struct {
 
 // Reset implements applayer.Parser.
 func (p *Parser) Reset(uint8) {
+	for i := range p.halves {
+		p.halves[i].data, p.halves[i].sectionOf = nil, nil
+	}
 	p.Release()
 	for t := p.oldest; t != nil; {
 		next := t.next
@@ -202,9 +205,6 @@ func (p *Parser) frame(h *half, dir packet.Dir, f *frame, b []byte) {
 	t := p.of(stream, f)
 	if f.kind == Continuation && h.sectionOf != nil && h.stream == f.stream {
 		t = h.sectionOf
-	}
-	if t == nil {
-		return
 	}
 	m := &t.sides[dir]
 	m.noteType(f.kind)
