@@ -21,6 +21,7 @@ type content struct {
 	inspected int // offset up to which rules have looked
 	shown     int // offset up to which they were asked to
 	emitted   bool
+	looked    bool // somebody was given data since it was shown
 	ended     bool // nothing more will come
 }
 
@@ -28,6 +29,14 @@ func (c *content) reset() { *c = content{data: recycle(c.data)} }
 
 func (c *content) size() int  { return c.base + len(c.data) }
 func (c *content) fresh() int { return c.size() - c.shown }
+
+// lookedAt notes that rules looked at what they were shown, at once. Otherwise each part of what one packet makes
+// would be looked at again with all that follow.
+func (c *content) lookedAt() {
+	if c.looked {
+		c.inspected, c.looked = c.shown, false
+	}
+}
 
 // write takes in the next bytes.
 func (c *content) write(b []byte) {

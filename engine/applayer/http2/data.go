@@ -59,6 +59,9 @@ func (p *Parser) data(h *half, dir packet.Dir, b []byte) int {
 	t := h.data
 	m := &t.sides[dir]
 	b = b[:min(len(b), h.left)]
+	if p.out.Inline {
+		m.content.lookedAt()
+	}
 	put := func(piece []byte) {
 		if m.file.State == file.Open {
 			m.file.Write(piece)

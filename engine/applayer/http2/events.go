@@ -72,7 +72,7 @@ func (p *Parser) show(t *Tx, d packet.Dir) {
 // showContent has rules look at what is new of the content.
 func (p *Parser) showContent(t *Tx, d packet.Dir) {
 	c := &t.sides[d].content
-	c.shown, c.emitted = c.size(), true
+	c.shown, c.emitted, c.looked = c.size(), true, false
 	p.out.Emit(hooks[d].content, d, t)
 }
 

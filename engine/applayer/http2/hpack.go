@@ -172,6 +172,7 @@ func (d *decoder) piece() result {
 			return d.broken(over)
 		}
 		d.table.resize(n)
+		d.m.sizes = append(d.m.sizes, int32(len(d.m.fields)))
 		d.put(field{kind: sizeUpdate, size: n})
 	default:
 		return d.literal(4, false)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	xhttp2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -403,6 +404,70 @@ func TestFieldsAreBounded(t *testing.T) {
 	log := apptest.Follow(t, p, packet.ProtoTCP, 1<<20, c.take(apptest.C))
 	if !strings.Contains(log, "parser_failed") || !p.Done() || p.Memory() > 2*maxText {
 		t.Errorf("%d bytes held: %.200s", p.Memory(), log)
+	}
+}
+
+// TestBurst: where packets wait for rules, these are not given what one packet decompresses to again with each part of it.
+func TestBurst(t *testing.T) {
+	var z bytes.Buffer
+	w, err := zlib.NewWriterLevel(&z, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(make([]byte, bombSize))
+	w.Close()
+	c, s := newPeer(true), newPeer(false)
+	c.headers(1, true, ":method", "GET")
+	s.headers(1, false, ":status", "200", "content-encoding", "deflate")
+	s.WriteData(1, true, z.Bytes())
+	p := &Parser{}
+	p.Reset(packet.ProtoTCP)
+	out := applayer.Sink{Inline: true}
+	p.Data(&out, packet.ToServer, c.Bytes())
+	looked, end := 0, 0
+	for b := s.Bytes(); len(b) > 0; {
+		n := p.Data(&out, packet.ToClient, b)
+		for ev := range out.Take {
+			if ev.Hook != applayer.HTTP2ResponseData {
+				continue
+			}
+			v, _ := ev.Tx.Value(applayer.HTTP2ReplyFileData, 0)
+			from, _ := ev.Tx.Piece(applayer.HTTP2ReplyFileData, 0)
+			if from > max(0, end-contentBefore) {
+				t.Fatalf("a part begins at %d, the one before ended at %d", from, end)
+			}
+			looked, end = looked+len(v), from+len(v)
+		}
+		if b = b[n:]; n == 0 {
+			t.Fatalf("%d bytes left", len(b))
+		}
+	}
+	if end != bombSize || looked > 3*bombSize {
+		t.Errorf("rules looked at %d bytes, up to %d", looked, end)
+	}
+}
+
+// TestSizeUpdates: rules find each of very many in time that does not depend on how many there are.
+func TestSizeUpdates(t *testing.T) {
+	c := newPeer(true)
+	c.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: bytes.Repeat([]byte{0x21}, maxFields)})
+	c.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 3, EndHeaders: true, BlockFragment: []byte{0x21, 0x82, 0x22, 0x40}}) // cut short
+	c.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 3, EndHeaders: true, BlockFragment: []byte{0x82, 0x23, 0x82, 0x24}})
+	p := &Parser{}
+	p.Reset(packet.ProtoTCP)
+	var out applayer.Sink
+	p.Data(&out, packet.ToServer, c.Bytes())
+	if got := numbers(p.streams[3], applayer.HTTP2SizeUpdate); !slices.Equal(got, []uint64{3, 4}) {
+		t.Errorf("size updates %d", got)
+	}
+	start := time.Now()
+	for range 100 {
+		if got := numbers(p.streams[1], applayer.HTTP2SizeUpdate); len(got) != maxFields {
+			t.Fatalf("%d size updates", len(got))
+		}
+	}
+	if d := time.Since(start); d > 300*time.Millisecond { // 7 ms each if they were looked for anew
+		t.Errorf("finding the size updates took %v", d/100)
 	}
 }
 

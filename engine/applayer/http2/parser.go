@@ -311,7 +311,7 @@ func (p *Parser) fields(h *half, dir packet.Dir, t *Tx, f *frame, b []byte) {
 // decode reads a whole header section.
 func (p *Parser) decode(h *half, dir packet.Dir, t *Tx, b []byte) {
 	m := &t.sides[dir]
-	fields, text := len(m.fields), len(m.text)
+	fields, sizes, text := len(m.fields), len(m.sizes), len(m.text)
 	result := h.table.decode(m, b)
 	h.section, h.sectionOf = recycle(h.section), nil
 	m.forget()
@@ -320,7 +320,7 @@ func (p *Parser) decode(h *half, dir packet.Dir, t *Tx, b []byte) {
 		p.fail(dir)
 		return
 	case cutShort:
-		m.fields, m.text = m.fields[:fields], m.text[:text]
+		m.fields, m.sizes, m.text = m.fields[:fields], m.sizes[:sizes], m.text[:text]
 		p.note(t, applayer.AnomalyHTTP2InvalidFrameData)
 		return
 	case afterward:

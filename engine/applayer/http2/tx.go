@@ -45,9 +45,10 @@ type message struct {
 
 	text     []byte // what fields are of
 	fields   []field
-	sections uint32 // of fields
-	hasList  bool   // a frame with fields was there, be it an empty one
-	setList  bool   // a frame with settings was there
+	sizes    []int32 // which of them are updates of the table's size
+	sections uint32  // of fields
+	hasList  bool    // a frame with fields was there, be it an empty one
+	setList  bool    // a frame with settings was there
 
 	content content
 	file    file.File
@@ -82,14 +83,14 @@ func (m *message) reset() {
 	}
 	*m = message{
 		settings: recycleSlice(m.settings), errors: recycleSlice(m.errors), weights: m.weights[:0], windows: recycleSlice(m.windows),
-		text: recycle(m.text), fields: recycleSlice(m.fields), content: m.content, file: m.file,
+		text: recycle(m.text), fields: recycleSlice(m.fields), sizes: recycleSlice(m.sizes), content: m.content, file: m.file,
 		header: m.header, raw: m.raw, names: m.names, line: m.line,
 	}
 }
 
 func (m *message) memory() int {
 	n := cap(m.settings)*8 + cap(m.errors)*4 + cap(m.weights) + cap(m.windows)*4 + cap(m.text) + cap(m.fields)*int(unsafe.Sizeof(field{})) +
-		cap(m.content.data) + m.file.Memory() + cap(m.header.b) + cap(m.raw.b) + cap(m.names.b) + cap(m.line.b)
+		cap(m.sizes)*4 + cap(m.content.data) + m.file.Memory() + cap(m.header.b) + cap(m.raw.b) + cap(m.names.b) + cap(m.line.b)
 	if m.decoder != nil {
 		n += inflaterSize
 	}

@@ -68,6 +68,7 @@ func (t *Tx) Value(b applayer.Buffer, i int) (value []byte, ok bool) {
 	case applayer.HTTP2HeaderNames, applayer.HTTP2ReplyHeaderNames:
 		return m.names.get(t, func(dst []byte, t *Tx) []byte { return m.appendNames(dst) })
 	case applayer.HTTP2Body, applayer.HTTP2ReplyBody, applayer.HTTP2ReplyFileData:
+		m.content.looked = true
 		return m.content.data, m.content.emitted
 	}
 	return nil, false
@@ -224,13 +225,8 @@ func (t *Tx) Number(n applayer.Number, i int) (value uint64, ok bool) {
 	case applayer.HTTP2Window, applayer.HTTP2ReplyWindow:
 		return at(m.windows, i)
 	case applayer.HTTP2SizeUpdate, applayer.HTTP2ReplySizeUpdate:
-		for k := range m.fields {
-			if m.fields[k].kind != sizeUpdate {
-				continue
-			} else if i == 0 {
-				return m.fields[k].size, true
-			}
-			i--
+		if i < len(m.sizes) {
+			return m.fields[m.sizes[i]].size, true
 		}
 	case applayer.HTTP2Settings, applayer.HTTP2ReplySettings:
 		if i < len(m.settings) {
