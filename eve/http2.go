@@ -116,7 +116,7 @@ func (o *object) http2Frames(k string, tx *http2.Tx, dir packet.Dir) {
 	}
 	if code, away, ok := tx.FirstError(dir); ok {
 		name := strconv.FormatUint(uint64(code), 10)
-		if int(code) < len(http2Errors) {
+		if code < uint32(len(http2Errors)) {
 			name = http2Errors[code]
 		}
 		if away {

@@ -41,6 +41,7 @@ func (p *Parser) Inherit(out *applayer.Sink, from applayer.Tx) {
 		}
 		if len(m.fields) > maxFields || len(m.text) > maxText {
 			p.fail(packet.ToServer)
+			p.giveUp()
 			return
 		}
 	}

@@ -538,3 +538,30 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("%s is not in %s", want, settings)
 	}
 }
+
+// TestUpgradeTooLarge: where the request that asks for HTTP/2 has more fields than are held, the parser fails, and says so.
+func TestUpgradeTooLarge(t *testing.T) {
+	request := "GET /a HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n"
+	for i := range 40 {
+		request += fmt.Sprintf("X%d: %s\r\n", i, strings.Repeat("x", 8000))
+	}
+	s := newSession(80)
+	var out []seen
+	for _, tn := range []turn{
+		{c2s, []byte(request + "\r\n")},
+		{s2c, []byte("HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n")},
+		{c2s, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")},
+	} {
+		present(s, tn.dir, tn.data, &out)
+		s.Release()
+	}
+	failed := 0
+	for _, e := range out {
+		if e.ev.Hook == ParserFailed {
+			failed++
+		}
+	}
+	if s.Proto() != HTTP2 || failed != 1 {
+		t.Errorf("%v, %d failures", s.Proto(), failed)
+	}
+}
