@@ -29,8 +29,14 @@ type inspector struct {
 	state applayer.Event // the last of those about the state of a handshake: Hook is NoHook when rules have looked at it
 }
 
-// maxPending is how many events wait for a packet of their direction. With more, the bytes wait, too.
-const maxPending = 1024
+const (
+	// maxPending is how many events wait for a packet of their direction. With more, the bytes wait, too, or where
+	// that cannot be the rules do not wait for the packet.
+	maxPending = 1024
+
+	// maxRepeats is how far back an event that is repeated is looked for: a parser speaks of few transactions at once.
+	maxRepeats = 32
+)
 
 // session returns the flow's parsers while it has them.
 func (w *worker) session(f *flowEntry) *applayer.Session {
@@ -290,11 +296,11 @@ func (w *worker) event(f *flowEntry, ev applayer.Event, proto applayer.Proto, ru
 	switch {
 	case i == nil || ev.Tx == nil:
 	case ev.Dir != w.input.Dir:
-		if i.defers(ev, ev.Dir); !both {
+		if w.defers(i, ev, ev.Dir) && !both {
 			return
 		}
 	case both:
-		i.defers(ev, ev.Dir.Reverse())
+		w.defers(i, ev, ev.Dir.Reverse())
 	}
 	w.present(f, ev, rules, res)
 }
@@ -313,7 +319,7 @@ func (w *worker) presentState(f *flowEntry, i *inspector, rules *detect.RuleSet,
 	}
 	i.state = applayer.Event{}
 	if ev.Dir != w.input.Dir {
-		i.defers(ev, ev.Dir)
+		w.defers(i, ev, ev.Dir)
 		if ev.Dir, ev.Hook = w.input.Dir, applayer.TLSClientState; ev.Dir == packet.ToClient {
 			ev.Hook = applayer.TLSServerState
 		}
@@ -333,12 +339,19 @@ func (w *worker) present(f *flowEntry, ev applayer.Event, rules *detect.RuleSet,
 	}
 }
 
-// defers lets an event wait for the next packet of a direction. One that waits already is not repeated:
-// rules look at the transaction as it is then.
-func (i *inspector) defers(ev applayer.Event, dir packet.Dir) {
-	if ev.Hook == applayer.FileDone || !slices.Contains(i.pending[dir], ev) {
-		i.pending[dir] = append(i.pending[dir], ev)
+// defers lets an event wait for the next packet of a direction, and reports whether it does: where packets wait for
+// their verdict no more than maxPending can. One that waits already is not repeated: rules look at the transaction as
+// it is then.
+func (w *worker) defers(i *inspector, ev applayer.Event, dir packet.Dir) bool {
+	waiting := i.pending[dir]
+	if ev.Hook != applayer.FileDone && slices.Contains(waiting[max(len(waiting)-maxRepeats, 0):], ev) {
+		return true
 	}
+	if len(waiting) >= maxPending && w.opt.Inline {
+		return false // where the engine only looks on, acknowledged sees to it
+	}
+	i.pending[dir] = append(waiting, ev)
+	return true
 }
 
 // presentPending gives the events that waited for a packet of its direction to the rules.

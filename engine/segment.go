@@ -38,7 +38,8 @@ func (w *worker) inspectStream(f *flowEntry, dir packet.Dir, rules *detect.RuleS
 	}
 	asm := i.asm[dir]
 	if asm == nil {
-		if len(data) == 0 {
+		if len(data) == 0 { // of a side that has only listened so far
+			w.presentPending(f, i, dir, rules, res)
 			return
 		}
 		if asm = w.pool.Get(); asm == nil {
