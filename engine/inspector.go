@@ -395,12 +395,19 @@ func (w *worker) endInspection(f *flowEntry, number uint64, at int64) {
 	i := w.inspectors[f.State.extension()-1]
 	pkt, cookie, packetTime, frame, eventTx := w.pkt, w.cookie, w.packetTime, w.frame, w.eventTx
 	w.ending, w.frame, w.eventTx = true, eve.Frame{}, [2]applayer.Tx{}
+	// What became of the packet at hand has nothing to do with this flow, if it has ended by itself.
+	denied, rejected, opaque := w.denied, w.rejected, w.opaque
+	w.opaque = f.State.has(encrypted)
+	if number == 0 {
+		w.denied, w.rejected = false, false
+	}
 	app := f.State.app
 	defer func() {
 		if app == applayer.Unknown && f.State.app == applayer.Failed {
 			f.State.app = app // see giveUpApp
 		}
 		w.pkt, w.cookie, w.packetTime, w.frame, w.eventTx = pkt, cookie, packetTime, frame, eventTx
+		w.denied, w.rejected, w.opaque = denied, rejected, opaque
 		w.ending = false
 	}()
 	for dir := packet.ToServer; dir <= packet.ToClient; dir++ {
