@@ -65,7 +65,6 @@ const (
 // inflater undoes the content encoding of a message.
 type inflater struct {
 	z       inflate.Reader
-	format  inflate.Format
 	guess   bool // deflate, which senders take for two things (RFC 9110, 8.4.1.2)
 	in, out int
 	over    bool // nothing more is decompressed

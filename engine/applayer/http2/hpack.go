@@ -16,8 +16,6 @@ type span struct{ from, to int32 }
 
 func (s span) of(text []byte) []byte { return text[s.from:s.to] }
 
-func (s span) len() int { return int(s.to - s.from) }
-
 // table is the dynamic table of one direction (RFC 7541, 2.3.2): what its sender has put there.
 type table struct {
 	text    []byte
