@@ -113,7 +113,7 @@ Exit codes: 0 done; 1 error, or verdicts that differ from --expect; 2 wrong usag
 	fl.StringArrayVar(&r.vars, "var", nil, "NAME=VALUE: an address or port variable of the rules; repeatable")
 	r.databases.flags(c)
 	dataDirFlag(c, &r.dataDir)
-	fl.BoolVar(&r.beyondAWS, "beyond-aws", false, "with --policy: rule groups may use dataset, datarep and iprep, as in a gateway with the key rules.beyond_aws")
+	fl.BoolVar(&r.beyondAWS, "beyond-aws", false, "with --policy: rule groups may use dataset, datarep, iprep and filemd5, as in a gateway with the key rules.beyond_aws")
 	fl.StringVar(&r.checksums, "checksums", "on", "on: what has a wrong checksum is no part of a stream, and invalid for a policy, unless more than a tenth of the first 1000 packets have one; off: they are not looked at")
 	fl.StringVar(&r.streams, "streams", stream.Windows.String(), "the system that overlapping segments are put together as in ids mode, and whose resets count: windows, bsd, linux, solaris, macos, first, last or another of Suricata's host-os-policy")
 	fl.StringVar(&r.fragments, "fragments", defrag.Default.String(), "the kind of host that overlapping fragments are put together as: windows, linux, bsd, bsd-right, solaris, first, last; default: windows for IPv4, bsd for IPv6")

@@ -105,7 +105,7 @@ type Fragments struct {
 
 // Rules says what rule groups may use.
 type Rules struct {
-	BeyondAWS bool `yaml:"beyond_aws"` // dataset, datarep and iprep, which AWS refuses
+	BeyondAWS bool `yaml:"beyond_aws"` // dataset, datarep, iprep and lists of file digests, which AWS has no place for
 }
 
 // Reputation is what iprep asks, in Suricata's formats: absolute paths, of all or none.

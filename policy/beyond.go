@@ -8,15 +8,18 @@ import (
 	"github.com/sluicefw/sluice/rule"
 )
 
-// beyondAWS are keywords that AWS refuses by name, and that this engine runs where its operator
-// wants them.
-var beyondAWS = []string{"dataset", "datarep", "iprep"}
+// beyondAWS are keywords that AWS refuses by name, or whose files it has no place for, and that this
+// engine runs where its operator wants them.
+var beyondAWS = append([]string{"dataset", "datarep", "iprep"}, fileDigests...)
+
+// fileDigests are the keywords whose value is the name of a list, perhaps after an exclamation mark.
+var fileDigests = []string{"filemd5", "filesha1", "filesha256"}
 
 // RuleOptions say what stateful rules can ask, beside their packets. The zero value refuses what
 // AWS refuses, and geoip.
 type RuleOptions struct {
 	Countries  detect.Countries  // that geoip asks; nil refuses it
-	BeyondAWS  bool              // take dataset, datarep and iprep
+	BeyondAWS  bool              // take the keywords of beyondAWS
 	Reputation detect.Reputation // that iprep asks; nil refuses it
 }
 
@@ -48,9 +51,13 @@ func (o RuleOptions) allows(r *rule.Rule) error {
 		case *rule.DataRep:
 			set = arg.SetOptions
 		}
-		for _, name := range []string{set.Load, set.Save, set.State} {
+		names := []string{set.Load, set.Save, set.State}
+		if slices.Contains(fileDigests, opt.Name) {
+			names = append(names, strings.TrimSpace(strings.TrimPrefix(opt.Value, "!")))
+		}
+		for _, name := range names {
 			if name != "" && !plainPath(name) {
-				return &rule.Error{Line: opt.Line, Col: opt.Col, Msg: "files of data sets are below datasets_dir; name one there, such as lists/bad.lst, without a leading / and without parts that begin with . or @"}
+				return &rule.Error{Line: opt.Line, Col: opt.Col, Msg: "files that rules name are below datasets_dir; name one there, such as lists/bad.lst, without a leading / and without parts that begin with . or @"}
 			}
 		}
 	}

@@ -21,8 +21,9 @@ func TestRulesBeyondAWS(t *testing.T) {
 	set := func(options string) string {
 		return "alert dns any any -> any any (dns.query; " + options + "; sid:1;)"
 	}
+	files := func(option string) string { return "alert http any any -> any any (" + option + "; sid:1;)" }
 	const rep = "drop ip any any -> any any (iprep:src,Bad,>,30; sid:1;)"
-	const outside = "files of data sets are below datasets_dir; name one there, such as lists/bad.lst, without a leading / and without parts that begin with . or @ (line 1, column 42)"
+	const outside = "files that rules name are below datasets_dir; name one there, such as lists/bad.lst, without a leading / and without parts that begin with . or @ (line 1, column 42)"
 	for _, c := range []struct {
 		rules RuleOptions
 		rule  string
@@ -39,6 +40,12 @@ func TestRulesBeyondAWS(t *testing.T) {
 		{wide, set("dataset:set,x,type string,save x/.y.new"), outside},
 		{wide, set("dataset:set,x,type string,state x//y"), outside},
 		{wide, set("datarep:x,>,1,type string,load ../x.lst"), outside},
+		{RuleOptions{}, files("filemd5:bad.md5"), "RuleOptions filemd5 is not supported"},
+		{wide, files("filemd5:bad.md5"), ""},
+		{wide, files("filesha1:!lists/bad.sha1"), ""},
+		{wide, files("filemd5:/etc/passwd"), strings.Replace(outside, "42", "32", 1)},
+		{wide, files("filesha1:../x"), strings.Replace(outside, "42", "32", 1)},
+		{wide, files("filesha256:! @210987654321/x.lst"), strings.Replace(outside, "42", "32", 1)},
 		{wide, set("lua:x.lua"), "RuleOptions lua is not supported"},
 		{wide, rep, "line 1, column 29: iprep needs lists of reputation; name them with --reputation-categories and --reputation, or the keys reputation.categories and reputation.lists"},
 		{lists, rep, ""},

@@ -34,7 +34,7 @@ type CompileCheck func(text string) error
 
 // RuleCheck says how stateful rules are checked. The zero value is AWS's way.
 type RuleCheck struct {
-	BeyondAWS bool         // take dataset, datarep and iprep, which AWS refuses
+	BeyondAWS bool         // take the keywords of beyondAWS
 	Compile   CompileCheck // asked about each rule that passed everything else; nil asks nobody
 }
 

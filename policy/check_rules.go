@@ -77,7 +77,7 @@ func invalidRule(text, reason string) *wire.Error {
 // were tried, these seven were accepted.
 var rejectProtocols = []string{"tcp", "http", "tls", "smb", "ssh", "smtp", "dcerpc"}
 
-// refusedKeywords are those that AWS refuses by name.
+// refusedKeywords are those that AWS refuses by name, and those that need files.
 var refusedKeywords = append([]string{"lua", "luajit", "filestore"}, beyondAWS...)
 
 // pcreCompanions are the keywords one of which must stand beside pcre, in the
