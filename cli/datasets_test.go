@@ -41,7 +41,7 @@ func TestReplayDataSetsThatCannotBeSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for rules, says := range map[string]string{
-		"my.rules": `save data set "servers" to taken: put the new file in place:`,
+		"my.rules": `save data set "servers" to taken: in ` + data + `: put the new file in place:`,
 		"away":     `data sets are saved below one directory; "../taken" leads out of it`,
 	} {
 		code, _, stderr := replay(t, "--rules", filepath.Join(dir, rules), "--data-dir", data, capture)

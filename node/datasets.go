@@ -67,6 +67,19 @@ func (n *Node) saveDataSets(ctx context.Context) {
 	}
 }
 
+// readAgain has policies compiled anew that may lack nothing but a file. It says whether there are any.
+func (n *Node) readAgain() (any bool) {
+	for _, fw := range n.all() {
+		if fw.unread {
+			fw.mu.Lock()
+			fw.tried = nil
+			fw.mu.Unlock()
+			any = true
+		}
+	}
+	return any
+}
+
 // saveDataSetsOf saves what has changed of the data sets of a firewall's program, if it has one.
 // What fails is tried again the next time.
 func (n *Node) saveDataSetsOf(fw *firewall, p *detect.Program) {

@@ -205,3 +205,41 @@ func TestDataSetsOfAccounts(t *testing.T) {
 		t.Errorf("files without a directory: %v", got)
 	}
 }
+
+// A file that cannot be read does not keep a node that starts from all of its rules. They are in force
+// without it, the report says so, and it is read as soon as it can be. What it holds is not saved over.
+func TestRulesWithoutTheirFiles(t *testing.T) {
+	dir := t.TempDir()
+	saved := filepath.Join(dir, "@saved", "f", "seen", "marked.lst")
+	if err := os.MkdirAll(filepath.Dir(saved), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	const damaged = "192.0.2.99\nno address\n"
+	if err := os.WriteFile(saved, []byte(damaged), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, withDataSets(dir))
+	r.putGroup("g1", keepEcho+"\n"+`alert dns any any -> any any (dns.query; dataset:isset,names,type string,load names.lst; sid:3;)`)
+	r.putPolicy("p1", nil)
+	r.putFirewall()
+	if s := r.awaitSync(func(s resource.Sync) bool { return s.Error != "" }); !strings.Contains(s.Error, "stateful-rulegroup/g: sid 1: line 1, column 81: seen/marked.lst: line 2") || s.Generation == 0 {
+		t.Errorf("the node reports %+v", s)
+	}
+	r.mark()
+	r.blocked("without files")
+	time.Sleep(50 * time.Millisecond) // five times as long as between saves
+	r.awaitFile(saved, damaged)
+
+	names := filepath.Join(dir, "names.lst")
+	if err := os.WriteFile(saved, []byte("198.51.100.7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.awaitSync(func(s resource.Sync) bool { return strings.Contains(s.Error, "names") }); !strings.Contains(s.Error, dir) {
+		t.Errorf("it is not told where the file is looked for: %q", s.Error)
+	}
+	if err := os.WriteFile(names, []byte("ZXZpbA==\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitSync(func(s resource.Sync) bool { return s.Error == "" })
+	r.blocked("with its files")
+}

@@ -188,6 +188,7 @@ type firewall struct {
 
 	// Of the goroutine that watches the configuration.
 	domains   []engine.DomainSource // what the engine remembers
+	unread    bool                  // what failed last could be about files of rules: it is tried again
 	rematched string                // the rematch setting that the newest program was last held against old flows with
 
 	mu         sync.Mutex
@@ -254,7 +255,7 @@ func (n *Node) retire(ctx context.Context, fw *firewall) {
 	fw.exists, fw.tokens, fw.tried, fw.failure = false, nil, nil, ""
 	fw.mu.Unlock()
 	fw.rematch.Store(-1)
-	fw.rematched = ""
+	fw.rematched, fw.unread = "", false
 	if !existed {
 		return
 	}
@@ -287,22 +288,36 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool 
 		return false
 	}
 	log := n.opt.Logger.With(slog.String("firewall", fw.label), slog.String("policy", policyARN))
+	fw.unread = false
 	fail := func(err error) {
-		log.Error("the policy cannot be put in force; the one before stays", slog.Any("error", err))
 		fw.mu.Lock()
+		known := fw.failure == err.Error()
 		fw.tried, fw.failure = b.tokens, err.Error()
 		fw.mu.Unlock()
+		if !known {
+			log.Error("the policy cannot be put in force; the one before stays", slog.Any("error", err))
+		}
 	}
 	if err != nil {
 		fail(err)
 		return false
 	}
+	failure := ""
 	b.input.Files = n.setFiles(fw.id)
 	if before := fw.engine.Program(); before != nil {
 		n.saveDataSetsOf(fw, before) // what the new rules do not take over may be read by them
 		b.input.Previous = before.Rules
 	}
 	program, err := compile(b.input, generation)
+	fw.unread = err != nil && b.input.Files != nil
+	if fw.unread && b.input.Previous == nil {
+		// Nothing else could be in force: one file must not keep the whole policy from it.
+		failure = err.Error()
+		b.input.Lost = func(err error) {
+			log.Error("rules come into force without a file that they name, until it can be read", slog.Any("error", err))
+		}
+		program, err = compile(b.input, generation)
+	}
 	if err != nil {
 		fail(err)
 		return false
@@ -317,7 +332,7 @@ func (n *Node) update(ctx context.Context, fw *firewall, policyARN string) bool 
 	}
 	log.Info("policy in force", slog.Uint64("generation", uint64(generation)), slog.Int("rules", len(program.Rules.Rules())))
 	fw.mu.Lock()
-	fw.generation, fw.tokens, fw.tried, fw.failure = generation, b.tokens, b.tokens, ""
+	fw.generation, fw.tokens, fw.tried, fw.failure = generation, b.tokens, b.tokens, failure
 	fw.mu.Unlock()
 	return true
 }

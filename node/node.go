@@ -247,9 +247,22 @@ func (n *Node) closeDrivers() error {
 
 // watchConfig follows the resources of all accounts.
 func (n *Node) watchConfig(ctx context.Context) {
-	for up := range n.opt.Store.Watch(ctx, resource.Config, 0) {
-		if err := n.docs.update(n.opt.Scope.Region, up); err != nil {
-			n.opt.Logger.Error("records of the store cannot be read and are left as they were", slog.Any("error", err))
+	updates := n.opt.Store.Watch(ctx, resource.Config, 0)
+	again := time.NewTicker(n.opt.DataSetsEvery)
+	defer again.Stop()
+	for {
+		select {
+		case up, ok := <-updates:
+			if !ok {
+				return
+			}
+			if err := n.docs.update(n.opt.Scope.Region, up); err != nil {
+				n.opt.Logger.Error("records of the store cannot be read and are left as they were", slog.Any("error", err))
+			}
+		case <-again.C:
+			if !n.readAgain() {
+				continue
+			}
 		}
 		n.reconcile(ctx)
 		n.synced.Store(true)

@@ -34,6 +34,9 @@ type Input struct {
 	// Files are those of data sets; nil refuses rules that name any.
 	Files detect.SetFiles
 
+	// Lost, if set, is told of files that cannot be read, which is no error then: see detect.Options.
+	Lost func(error)
+
 	// Previous is the rule set that the program's will take the place of, or nil: see detect.Options.
 	Previous *detect.RuleSet
 }
@@ -58,8 +61,12 @@ func Compile(in Input, generation uint32) (*detect.Program, error) {
 		return nil, err
 	}
 	p.Rules, err = detect.Compile(sources, detect.Options{
-		Strict: strict, FlowVerdicts: true, Countries: in.Rules.Countries, Reputation: in.Rules.Reputation, Files: in.Files, SetMemory: setMemory, Previous: in.Previous,
+		Strict: strict, FlowVerdicts: true, Countries: in.Rules.Countries, Reputation: in.Rules.Reputation, Files: in.Files, Lost: in.Lost, SetMemory: setMemory, Previous: in.Previous,
 	})
+	if unable, ok := errors.AsType[*detect.Error](err); ok {
+		of := func(s detect.Source) bool { return s.Rule == unable.Rule }
+		return nil, fmt.Errorf("rule group %s: sid %d: %w", sources[slices.IndexFunc(sources, of)].ResourceARN, unable.Rule.SID, err)
+	}
 	if err != nil {
 		return nil, err
 	}

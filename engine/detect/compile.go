@@ -30,7 +30,7 @@ type scoped struct {
 // Compile builds a program. It stops at the first rule that it cannot run as
 // written, with an *Error: a keyword is never ignored.
 func Compile(sources []Source, opt Options) (*RuleSet, error) {
-	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: newDataSets(&opt), lists: &hashLists{opt.Files, map[string]hashList{}}, opt: opt}
+	c := compiler{addrs: map[scoped]*addrSet{}, ports: map[scoped]portSet{}, sets: newDataSets(&opt), lists: &hashLists{opt.Files, opt.Lost, map[string]hashList{}}, opt: opt}
 	type ordered struct {
 		Rule
 		priority int

@@ -86,6 +86,7 @@ func (l hashList) has(sum []byte) bool {
 // hashLists are the lists of one program, by name and length of the digests. Rules share them.
 type hashLists struct {
 	files SetFiles
+	lost  func(error) // as in Options
 	all   map[string]hashList
 }
 
@@ -101,6 +102,19 @@ func (s *hashLists) get(name string, size int) (hashList, error) {
 	if s.files == nil {
 		return nil, unsupported("rules read no files here; leave it out")
 	}
+	l, err := s.read(name, size)
+	if err != nil && s.lost == nil {
+		return nil, err
+	}
+	if err != nil {
+		s.lost(err)
+	}
+	s.all[key] = l
+	return l, nil
+}
+
+// read returns what a file holds, up to what is wrong in it.
+func (s *hashLists) read(name string, size int) (hashList, error) {
 	f, err := s.files.Load(name)
 	if err != nil {
 		return nil, err
@@ -108,9 +122,8 @@ func (s *hashLists) get(name string, size int) (hashList, error) {
 	defer f.Close()
 	l, err := readHashes(f, size)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return l, fmt.Errorf("%s: %w", name, err)
 	}
-	s.all[key] = l
 	return l, nil
 }
 
@@ -126,7 +139,7 @@ func readHashes(in io.Reader, size int) (hashList, error) {
 			continue
 		}
 		if _, err := hex.Decode(sum, line[:min(len(line), 2*size)]); err != nil || len(line) < 2*size {
-			return nil, fmt.Errorf("line %d: it does not begin with a digest of %d hexadecimal digits", n, 2*size)
+			return list, fmt.Errorf("line %d: it does not begin with a digest of %d hexadecimal digits", n, 2*size)
 		}
 		list[string(sum)] = struct{}{}
 	}

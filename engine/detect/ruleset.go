@@ -206,6 +206,10 @@ type Options struct {
 	// rules that name any are refused.
 	Files SetFiles
 
+	// Lost, if set, is told of each file that cannot be read, which is then no error: a data set or a list
+	// has what could be read, and the set is not saved over its file.
+	Lost func(error)
+
 	// SetMemory is how many bytes data sets may hold, as memcap counts them, for packets to add
 	// to them; 0 is any number. A set's memcap holds beside it. With Previous it is as there.
 	SetMemory uint64

@@ -28,14 +28,15 @@ type SetFiles interface {
 
 // dataSets are the sets of one rule set.
 type dataSets struct {
-	files    SetFiles  // nil refuses those that have any
+	files    SetFiles // nil refuses those that have any
+	lost     func(error)
 	previous *dataSets // of the rule set before; nil is none
 	byName   map[string]definedSet
 	use      *setUse
 }
 
 func newDataSets(opt *Options) *dataSets {
-	s := &dataSets{files: opt.Files, byName: map[string]definedSet{}}
+	s := &dataSets{files: opt.Files, lost: opt.Lost, byName: map[string]definedSet{}}
 	if opt.Previous != nil {
 		s.previous, s.use = opt.Previous.sets, opt.Previous.sets.use
 		return s
@@ -51,6 +52,7 @@ func newDataSets(opt *Options) *dataSets {
 type definedSet struct {
 	*dataSet
 	rule.SetOptions
+	lost bool // its file could not be read
 }
 
 // whole returns options with what they mean where they say nothing; state is load and save in one.
@@ -67,7 +69,7 @@ func whole(o rule.SetOptions) rule.SetOptions {
 // keepsEntries says whether the entries of a set live on in a rule set that defines it so.
 // Those that are only loaded are loaded anew, as Suricata does when rules are reloaded.
 func (d *definedSet) keepsEntries(next definedSet) bool {
-	return d.Type == next.Type && d.Load == next.Load && d.Save == next.Save && (d.Load == "" || d.Save != "")
+	return !d.lost && d.Type == next.Type && d.Load == next.Load && d.Save == next.Save && (d.Load == "" || d.Save != "")
 }
 
 // get returns the set that a rule means. The first rule that names a set defines it; those after
@@ -95,8 +97,8 @@ func (s *dataSets) get(o *rule.SetOptions) (*dataSet, error) {
 	if said.Type == rule.SetTypeUnset {
 		return nil, fmt.Errorf("no rule before this one says what data set %q holds; add a type, as in type string", o.Name)
 	}
-	d := definedSet{&dataSet{memcap: said.Memcap, entries: newEntries(said.Type, s.use)}, said}
-	if err := s.fill(d); err != nil {
+	d := definedSet{dataSet: &dataSet{memcap: said.Memcap, entries: newEntries(said.Type, s.use)}, SetOptions: said}
+	if err := s.fill(&d); err != nil {
 		return nil, err
 	}
 	s.byName[o.Name] = d
@@ -109,7 +111,7 @@ func staysBelow(name string) bool {
 }
 
 // fill gives a new set the entries that it starts with.
-func (s *dataSets) fill(d definedSet) error {
+func (s *dataSets) fill(d *definedSet) error {
 	if s.files == nil && (d.Load != "" || d.Save != "") {
 		return unsupported("rules read and write no files here; leave load, save and state out")
 	}
@@ -121,7 +123,7 @@ func (s *dataSets) fill(d definedSet) error {
 		}
 	}
 	if s.previous != nil {
-		if was, ok := s.previous.byName[d.Name]; ok && was.keepsEntries(d) {
+		if was, ok := s.previous.byName[d.Name]; ok && was.keepsEntries(*d) {
 			d.entries = was.entries
 			return nil
 		}
@@ -129,6 +131,17 @@ func (s *dataSets) fill(d definedSet) error {
 	if d.Load == "" {
 		return nil
 	}
+	err := s.read(d)
+	if err == nil || s.lost == nil {
+		return err
+	}
+	d.lost = true
+	s.lost(err)
+	return nil
+}
+
+// read reads the file of a new set.
+func (s *dataSets) read(d *definedSet) error {
 	open := s.files.Load
 	if d.Load == d.Save {
 		open = s.files.State
@@ -160,7 +173,7 @@ func (p *RuleSet) SaveSets(all bool) (written int, err error) {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.sets.byName)) {
 		d := p.sets.byName[name]
-		if d.Save == "" {
+		if d.Save == "" || d.lost {
 			continue
 		}
 		switch wrote, err := d.save(p.sets.files, all); {

@@ -18,14 +18,21 @@ type Dir string
 func (d Dir) Open(name string) (io.ReadCloser, error) {
 	f, err := os.OpenInRoot(string(d), name)
 	if err != nil {
-		return nil, err // and no typed nil
+		return nil, fmt.Errorf("in %s: %w", d, err)
 	}
 	return f, nil
 }
 
 // Save replaces a file by what write writes. Whoever reads it, and whoever starts after the power
 // has failed, finds what it held before or all that it holds now. Directories of its name are made.
-func (d Dir) Save(name string, write func(io.Writer) error) (err error) {
+func (d Dir) Save(name string, write func(io.Writer) error) error {
+	if err := d.save(name, write); err != nil {
+		return fmt.Errorf("in %s: %w", d, err)
+	}
+	return nil
+}
+
+func (d Dir) save(name string, write func(io.Writer) error) error {
 	if err := os.MkdirAll(string(d), 0o750); err != nil {
 		return err
 	}
