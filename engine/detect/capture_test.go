@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluicefw/sluice/engine/applayer"
+	"github.com/sluicefw/sluice/engine/applayer/parsers"
+	"github.com/sluicefw/sluice/engine/packet"
 	"github.com/sluicefw/sluice/internal/packettest"
 )
 
@@ -73,6 +76,35 @@ func TestCapturesInBase64(t *testing.T) {
 		if got := variables(set, vars, 7, run(set, in)); got != want {
 			t.Errorf("%q: captures %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestCapturesOfOthers: what a rule captured that does not match in the end is not that of the next one which matches by
+// the name of a host alone.
+func TestCapturesOfOthers(t *testing.T) {
+	set := compile(t, Options{}, `alert http any any -> any any (http.method; pcre:"/(?P<flow_a>G)/"; http.uri; pcre:"/^\d/"; sid:1;)
+alert http any any -> any any (http.host; content:"example.com"; startswith; endswith; sid:2;)`)
+	text := []byte("GET /x HTTP/1.1\r\nHost: example.com\r\n\r\n")
+	vars, res := NewFlowVars(10), &Result{}
+	in := &Input{
+		Packet: decode(t, packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.ACK, 1, 1, text)), App: applayer.HTTP, FlowID: 7, Vars: vars,
+	}
+	session := applayer.NewPool(1<<20, parsers.New).Get()
+	session.Reset(packet.ProtoTCP, 1000, 80)
+	for rest := text; len(rest) > 0; {
+		n := session.Data(packet.ToServer, rest)
+		for ev := (applayer.Event{}); session.Next(&ev); {
+			if ev.Hook != applayer.TxDone {
+				set.Event(in, ev, res)
+			}
+		}
+		if rest = rest[n:]; n == 0 {
+			break
+		}
+	}
+	set.Decide(in, res)
+	if got := variables(set, vars, 7, res); got != "" || fmt.Sprint(alerts(set, res)) != "[2]" {
+		t.Errorf("alerts %v, captures %s", alerts(set, res), got)
 	}
 }
 

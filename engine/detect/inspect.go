@@ -271,6 +271,7 @@ func (p *RuleSet) Event(in *Input, ev applayer.Event, res *Result) {
 			}
 			hosts.visit(res.lower, func(i uint32) {
 				if p.rules[i].header(in) {
+					res.m.net.begin()
 					hit(i)
 				}
 			})
