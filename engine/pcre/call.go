@@ -126,8 +126,11 @@ func (p *parser) lookCondition() *node {
 	}}
 }
 
-// maxCalls bounds the calls that were begun and can still be gone back to.
-const maxCalls = 1000
+// Bounds of the calls that were begun and can still be gone back to, and of what is noted for that.
+const (
+	maxCalls = 1000
+	maxSaved = 1 << 17
+)
 
 // calling is a call of a group.
 type calling struct {
@@ -146,13 +149,14 @@ func (m *Matcher) enter(group, ret, pos int) {
 			return
 		}
 	}
-	if len(m.calls) >= maxCalls {
+	if len(m.calls) >= maxCalls || len(m.saved) > maxSaved-len(m.slots) {
 		m.Work = 0
 		return
 	}
 	m.push(frame{frameCall, m.cur, int32(len(m.calls)), 0})
 	m.calls = append(m.calls, calling{int32(group), int32(ret), m.cur, int32(pos)})
 	m.saved = append(m.saved, m.slots...)
+	m.Work -= len(m.slots) / scanned
 	m.cur = int32(len(m.calls) - 1)
 }
 
@@ -168,6 +172,7 @@ func (m *Matcher) leave() (ret int) {
 			m.note(i, saved[i])
 		}
 	}
+	m.Work -= len(m.slots) / scanned
 	m.push(frame{frameCall, m.cur, int32(len(m.calls)), 0})
 	m.cur = c.parent
 	return int(c.ret)

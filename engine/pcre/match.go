@@ -53,6 +53,7 @@ func (re *Regexp) Match(m *Matcher, text []byte, start int) bool {
 		for i := range m.slots {
 			m.slots[i] = -1
 		}
+		m.Work -= len(m.slots) / scanned
 		m.frames = m.frames[:0]
 		m.cur, m.calls, m.saved = -1, m.calls[:0], m.saved[:0]
 		if end := re.run(m, 0, at, 0); end >= 0 {
@@ -75,7 +76,7 @@ func (m *Matcher) Group(i int) (from, to int, ok bool) {
 	return m.slots[2*i], m.slots[2*i+1], true
 }
 
-// scanned is how many bytes of a plain search count as one step.
+// scanned is how many bytes of a plain search count as one step, and how many slots that are set or compared.
 const scanned = 32
 
 // holds says whether the text has what every match has.

@@ -339,6 +339,8 @@ func (p *parser) number(end byte) (n int, ok bool) {
 	switch sign := len(text) - len(strings.TrimLeft(text, "+-")); {
 	case !ok || sign > 1:
 		return 0, false
+	case n > maxGroups:
+		p.fail("there is no group %d", n)
 	case sign == 1 && n == 0:
 		p.fail("a group cannot be counted by 0 from here")
 	case sign == 1 && text[0] == '+':

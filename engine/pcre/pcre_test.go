@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func mustCompile(t testing.TB, pattern, flags string) *Regexp {
@@ -144,7 +145,7 @@ func TestMatch(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, pattern := range []string{
 		`(`, `)`, `(?`, `(?<`, `(?<a`, `[`, `[a`, `[b-a]`, `[[:nonsense:]]`, `*a`, `a|*`, `(*ACCEPT)`, `(?1)`, `(?-1)a`, `(?&x)`, `(?(1)a|b)`, `(a)(?(1)b|c|d)`, `(?(a)b)`, `(?(?:a)b)`, `(?(DEFINE)a|b)`, `(?(0)a)`,
-		`\1`, `(a)\2`, `\k<x>`, `\g{x}`, `\p{Nonsense}`, `\X`, `(?=a\K)`, `a\`, `(?<=a*)b`, `(?<=(a)\1)b`, `a{2,1}`, `a{65536}`,
+		`\1`, `(a)\2`, `(a)(?+9223372036854775807)`, `(a)(?(+9223372036854775807)b)`, `\k<x>`, `\g{x}`, `\p{Nonsense}`, `\X`, `(?=a\K)`, `a\`, `(?<=a*)b`, `(?<=(a)\1)b`, `a{2,1}`, `a{65536}`,
 		`\x{100}`, `(?<a>b)(?<a>c)`, `((a{1,9}b){1,99}){1,99}`, strings.Repeat("(", 200) + strings.Repeat(")", 200), `a***`,
 	} {
 		if _, err := Compile(pattern, ""); err == nil {
@@ -182,6 +183,26 @@ func TestWorkIsBounded(t *testing.T) {
 		}
 		if len(m.frames) > maxFrames {
 			t.Errorf("%s: %d frames", pattern, len(m.frames))
+		}
+	}
+}
+
+// Patterns with very many places to note take no longer than others, and not much more memory.
+func TestNotesAreBounded(t *testing.T) {
+	loops := strings.Repeat("(?:x?)*", 2000) // each notes where it began
+	text := append([]byte("bc"), bytes.Repeat([]byte("a"), 64<<10)...)
+	for _, pattern := range []string{`[ad]c`, `[ad](?1)(c)`, `(a(?1)?)b`} {
+		re := mustCompile(t, pattern+loops, "")
+		m := Matcher{}
+		least := time.Hour
+		for range 3 {
+			m.Work = Work
+			start := time.Now()
+			re.Match(&m, text, 0)
+			least = min(least, time.Since(start))
+		}
+		if least > 15*time.Millisecond || len(m.saved) > maxSaved {
+			t.Errorf("%s: %v, %d notes kept", pattern, least, len(m.saved))
 		}
 	}
 }
