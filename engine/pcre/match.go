@@ -89,7 +89,7 @@ func (re *Regexp) holds(m *Matcher, start int) bool {
 	case len(re.must) == 0 || len(re.prefix) == len(re.must):
 		return true
 	case re.mustFold:
-		return indexFold(m.text[start:], re.must) >= 0
+		return m.findsFold(m.text[start:], re.must)
 	}
 	return bytes.Contains(m.text[start:], re.must)
 }
@@ -135,7 +135,7 @@ func (re *Regexp) run(m *Matcher, pc, pos, base int) int {
 			end := pos + len(in.lit)
 			if ok = end <= len(text); ok {
 				if in.fold {
-					ok = equalFold(text[pos:end], in.lit)
+					ok = m.equalFold(text[pos:end], in.lit)
 				} else {
 					ok = bytes.Equal(text[pos:end], in.lit)
 				}
@@ -389,20 +389,23 @@ func lower(b byte) byte {
 }
 
 // equalFold compares b with lit, which is in lower case and as long.
-func equalFold(b, lit []byte) bool {
+func (m *Matcher) equalFold(b, lit []byte) bool {
 	for i, x := range lit {
 		if lower(b[i]) != x {
+			m.Work -= i / scanned
 			return false
 		}
 	}
+	m.Work -= len(lit) / scanned
 	return true
 }
 
-func indexFold(text, lit []byte) int {
-	for i := 0; i+len(lit) <= len(text); i++ {
-		if lower(text[i]) == lit[0] && equalFold(text[i:i+len(lit)], lit) {
-			return i
+// findsFold looks for lit, which is in lower case, while there is work left.
+func (m *Matcher) findsFold(text, lit []byte) bool {
+	for i := 0; i+len(lit) <= len(text) && m.Work > 0; i++ {
+		if lower(text[i]) == lit[0] && m.equalFold(text[i:i+len(lit)], lit) {
+			return true
 		}
 	}
-	return -1
+	return false
 }

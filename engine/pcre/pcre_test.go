@@ -172,17 +172,18 @@ func TestFromAnOffset(t *testing.T) {
 // Patterns on which backtracking explodes must end, and say that they gave up.
 func TestWorkIsBounded(t *testing.T) {
 	text := bytes.Repeat([]byte("a"), 64<<10)
-	for _, pattern := range []string{`(a+)+b|c`, `(a*)*[bc]`, `(a|aa)+[bc]$`, `a*a*a*a*a*[bc]`, `(?=(a+)+[bc])[xa]`, `(?:(?>a|b)*a)*[bc]`, `(.*)(.*)(.*)(.*)[bc]$`, `(a)*\1\1\1[bc]`, `(a|(?1))*[bc]`, `(?R)a`, `(a+(?1)?)b`} {
+	for _, pattern := range []string{`(a+)+b|c`, `(a*)*[bc]`, `(a|aa)+[bc]$`, `a*a*a*a*a*[bc]`, `(?=(a+)+[bc])[xa]`, `(?:(?>a|b)*a)*[bc]`, `(.*)(.*)(.*)(.*)[bc]$`, `(a)*\1\1\1[bc]`, `(a|(?1))*[bc]`, `(?R)a`, `(a+(?1)?)b`,
+		`(?i)` + strings.Repeat("a", 8000) + "b", `(?i)[a-z]` + strings.Repeat("a", 8000) + "[bc]"} {
 		re := mustCompile(t, pattern, "")
 		m := Matcher{Work: Work}
 		if re.Match(&m, text, 0) {
-			t.Errorf("%s: matched", pattern)
+			t.Errorf("%.60s: matched", pattern)
 		}
 		if m.Work > 0 {
-			t.Errorf("%s: %d steps are left", pattern, m.Work)
+			t.Errorf("%.60s: %d steps are left", pattern, m.Work)
 		}
 		if len(m.frames) > maxFrames {
-			t.Errorf("%s: %d frames", pattern, len(m.frames))
+			t.Errorf("%.60s: %d frames", pattern, len(m.frames))
 		}
 	}
 }
