@@ -319,7 +319,9 @@ func (w *worker) rawReady(f *flowEntry, i *inspector, dir packet.Dir, keep int) 
 		return false
 	}
 	if w.opt.Inline {
-		w.input.HasStream = w.pkt.TCP.Flags&packet.SYN == 0 // what a SYN brings is looked at with what follows it
+		// Under rule files what a SYN brings is looked at with what follows it, as in Suricata. A server may have no
+		// need of that (RFC 7413), so policies do not wait.
+		w.input.HasStream = w.pkt.TCP.Flags&packet.SYN == 0 || !w.program.Suricata
 		return w.input.HasStream
 	}
 	asm := i.asm[dir]

@@ -98,3 +98,22 @@ func TestAcknowledgedOnly(t *testing.T) {
 		t.Errorf("%d alerts", len(r.rec.alerts))
 	}
 }
+
+// TestDataOfSYN: under a policy rules about streams look at what a SYN with fast open (RFC 7413) brings before it goes
+// on, as the server may have no need of more. Under rule files they look with what follows, as in Suricata.
+func TestDataOfSYN(t *testing.T) {
+	for _, suricata := range []bool{false, true} {
+		r := newRig(t, program(t, `drop tcp any any -> any any (content:"evil"; sid:1;)`, func(p *detect.Program) { p.Suricata = suricata }))
+		c := newConn("1")
+		verdict := pktio.Drop
+		if suricata {
+			verdict = pktio.Accept
+		}
+		r.want(verdict, "a SYN with data", packettest.TCP(c.client, c.server, syn, 1000, 0, []byte("evil"), packettest.TCPOptions(34, 10, 1, 2, 3, 4, 5, 6, 7, 8)))
+		if suricata {
+			c.clientSeq += 1 + 4
+			r.accepts("SYN-ACK", c.s2c(synAck, ""))
+			r.drops("more data", c.c2s(data, "more"))
+		}
+	}
+}
