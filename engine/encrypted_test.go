@@ -14,12 +14,17 @@ const (
 	appData     = "\x17\x03\x03\x00\x0asecret bye"
 )
 
-// TestEncrypted: rules look at the first encrypted packet, and not into those that follow.
+// TestEncrypted: rules look at the first encrypted packet, and not into those that follow. Those do
+// not count as empty, nor do they for a dsize that asks for a payload, as in Suricata.
 func TestEncrypted(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		r := newRig(t, programWith(t, `alert tcp-pkt any any -> any any (content:"secret"; sid:1;)
 alert tcp-stream any any -> any any (content:"secret"; sid:2;)
-alert tcp any any -> any any (ttl:64; flow:established; sid:3;)`, detect.Options{}), func(o *Options) { o.Inline = inline })
+alert tcp any any -> any any (ttl:64; flow:established; sid:3;)
+alert tcp any any -> any any (dsize:15; flow:established; sid:4;)
+alert tcp any any -> any any (dsize:0; flow:established,to_client; sid:5;)
+alert tcp any any -> any any (tcp.hdr; content:"secret"; sid:6;)
+alert tcp any any -> any any (dsize:<16; flow:established,to_client; sid:7;)`, detect.Options{}), func(o *Options) { o.Inline = inline })
 		c := newConn("1")
 		r.open(c)
 		r.accepts("a hello", c.c2s(data, hello(t, "a.example")))
@@ -33,8 +38,8 @@ alert tcp any any -> any any (ttl:64; flow:established; sid:3;)`, detect.Options
 		for _, a := range r.rec.alerts {
 			of[a.SID]++
 		}
-		want := map[bool]map[uint32]int{true: {1: 1, 2: 1, 3: 9}, false: {1: 1, 3: 9}}[inline]
-		for sid := uint32(1); sid <= 3; sid++ {
+		want := map[bool]map[uint32]int{true: {1: 1, 2: 1, 3: 9, 4: 1, 7: 3}, false: {1: 1, 3: 9, 4: 1, 7: 3}}[inline]
+		for sid := uint32(1); sid <= 7; sid++ {
 			if of[sid] != want[sid] {
 				t.Errorf("inline %v: rule %d alerts %d times, want %d", inline, sid, of[sid], want[sid])
 			}

@@ -301,12 +301,8 @@ func (w *worker) inspect(in *pktio.Packet, f *flowEntry, dir packet.Dir, est boo
 			s.quiet |= bit
 		}
 	}
-	payload := w.pkt.Payload
-	if w.denied && w.opt.Inline || w.opaque {
-		w.pkt.Payload = nil // dropped for what it is, whatever it says, or encrypted
-	}
+	w.input.Unread = w.dropped() || w.opaque // dropped for what it is, whatever it says, or encrypted
 	rules.Packet(&w.input, res)
-	w.pkt.Payload = payload
 	rules.Decide(&w.input, res)
 	w.n[cVarsRefused], w.n[cRegexGaveUp], w.n[cAlertsDiscarded] = w.vars.Refused(), res.GaveUp(), res.Discarded()
 	w.n[cCapturesRefused] = w.vars.TextsRefused() + res.Uncaptured()

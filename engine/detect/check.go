@@ -95,18 +95,20 @@ func newCheck(o *rule.Option) (c check, ok bool) {
 	if o.Name == "dsize" && (want.Negated || want.To == 0) {
 		return dsizeCheck(want), true
 	}
+	measures := o.Name == "dsize" && !want.Has(0)
 	return func(in *Input) bool {
 		n, ok := get(in)
-		return ok && want.Has(n)
+		return ok && want.Has(n) && !(measures && in.Unread)
 	}, true
 }
 
 // dsizeCheck is dsize:0 and dsize:!n. As in Suricata, the one is for packets without a payload and
-// without bytes of the stream that are looked at with them, the other for packets with one of both.
+// without bytes of the stream that are looked at with them, the other for packets with one of both. Neither is
+// for those whose payload is not looked into, as no dsize is that asks for a payload.
 func dsizeCheck(want rule.Numbers) check {
 	return func(in *Input) bool {
 		n := len(in.Packet.Payload)
-		return (n > 0 || in.HasStream) == want.Negated && want.Has(uint64(n))
+		return !in.Unread && (n > 0 || in.HasStream) == want.Negated && want.Has(uint64(n))
 	}
 }
 

@@ -21,6 +21,9 @@ type Input struct {
 	Sides    [2]applayer.Proto // as what each side was recognised
 	Detected bool              // the packet's side was recognised, or not, just now: Detected is called
 
+	// Unread says that rules do not look into the packet's payload. That does not make it an empty one.
+	Unread bool
+
 	// InStream says that the packet's payload becomes part of a stream which
 	// Stream is called with, now or later.
 	InStream bool
@@ -149,9 +152,10 @@ func (p *RuleSet) End(in *Input, res *Result) {
 // Packet looks at the rules that inspect this packet's payload or headers.
 func (p *RuleSet) Packet(in *Input, res *Result) {
 	class := classOf(in.Packet.Proto)
-	res.found = p.packetIndex[class].candidates(res.found[:0], in.Packet.RulePayload(), &res.seen)
+	data := in.payload()
+	res.found = p.packetIndex[class].candidates(res.found[:0], data, &res.seen)
 	if !in.InStream {
-		res.found = p.strayIndex[class].candidates(res.found, in.Packet.RulePayload(), &res.seen)
+		res.found = p.strayIndex[class].candidates(res.found, data, &res.seen)
 	}
 	for _, i := range res.found {
 		r := &p.rules[i]
@@ -175,10 +179,18 @@ func (p *RuleSet) Undecoded(in *Input, res *Result) {
 // anyProto says whether the rule is for every IP protocol.
 func (r *Rule) anyProto() bool { return r.protos[0]&1 != 0 }
 
+// payload is what rules look into of the packet's payload.
+func (in *Input) payload() []byte {
+	if in.Unread {
+		return nil
+	}
+	return in.Packet.RulePayload()
+}
+
 // packetPayload compares the packet's payload. Contents, negated ones too, ask for a payload to look
 // into, or for bytes of the stream that are looked at with the packet.
 func (r *Rule) packetPayload(in *Input, m *matcher) bool {
-	data := in.Packet.RulePayload()
+	data := in.payload()
 	if len(data) == 0 && len(r.payload) > 0 && (!in.HasStream || r.vetoed(in)) {
 		return false
 	}
