@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -270,10 +272,19 @@ func (r *replayCommand) replay(ctx context.Context, program *detect.Program, cap
 	if damage := driver.Damage(); damage != nil {
 		fmt.Fprintf(r.env.Stderr, "sluice: warning: %s: %v\n", printable(capture), damage)
 	}
+	warnOfChecksums(r.env.Stderr, capture, m.passed+m.dropped, e.Stats())
 	got := records.got
 	got.Mode, got.Packets, got.Passed, got.Dropped = r.mode, m.passed+m.dropped, m.passed, m.dropped
 	got.finish(program.Rules)
 	return got, nil
+}
+
+// warnOfChecksums says why rules may have seen little of a capture that was taken where its packets were sent.
+func warnOfChecksums(w io.Writer, capture string, packets uint64, stats []eve.Counter) {
+	i := slices.IndexFunc(stats, func(c eve.Counter) bool { return c.Name == "tcp.invalid_checksum" })
+	if wrong := stats[i].Value; wrong > packets/10 {
+		fmt.Fprintf(w, "sluice: warning: %s: %d of %d packets have a wrong TCP checksum and are no part of a connection; if it was taken on a host that sent them, give --checksums off\n", printable(capture), wrong, packets)
+	}
 }
 
 // meter counts verdicts on their way to the driver, and keeps the first error,

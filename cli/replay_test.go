@@ -323,6 +323,31 @@ func TestReplayDamagedCapture(t *testing.T) {
 	}
 }
 
+// TestReplayUnfilledChecksums: a capture from a host that leaves checksums to its card is no riddle.
+func TestReplayUnfilledChecksums(t *testing.T) {
+	dir, capture := replayFiles(t, map[string]string{"my.rules": `alert tcp any any -> any any (content:"hello"; sid:1;)`})
+	rules := filepath.Join(dir, "my.rules")
+	const says = "traffic.pcap: 1 of 9 packets have a wrong TCP checksum and are no part of a connection; if it was taken on a host that sent them, give --checksums off"
+	if code, _, stderr := replay(t, "--rules", rules, capture); code != ExitOK || stderr != "" {
+		t.Errorf("as it is: %d, %s", code, stderr)
+	}
+	text, err := os.ReadFile(capture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(text, []byte("hello"))
+	text[at-4] ^= 1 // TCP: checksum 2 | urgent pointer 2 | payload
+	if err := os.WriteFile(capture, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := replay(t, "--rules", rules, capture); code != ExitOK || !strings.Contains(stderr, says) {
+		t.Errorf("with a wrong checksum: %d, %s", code, stderr)
+	}
+	if code, stdout, stderr := replay(t, "--rules", rules, "--checksums", "off", capture); code != ExitOK || stderr != "" || !strings.Contains(stdout, "sid 1") {
+		t.Errorf("without checksums: %d, %s%s", code, stdout, stderr)
+	}
+}
+
 func TestReplayUsage(t *testing.T) {
 	dir, capture := replayFiles(t, map[string]string{"my.rules": ""})
 	rules := filepath.Join(dir, "my.rules")

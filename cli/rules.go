@@ -214,20 +214,26 @@ func (r *rulesCommand) compile(f *ruleFiles, names []string) (*detect.RuleSet, e
 	return detect.Compile(f.sources.all(), opt)
 }
 
+// maxCompiled bounds how many rules are taken out of those that rules check compiles: each costs a compilation.
+const maxCompiled = 100
+
 func (r *rulesCommand) check(names []string) error {
 	f, err := r.read(names)
 	if err != nil {
 		return err
 	}
-	set, err := r.compile(f, names)
-	var unable *detect.Error
-	switch {
-	case err == nil:
-		f.review(set)
-	case errors.As(err, &unable):
+	for range maxCompiled {
+		set, err := r.compile(f, names)
+		unable, ok := errors.AsType[*detect.Error](err)
+		if err != nil && !ok {
+			return err
+		}
+		if err == nil {
+			f.review(set)
+			break
+		}
 		f.report(f.file[unable.Rule], unable.Line, unable.Col, "error", "syntax", unable.Rule.SID, unable.Msg)
-	default:
-		return err
+		f.sources.remove(unable.Rule) // and the others may show what is wrong with them
 	}
 	slices.SortStableFunc(f.findings, func(a, b finding) int {
 		return cmp.Or(cmp.Compare(slices.Index(names, a.File), slices.Index(names, b.File)), a.Line-b.Line, a.Column-b.Column)

@@ -42,6 +42,9 @@ func (s *ruleSources) add(one detect.Source) (earlier *rule.Rule, taken bool) {
 	return earlier, true
 }
 
+// remove takes a rule out.
+func (s *ruleSources) remove(r *rule.Rule) { s.taken[s.at[[2]uint32{r.GID, r.SID}]] = detect.Source{} }
+
 // leftOut says why a rule that is intact is not used.
 func leftOut(why string) string { return "the rule is left out: " + why }
 
