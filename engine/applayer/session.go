@@ -166,8 +166,6 @@ func (s *Session) Data(dir packet.Dir, data []byte) (consumed int) {
 		return 0
 	case s.done || side.closed:
 		return len(data)
-	case s.changing && s.old != nil:
-		return 0
 	case open && !side.lost && !s.detect(dir, data), !s.begun && !s.begin(dir):
 		if s.done {
 			return len(data)
@@ -230,7 +228,7 @@ func (s *Session) recognised(p Proto, dir packet.Dir) {
 		return
 	}
 	changed := s.changing
-	s.old = s.parser
+	s.old = s.parser // one before it, whose transactions somebody may still look at, is the collector's
 	s.settle(p)
 	s.sink.Emit(ProtocolDetected, dir, nil)
 	if changed {

@@ -504,6 +504,23 @@ func TestProtocolChange(t *testing.T) {
 	}
 }
 
+// TestChangeAgain: bytes of a tunnel in a tunnel are read at once, although somebody may still look at the
+// transactions of the protocol that was before.
+func TestChangeAgain(t *testing.T) {
+	s := newSession(80)
+	for range 2 {
+		var out []seen
+		present(s, c2s, []byte("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"), &out)
+		present(s, s2c, []byte("HTTP/1.1 200 OK\r\n\r\n"), &out)
+	}
+	var out []seen
+	present(s, c2s, handshake(t, &tls.Config{ServerName: "example.com"}, testServer)[0].data, &out)
+	if s.Proto() != TLS || s.Orig() != HTTP || string(s.Name()) != "example.com" {
+		t.Errorf("%v before %v, %q", s.Orig(), s.Proto(), s.Name())
+	}
+	s.Release()
+}
+
 // TestUpgrade: the request that asks for HTTP/2 is that of stream 1, and its settings are the client's first.
 func TestUpgrade(t *testing.T) {
 	s := newSession(80)
