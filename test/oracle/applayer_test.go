@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -39,22 +38,9 @@ func TestApplications(t *testing.T) {
 		dir := roundDir(t, round)
 		capture := filepath.Join(dir, "traffic.pcap")
 		writeCapture(t, capture, applicationTraffic(t, r, 60))
-		out, rules, eve := filepath.Join(dir, "suricata"), filepath.Join(dir, "rules"), filepath.Join(dir, "eve.json")
-		if err := os.Mkdir(out, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		writeFile(t, rules, nil)
-		mode, args := "ids", []string{"-c", "testdata/applayer.yaml", "-S", rules, "-l", out, "-r", capture, "--runmode=single"}
-		if r.IntN(2) == 0 {
-			mode, args = "ips", append(args, "--simulate-ips")
-		}
-		if output, err := exec.CommandContext(t.Context(), suricata, args...).CombinedOutput(); err != nil {
-			t.Fatalf("suricata: %v\n%s", err, output)
-		}
-		if code, stderr := sluiceReplay(t, "--rules", rules, "--mode", mode, "--community-id", "7", "--eve", eve, capture); code != 0 {
-			t.Fatalf("sluice: exit code %d\n%s", code, stderr)
-		}
-		n, of := differences.compare(applicationRecords(t, filepath.Join(out, "eve.json")), applicationRecords(t, eve), mode, nil)
+		mode := pick(r, []string{"ids", "ips"})
+		theirs, ours := applicationRound(t, suricata, dir, capture, mode, nil)
+		n, of := differences.compare(applicationRecords(t, theirs), applicationRecords(t, ours), mode, nil)
 		same, all = same+n, all+of
 	}
 	differences.log(t)
@@ -65,22 +51,33 @@ func TestApplications(t *testing.T) {
 	}
 }
 
+// applicationRound lets both read a capture, and returns where their records are.
+func applicationRound(t *testing.T, suricata, dir, capture, mode string, rules []string) (theirs, ours string) {
+	t.Helper()
+	out, file, eve := filepath.Join(dir, "suricata"), filepath.Join(dir, "rules"), filepath.Join(dir, "eve.json")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, rules)
+	args := []string{"-c", "testdata/applayer.yaml", "-S", file, "-l", out, "-r", capture, "--runmode=single", "--init-errors-fatal"}
+	if mode == "ips" {
+		args = append(args, "--simulate-ips")
+	}
+	if output, err := exec.CommandContext(t.Context(), suricata, args...).CombinedOutput(); err != nil {
+		t.Fatalf("suricata: %v\n%s", err, output)
+	}
+	if code, stderr := sluiceReplay(t, "--rules", file, "--mode", mode, "--community-id", "7", "--eve", eve, capture); code != 0 {
+		t.Fatalf("sluice: exit code %d\n%s", code, stderr)
+	}
+	return filepath.Join(out, "eve.json"), eve
+}
+
 // applicationRecords reads the records of application protocols, by flow and in their order.
 // The packet and the time at which they were written are left out.
 func applicationRecords(t *testing.T, path string) records {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := records{}
-	for line := range bytes.Lines(text) {
-		var v map[string]any
-		d := json.NewDecoder(bytes.NewReader(line))
-		d.UseNumber()
-		if err := d.Decode(&v); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
+	for _, v := range readLines[map[string]any](t, path) {
 		switch v["event_type"] {
 		case "dns", "fileinfo", "ftp", "smtp", "ssh", "tls":
 		default:

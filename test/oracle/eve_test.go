@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -131,18 +130,8 @@ type records map[string][]map[string]string
 
 func readRecords(t *testing.T, path string) records {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := records{}
-	for line := range bytes.Lines(text) {
-		var v map[string]any
-		d := json.NewDecoder(bytes.NewReader(line))
-		d.UseNumber()
-		if err := d.Decode(&v); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
+	for _, v := range readLines[map[string]any](t, path) {
 		r := map[string]string{}
 		flatten(r, "", v)
 		key := fmt.Sprintf("%s %s %s:%s > %s:%s", r["event_type"], r["proto"], r["src_ip"], r["src_port"], r["dest_ip"], r["dest_port"])

@@ -5,8 +5,6 @@ import (
 	"compress/gzip"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,22 +63,9 @@ func TestHTTP2(t *testing.T) {
 		for i, rule := range http2Rules[int(round)%len(http2Rules)] {
 			rules = append(rules, fmt.Sprintf("alert %s sid:%d;)", rule, i+1))
 		}
-		out, file, eve := filepath.Join(dir, "suricata"), filepath.Join(dir, "rules"), filepath.Join(dir, "eve.json")
-		if err := os.Mkdir(out, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		writeFile(t, file, rules)
-		mode, args := "ids", []string{"-c", "testdata/applayer.yaml", "-S", file, "-l", out, "-r", capture, "--runmode=single", "--init-errors-fatal"}
-		if r.IntN(2) == 0 {
-			mode, args = "ips", append(args, "--simulate-ips")
-		}
-		if output, err := exec.CommandContext(t.Context(), suricata, args...).CombinedOutput(); err != nil {
-			t.Fatalf("suricata: %v\n%s", err, output)
-		}
-		if code, stderr := sluiceReplay(t, "--rules", file, "--mode", mode, "--community-id", "7", "--eve", eve, capture); code != 0 {
-			t.Fatalf("sluice: exit code %d\n%s", code, stderr)
-		}
-		n, of := differences.compare(http2Records(t, filepath.Join(out, "eve.json")), http2Records(t, eve), mode, rules)
+		mode := pick(r, []string{"ids", "ips"})
+		theirs, ours := applicationRound(t, suricata, dir, capture, mode, rules)
+		n, of := differences.compare(http2Records(t, theirs), http2Records(t, ours), mode, rules)
 		same, all = same+n, all+of
 	}
 	differences.log(t)

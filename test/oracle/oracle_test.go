@@ -329,7 +329,9 @@ func readLines[T any](t *testing.T, path string) []T {
 	var all []T
 	for line := range bytes.Lines(text) {
 		var r T
-		if err := json.Unmarshal(line, &r); err != nil {
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.UseNumber()
+		if err := d.Decode(&r); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 		all = append(all, r)
