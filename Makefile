@@ -41,13 +41,9 @@ bench: build ## what a packet, a flush, a capture and calls of the API cost
 	$(GO) run ./test/apibench
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
-# One on each core at a time. Inputs that fail are kept below testdata/fuzz of their package: commit them.
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME
-	@set -eo pipefail; for pkg in $$($(GO) list ./...); do \
-		$(GO) test -list '^Fuzz' $$pkg | sed -n "s,^Fuzz.*,$$pkg &,p"; \
-	done | xargs -P "$$(nproc)" -L 1 bash -c 'echo "$$0 $$1"; \
-		$(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 "$$0" 2>&1 | sed "s,^,$$1: ,"; exit $${PIPESTATUS[0]}'
+	GO=$(GO) test/fuzz.sh $(FUZZTIME)
 
 .PHONY: staticcheck
 staticcheck: # where make lint takes it from
