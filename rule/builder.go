@@ -453,7 +453,7 @@ func (b *builder) finish() *fault {
 			return f
 		}
 	}
-	b.rule.OnlyHTTP1 = b.claims.app.set() && b.apps&anyHTTP == http1
+	b.rule.OnlyHTTP1 = b.claims.app.set() && b.apps == http1
 	if !b.seen["sid"] {
 		return faultf(b.end, "the rule has no sid; add one, as in sid:1000001;")
 	}

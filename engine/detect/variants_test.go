@@ -18,6 +18,10 @@ func TestVariants(t *testing.T) {
 		{`alert http any any -> any any (content:"x"; http_uri; sid:1;)`, []applayer.Hook{applayer.HTTPRequestLine}},
 		{`alert tcp any any -> any any (uricontent:"x"; http.host; content:"y"; sid:1;)`, []applayer.Hook{applayer.HTTPRequestHeaders}},
 		{`alert http any any -> any any (flow:to_client; http2.frametype:settings; sid:1;)`, []applayer.Hook{applayer.HTTP2ResponseFrames}},
+		{`alert tcp any any -> any any (file.name; content:"x"; sid:1;)`, []applayer.Hook{
+			applayer.HTTPRequestBody, applayer.HTTPResponseBody, applayer.SMBFileWritten, applayer.SMBFileRead, applayer.SMTPFile,
+		}},
+		{`alert http any any -> any any (file.name; content:"x"; sid:1;)`, []applayer.Hook{applayer.HTTPRequestBody, applayer.HTTPResponseBody}},
 		{`alert dns any any -> any any (flow:to_server; dns.query; content:"x"; sid:1;)`, []applayer.Hook{applayer.DNSRequest}},
 	} {
 		set, err := Compile(sources(t, test.rule), Options{})
