@@ -219,7 +219,8 @@ func TestRulesWithoutTheirFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, withDataSets(dir))
-	r.putGroup("g1", keepEcho+"\n"+`alert dns any any -> any any (dns.query; dataset:isset,names,type string,load names.lst; sid:3;)`)
+	r.putGroup("g1", keepEcho+"\n"+`alert dns any any -> any any (dns.query; dataset:isset,names,type string,load names.lst; sid:3;)`+
+		"\n"+`alert http any any -> any any (filemd5:gone.md5; sid:4;)`)
 	r.putPolicy("p1", nil)
 	r.putFirewall()
 	if s := r.awaitSync(func(s resource.Sync) bool { return s.Error != "" }); !strings.Contains(s.Error, "stateful-rulegroup/g: sid 1: line 1, column 81: seen/marked.lst: line 2") || s.Generation == 0 {
@@ -238,6 +239,10 @@ func TestRulesWithoutTheirFiles(t *testing.T) {
 		t.Errorf("it is not told where the file is looked for: %q", s.Error)
 	}
 	if err := os.WriteFile(names, []byte("ZXZpbA==\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitSync(func(s resource.Sync) bool { return strings.Contains(s.Error, "gone.md5") })
+	if err := os.WriteFile(filepath.Join(dir, "gone.md5"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.awaitSync(func(s resource.Sync) bool { return s.Error == "" })

@@ -52,6 +52,7 @@ func TestDataSetFiles(t *testing.T) {
 	files := memoryFiles{
 		"names": "ZXZpbA==,7\n\nZ29vZA==\r\n", "hashes": hash + "\n", "addrs": "192.0.2.1\n2001:db8::1,3\n",
 		"state/kept": "!\n", "broken": "ZXZpbA==\n!\n", "odd": "ZXZpbA==,70000\n",
+		"long": "ZXZpbA==\n" + strings.Repeat("A", 4<<20),
 	}
 	for _, tc := range []struct{ rule, wrong string }{
 		{"dns.query; dataset:isset,a,type string,load names", ""},
@@ -61,6 +62,7 @@ func TestDataSetFiles(t *testing.T) {
 		{"dns.query; dataset:isset,a,type ipv4,load addrs", "addrs: line 2: that is no such address"},
 		{"dns.query; dataset:isset,a,type md5,load hashes", "hashes: line 1: that is no such hash in hexadecimal digits"},
 		{"dns.query; dataset:isset,a,type string,load broken", "broken: line 2: strings are written in base64"},
+		{"dns.query; dataset:isset,a,type string,load long", "long: line 2: it is too long; write one value on each line"},
 		{"dns.query; dataset:isset,a,type string,load odd", "odd: line 1: the reputation after the comma is a number from 0 to 65535"},
 		{"dns.query; dataset:isset,a,type string,load names,memcap 70", "names: line 3: the set holds 70 bytes at most; give it a larger memcap"},
 		{"dns.query; dataset:isset,a,type string,load nowhere", `read data set "a": file does not exist`},

@@ -133,7 +133,8 @@ func readHashes(in io.Reader, size int) (hashList, error) {
 	list := hashList{}
 	lines := bufio.NewScanner(in)
 	sum := make([]byte, size)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		line := lines.Bytes()
 		if len(line) == 0 || strings.IndexByte(" #\r", line[0]) >= 0 {
 			continue
@@ -143,5 +144,5 @@ func readHashes(in io.Reader, size int) (hashList, error) {
 		}
 		list[string(sum)] = struct{}{}
 	}
-	return list, lines.Err()
+	return list, lineError(n, lines.Err())
 }

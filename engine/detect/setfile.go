@@ -18,7 +18,8 @@ import (
 func (d *dataSet) load(in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 2*setString)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		text, repText, hasRep := strings.Cut(strings.TrimSpace(lines.Text()), ",")
 		if text == "" {
 			continue
@@ -39,7 +40,15 @@ func (d *dataSet) load(in io.Reader) error {
 			}
 		}
 	}
-	return lines.Err()
+	return lineError(n, lines.Err())
+}
+
+// lineError is why reading ended before line n did.
+func lineError(n int, err error) error {
+	if errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("line %d: it is too long; write one value on each line", n)
+	}
+	return err
 }
 
 // parse reads a value as lists have them.
