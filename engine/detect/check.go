@@ -103,12 +103,12 @@ func newCheck(o *rule.Option) (c check, ok bool) {
 }
 
 // dsizeCheck is dsize:0 and dsize:!n. As in Suricata, the one is for packets without a payload and
-// without bytes of the stream that are looked at with them, the other for packets with one of both. Neither is
+// without bytes of the stream that are looked at with them, the other for packets with one of both, but not
 // for those whose payload is not looked into, as no dsize is that asks for a payload.
 func dsizeCheck(want rule.Numbers) check {
 	return func(in *Input) bool {
 		n := len(in.Packet.Payload)
-		return !in.Unread && (n > 0 || in.HasStream) == want.Negated && want.Has(uint64(n))
+		return (n > 0 || in.HasStream) == want.Negated && want.Has(uint64(n)) && !(want.Negated && in.Unread)
 	}
 }
 
