@@ -635,6 +635,18 @@ func FuzzConnection(f *testing.F) {
 	s.WriteContinuation(1, true, []byte{0x40, 1, 'a', 1, 'b', 0x20})
 	s.WriteGoAway(1, xhttp2.ErrCodeNo, nil)
 	f.Add(c.Bytes(), s.Bytes())
+	// A section begins on a stream that was over in the same packet, of 500 bytes, and goes on in the next.
+	c, s = newPeer(true), newPeer(false)
+	c.headers(1, true, ":method", "GET")
+	s.headers(1, true, ":status", "200")
+	for range maxTouched {
+		s.WriteSettings(xhttp2.Setting{ID: 1, Val: 100})
+	}
+	late := s.section("late", "1")
+	s.WriteRawFrame(Ping, 0, 0, make([]byte, 500-s.Len()-2*headerSize-len(late)))
+	s.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: late})
+	s.WriteContinuation(1, true, nil)
+	f.Add(c.Bytes(), s.Bytes())
 	f.Add([]byte(preface+"\x01\x00\x00\x00\x01\x00\x00\x00\x01abc"), []byte("\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01"))
 	f.Fuzz(func(t *testing.T, client, server []byte) {
 		started := func(step int) string {
@@ -648,5 +660,51 @@ func FuzzConnection(f *testing.F) {
 		if whole, pieces := started(1<<20), started(1); whole != pieces {
 			t.Fatalf("%s transactions and failure whole, %s by bytes", whole, pieces)
 		}
+		for _, step := range []int{30, 500} {
+			release(t, step, client, server)
+		}
 	})
+}
+
+// release gives a parser the two sides by turns, in packets of step bytes each, after which transactions that are over are
+// used again.
+func release(t *testing.T, step int, sides ...[]byte) {
+	p := &Parser{}
+	p.Reset(packet.ProtoTCP)
+	var out applayer.Sink
+	var ends [2]int
+	for ends[0] < len(sides[0]) || ends[1] < len(sides[1]) {
+		for dir := range sides {
+			ends[dir] = min(ends[dir]+step, len(sides[dir]))
+			for n := 1; n > 0 && !p.failed; {
+				n = p.Data(&out, packet.Dir(dir), sides[dir][:ends[dir]])
+				for range out.Take {
+				}
+				sides[dir], ends[dir] = sides[dir][n:], ends[dir]-n
+			}
+			p.Release()
+		}
+		if p.failed {
+			break
+		}
+		live := 0
+		for tx := p.oldest; tx != nil && live <= p.live; tx = tx.next {
+			live++
+			if tx.finished || slices.Contains(p.free, tx) {
+				t.Fatalf("stream %d is over, and under way", tx.Stream)
+			}
+		}
+		if live != p.live {
+			t.Fatalf("%d transactions are under way, not %d", live, p.live)
+		}
+		for i, tx := range p.free {
+			if slices.Contains(p.free[:i], tx) || p.busy(tx) {
+				t.Fatal("a transaction is free, and in use")
+			}
+		}
+	}
+	p.Reset(packet.ProtoTCP)
+	if p.held != 0 || p.Memory() > 40<<10 {
+		t.Fatalf("%d bytes are held at last, %d of transactions", p.Memory(), p.held)
+	}
 }
