@@ -80,3 +80,18 @@ func TestMillionFlowbits(t *testing.T) {
 		t.Errorf("%d flows have variables after their end", vars.Len())
 	}
 }
+
+// TestDecodingIsBounded: long text is not decoded anew behind each of many occurrences of a content.
+func TestDecodingIsBounded(t *testing.T) {
+	set := compile(t, Options{}, `alert udp any any -> any any (content:"a"; base64_decode:relative; base64_data; content:"zz"; pkt_data; content:"b"; within:1; sid:1;)
+alert udp any any -> any any (content:"a"; base64_decode:relative; base64_data; content:"|69 a6|"; sid:2;)`)
+	in := &Input{Packet: decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", bytes.Repeat([]byte("a"), 60_000)))}
+	begin := time.Now()
+	res := run(set, in)
+	if took := time.Since(begin); took > 500*time.Millisecond { // 3,000 times it would be more than a second
+		t.Errorf("took %v", took)
+	}
+	if got := fmt.Sprint(alerts(set, res)); got != "[2]" {
+		t.Errorf("alerts %s", got)
+	}
+}

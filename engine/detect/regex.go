@@ -86,6 +86,10 @@ func (b *base64) match(m *matcher, prev int, rest []step) bool {
 	if b.bytes > 0 {
 		text = text[:min(b.bytes, len(text))]
 	}
+	text = text[:min(len(text), maxDecoded)]
+	if m.tries -= len(text) / decodedAtOnce; m.tries <= 0 {
+		return false
+	}
 	if m.decoded = decodeBase64(m.decoded[:0], text); len(m.decoded) == 0 {
 		return false
 	}
@@ -101,8 +105,10 @@ func (b *base64) match(m *matcher, prev int, rest []step) bool {
 	return true
 }
 
-// maxDecoded bounds what base64_decode decodes, in bytes of text.
-const maxDecoded = 65535
+const (
+	maxDecoded    = 65535 // bytes of text that base64_decode decodes
+	decodedAtOnce = 256   // of them, how many cost as much as another try of a content
+)
 
 // decodeBase64 appends what text stands for, up to the first byte that does not belong, as Suricata does: white space does not,
 // padding may stand anywhere, and an incomplete group counts for the bytes that it has begun, unless it is one
@@ -115,7 +121,7 @@ func decodeBase64(dst, text []byte) []byte {
 		dst = append(dst, []byte{byte(group >> 16), byte(group >> 8), byte(group)}[:max(bytes, 0)]...)
 		group, n, padding = 0, 0, 0
 	}
-	for _, c := range text[:min(len(text), maxDecoded)] {
+	for _, c := range text {
 		v := base64Value(c)
 		if v < 0 {
 			if whole = c == '='; !whole {
