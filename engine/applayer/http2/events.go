@@ -201,8 +201,10 @@ func (p *Parser) Gap(out *applayer.Sink, dir packet.Dir, n int) {
 		if m.decoder != nil {
 			m.decoder.over = true
 		}
-		m.file.Lose(n)
-		m.content.lose(n)
+		if m.file.State == file.Open {
+			m.file.Lose(n)
+			m.content.lose(n)
+		}
 		if h.left == 0 {
 			p.closeData(h, dir)
 		}

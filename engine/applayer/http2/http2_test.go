@@ -584,6 +584,24 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// TestGapBehindTheEnd: what is lost of data that follow the end of a file is no part of it.
+func TestGapBehindTheEnd(t *testing.T) {
+	s := newPeer(false)
+	s.WriteData(1, true, []byte("whole"))
+	s.WriteRawFrame(Data, 0, 1, make([]byte, longFrame+1))
+	p := &Parser{}
+	p.Reset(packet.ProtoTCP)
+	var out applayer.Sink
+	for b := s.Bytes()[:100]; len(b) > 0; {
+		b = b[p.Data(&out, packet.ToClient, b):]
+	}
+	f := p.streams[1].File(packet.ToClient, 0)
+	p.Gap(&out, packet.ToClient, 1000)
+	if f.State != file.Closed || f.Size != 5 || f.Gaps {
+		t.Errorf("file %+v", f)
+	}
+}
+
 // TestNoAllocations: one request after the other takes no memory that was not there.
 func TestNoAllocations(t *testing.T) {
 	c, s := newPeer(true), newPeer(false)
