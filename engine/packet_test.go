@@ -79,6 +79,22 @@ func TestIdleTimeouts(t *testing.T) {
 	}
 }
 
+// TestIdleTimeoutsOfSuricata: where rules stand alone, timeouts are over with a second of the clock.
+func TestIdleTimeoutsOfSuricata(t *testing.T) {
+	r := newRig(t, programWith(t, "", detect.Options{}, func(p *detect.Program) { p.Suricata = true }))
+	r.pass(1 - float64(r.now%1e9)/1e9 + 0.25) // a quarter past
+	for n, step := range []struct {
+		after float64
+		ended uint64
+	}{{0, 0}, {30.5, 0}, {30.25, 1}} { // at .75, and on the second
+		r.pass(step.after)
+		r.packet(packettest.UDP("10.0.0.1:1", "192.0.2.1:2", []byte("x")))
+		if got := r.w.n[cEnded+int(flow.Timeout)]; got != step.ended {
+			t.Errorf("packet %d: %d flows timed out, want %d", n+1, got, step.ended)
+		}
+	}
+}
+
 // TestInvalidPacketsDoNotKeepAFlow: what does not belong to a connection is
 // dropped and must not put its timeout off.
 func TestInvalidPacketsDoNotKeepAFlow(t *testing.T) {

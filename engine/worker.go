@@ -339,7 +339,8 @@ func suricataTimeout(f *flowEntry) time.Duration {
 // IdleTimeout implements flow.Owner.
 func (w *worker) IdleTimeout(f *flowEntry) int64 {
 	if w.program.Suricata {
-		return int64(suricataTimeout(f))
+		// Seconds of the clock are compared: the timeout is over when the second after its last begins.
+		return int64(suricataTimeout(f)+time.Second) - f.Last%int64(time.Second) - 1
 	}
 	switch f.Key.Proto {
 	case packet.ProtoTCP:

@@ -205,9 +205,9 @@ func parseIPProto(value string) (Numbers, *fault) {
 }
 
 // FragBits is the argument of fragbits: the bits of the IPv4 header's flags
-// are compared with Bits as Op says.
+// are compared with Bits as Op says. As in Suricata, an operator after the bits is none.
 type FragBits struct {
-	Op   byte  // 0 exact, '+' all of these and maybe others, '*' any of these, '!' not all of these
+	Op   byte  // 0 exact, '+' all of these and others, '*' any of these, '!' not all of these
 	Bits uint8 // 4 reserved, 2 do not fragment, 1 more fragments, as in the header
 }
 
@@ -219,7 +219,9 @@ func parseFragBits(value string) (*FragBits, *fault) {
 			if f.Op != 0 {
 				return nil, faultf(i, "fragbits has two of + * and !; keep one")
 			}
-			f.Op = c
+			if f.Bits == 0 {
+				f.Op = c
+			}
 		case 'M':
 			f.Bits |= 1
 		case 'D':

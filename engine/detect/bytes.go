@@ -51,7 +51,7 @@ const maxDigits = 23
 func (v *byteValue) read(m *matcher, prev int) (value uint64, end int, ok bool) {
 	at := v.offset
 	if v.offsetIn >= 0 {
-		at = int(min(m.vars[v.offsetIn], maxValue))
+		at = int(int32(m.vars[v.offsetIn])) // as in Suricata
 	}
 	if v.relative {
 		at += prev
@@ -95,7 +95,8 @@ func (v *byteValue) masked(value uint64) uint64 {
 }
 
 // number reads digits as C's strtoull does: white space and a sign before them,
-// and under base 0 a prefix of 0x or 0. used is 0 where there are none.
+// and under base 0 a prefix of 0x or 0. used is 0 where there are none, or where they
+// stand for a number of more than 64 bits.
 func number(text []byte, base int) (value uint64, used int) {
 	i := 0
 	for i < len(text) && (text[i] == ' ' || text[i] >= '\t' && text[i] <= '\r') {
@@ -123,10 +124,8 @@ func number(text []byte, base int) (value uint64, used int) {
 		value = sum
 	}
 	switch {
-	case i == start:
+	case i == start || over:
 		return 0, 0
-	case over:
-		value = 1<<64 - 1
 	case negative:
 		value = -value
 	}
@@ -266,7 +265,7 @@ func (b *byteMath) match(m *matcher, prev int, rest []step) bool {
 	case "<<":
 		value <<= with // 0 from 64 on
 	case ">>":
-		value >>= with
+		value >>= with & 63 // as in Suricata on amd64
 	}
 	m.vars[b.slot] = b.masked(value)
 	return m.next(rest, end)

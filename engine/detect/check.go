@@ -15,16 +15,21 @@ type check func(in *Input) bool
 // numberChecks are the keywords that compare a number, with where it is found;
 // ok is false for packets that have none.
 var numberChecks = map[string]func(in *Input) (n uint64, ok bool){
-	"dsize":      func(in *Input) (uint64, bool) { return uint64(len(in.Packet.RulePayload())), true },
-	"ttl":        func(in *Input) (uint64, bool) { return uint64(in.Packet.TTL), in.Packet.IPVersion != 0 },
-	"tos":        func(in *Input) (uint64, bool) { return uint64(in.Packet.TOS), in.Packet.IPVersion == 4 },
-	"id":         func(in *Input) (uint64, bool) { return uint64(in.Packet.IPID), in.Packet.IPVersion == 4 },
-	"fragoffset": func(in *Input) (uint64, bool) { return uint64(in.Packet.FragOffset / 8), in.Packet.IPVersion != 0 },
+	"dsize": func(in *Input) (uint64, bool) { return uint64(len(in.Packet.RulePayload())), true },
+	"ttl":   func(in *Input) (uint64, bool) { return uint64(in.Packet.TTL), in.Packet.IPVersion != 0 },
+	"tos":   func(in *Input) (uint64, bool) { return uint64(in.Packet.TOS), in.Packet.IPVersion == 4 },
+	"id":    func(in *Input) (uint64, bool) { return uint64(in.Packet.IPID), in.Packet.IPVersion == 4 },
+	"fragoffset": func(in *Input) (uint64, bool) {
+		if in.Packet.IPVersion == 6 { // of the fragment header, which alone has an identification; in bytes, as in Suricata
+			return uint64(in.Packet.FragOffset), in.Packet.Fragment || in.Packet.IPID != 0
+		}
+		return uint64(in.Packet.FragOffset / 8), in.Packet.IPVersion == 4
+	},
 	"tcp.seq":    func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Seq), isTCP(in.Packet) },
 	"tcp.ack":    func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Ack), isTCP(in.Packet) },
 	"tcp.window": func(in *Input) (uint64, bool) { return uint64(in.Packet.TCP.Window), isTCP(in.Packet) },
 	"tcp.mss": func(in *Input) (uint64, bool) {
-		return uint64(in.Packet.TCP.MSS), isTCP(in.Packet) && in.Packet.TCP.MSS > 0
+		return uint64(in.Packet.TCP.MSS), isTCP(in.Packet) && in.Packet.TCP.HasMSS
 	},
 	"itype":    func(in *Input) (uint64, bool) { return uint64(in.Packet.ICMP.Type), isICMP(in.Packet) },
 	"icode":    func(in *Input) (uint64, bool) { return uint64(in.Packet.ICMP.Code), isICMP(in.Packet) },
@@ -32,7 +37,7 @@ var numberChecks = map[string]func(in *Input) (n uint64, ok bool){
 	"icmp_seq": func(in *Input) (uint64, bool) { return icmpWord(in.Packet, 6) },
 	"icmpv6.mtu": func(in *Input) (uint64, bool) {
 		p := in.Packet // RFC 4443, 3.2: Packet Too Big
-		if p.Proto != packet.ProtoICMPv6 || len(p.L4) < 8 || p.ICMP.Type != 2 {
+		if p.Proto != packet.ProtoICMPv6 || len(p.L4) < 8 || p.ICMP.Type != 2 || p.ICMP.Code != 0 {
 			return 0, false
 		}
 		return uint64(binary.BigEndian.Uint32(p.L4[4:])), true
@@ -53,7 +58,8 @@ func isICMP(p *packet.Packet) bool {
 }
 
 // icmpWord is the identifier or the sequence number of the messages that have
-// them: echo (RFC 792, RFC 4443), and timestamp, information and address mask.
+// them: echo (RFC 792, RFC 4443), and timestamp, information and address mask. An echo
+// of ICMPv6 with a code that there is not has zeros, as in Suricata.
 func icmpWord(p *packet.Packet, off int) (uint64, bool) {
 	if !isICMP(p) || len(p.L4) < 8 {
 		return 0, false
@@ -61,6 +67,9 @@ func icmpWord(p *packet.Packet, off int) (uint64, bool) {
 	t := p.ICMP.Type
 	if p.Proto == packet.ProtoICMP && t != 0 && t != 8 && (t < 13 || t > 18) || p.Proto == packet.ProtoICMPv6 && t != 128 && t != 129 {
 		return 0, false
+	}
+	if p.Proto == packet.ProtoICMPv6 && p.ICMP.Code != 0 {
+		return 0, true
 	}
 	return uint64(binary.BigEndian.Uint16(p.L4[off:])), true
 }
@@ -209,7 +218,7 @@ func matchFragBits(f *rule.FragBits, p *packet.Packet) bool {
 	have := p.Net[6] >> 5
 	switch f.Op {
 	case '+':
-		return have&f.Bits == f.Bits
+		return have&f.Bits == f.Bits && have != f.Bits
 	case '*':
 		return have&f.Bits != 0
 	case '!':
@@ -251,7 +260,7 @@ var packetBuffers = map[string]func(p *packet.Packet) []byte{
 	"tcp.hdr":    func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoTCP) },
 	"udp.hdr":    func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoUDP) },
 	"icmpv4.hdr": icmpv4Header,
-	"icmpv6.hdr": func(p *packet.Packet) []byte { return l4Header(p, packet.ProtoICMPv6) },
+	"icmpv6.hdr": icmpv6Header,
 	"ipv4.hdr":   func(p *packet.Packet) []byte { return netHeader(p, 4) },
 	"ipv6.hdr":   func(p *packet.Packet) []byte { return netHeader(p, 6) },
 	"ip.src":     func(p *packet.Packet) []byte { return address(p, p.Src[:]) },
@@ -282,6 +291,14 @@ func icmpv4Header(p *packet.Packet) []byte {
 		n = 8
 	}
 	return p.L4[:n]
+}
+
+// icmpv6Header is what all messages have: 8 bytes, as in Suricata.
+func icmpv6Header(p *packet.Packet) []byte {
+	if p.Proto != packet.ProtoICMPv6 || len(p.L4) < 8 {
+		return nil
+	}
+	return p.L4[:8]
 }
 
 func netHeader(p *packet.Packet, version uint8) []byte {

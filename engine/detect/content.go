@@ -104,20 +104,26 @@ func (c *content) match(m *matcher, prev int, rest []step) bool {
 	}
 }
 
-// resolve returns the content with the values of its variables. A depth or
-// within of 0 leaves no room for any pattern.
+// resolve returns the content with the values of its variables, of which 32 bits
+// count, as in Suricata: those of distance and within have a sign. A depth or
+// within of 0, or below, leaves no room for any pattern.
 func (c *content) resolve(m *matcher) content {
 	out := *c
-	value := func(set *int, i int) {
+	unsigned := func(set *int, i int) {
 		if i >= 0 {
-			*set = int(min(m.vars[i], maxValue))
+			*set = int(min(uint32(m.vars[i]), maxValue))
 		}
 	}
-	value(&out.offset, c.vars.offset)
-	value(&out.depth, c.vars.depth)
-	value(&out.distance, c.vars.distance)
-	value(&out.within, c.vars.within)
-	if c.vars.depth >= 0 && out.depth == 0 || c.vars.within >= 0 && out.within == 0 {
+	signed := func(set *int, i int) {
+		if i >= 0 {
+			*set = int(int32(m.vars[i]))
+		}
+	}
+	unsigned(&out.offset, c.vars.offset)
+	unsigned(&out.depth, c.vars.depth)
+	signed(&out.distance, c.vars.distance)
+	signed(&out.within, c.vars.within)
+	if c.vars.depth >= 0 && out.depth == 0 || c.vars.within >= 0 && out.within <= 0 {
 		out.offset, out.distance = maxValue, maxValue
 	}
 	return out

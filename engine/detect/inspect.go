@@ -415,7 +415,7 @@ func (p *RuleSet) Decide(in *Input, res *Result) {
 		log := r.Log
 		if r.threshold != nil {
 			c := in.Hosts.count(in, r.threshold, r.counter)
-			if c == countNothing {
+			if c == countNothing || c == countSilent && r.Action == Pass { // Suricata drops in silence, but passes nothing
 				continue
 			}
 			log = log && c == countAlert

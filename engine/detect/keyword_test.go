@@ -127,6 +127,15 @@ func TestHeaderKeywords(t *testing.T) {
 	advert := icmp(9, 10, 0, 0, 7) // an address with its preference
 	binary.BigEndian.PutUint16(advert[24:], 0x0102)
 	tooBig := packettest.ICMP("2001:db8::9", "2001:db8::1", 2, 0, 1280, echo6)
+	tooBigCode := packettest.ICMP("2001:db8::9", "2001:db8::1", 2, 1, 1280, echo6)
+	echoCode := packettest.ICMP("2001:db8::9", "2001:db8::1", 128, 1, 3<<16|4, []byte("x"))
+	solicit := packettest.ICMP("2001:db8::9", "2001:db8::1", 135, 0, 0, make([]byte, 16))
+	fragment6 := []byte{0x60, 0, 0, 0, 0, 16, 44, 64, // the second 8 bytes of a packet
+		0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
+		17, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}
+	mss := func(n uint16) []byte {
+		return packettest.TCP("10.0.0.1:1000", "192.0.2.1:80", packet.SYN, 7, 9, nil, packettest.TCPOptions(2, 4, byte(n>>8), byte(n)))
+	}
 
 	call := make([]byte, 28) // of procedure 3 of version 2 of program 100000
 	binary.BigEndian.PutUint32(call[8:], 2)
@@ -159,12 +168,14 @@ func TestHeaderKeywords(t *testing.T) {
 		{syn, fmt.Sprintf("tos:%d;", syn[1]), true}, {syn, fmt.Sprintf("tos:!%d;", syn[1]), false}, {echo6, "tos:0;", false},
 		{echo, "sameip;", true}, {syn, "sameip;", false},
 		{flags(syn, 2), "fragbits:D;", true}, {flags(syn, 2), "fragbits:M;", false}, {flags(syn, 2), "fragbits:*DM;", true},
-		{flags(syn, 2), "fragbits:+DM;", false}, {flags(syn, 6), "fragbits:+D;", true}, {flags(syn, 2), "fragbits:!M;", true}, {flags(syn, 2), "fragbits:!D;", false},
+		{flags(syn, 2), "fragbits:+DM;", false}, {flags(syn, 6), "fragbits:+D;", true}, {flags(syn, 2), "fragbits:+D;", false}, {flags(syn, 6), "fragbits:D+;", false}, {flags(syn, 2), "fragbits:D!;", true}, {flags(syn, 2), "fragbits:!M;", true}, {flags(syn, 2), "fragbits:!D;", false},
 		{syn, "fragoffset:0;", true}, {syn, "fragoffset:>0;", false},
 		{options, "ipopts:any;", true}, {options, "ipopts:lsrr;", false}, {syn, "ipopts:any;", false},
 		{syn, "seq:7;", true}, {syn, "seq:8;", false}, {syn, "ack:9;", true}, {dns, "ack:9;", false},
 		{syn, fmt.Sprintf("window:%d;", binary.BigEndian.Uint16(syn[34:])), true}, {syn, "window:1;", false}, {syn, "window:!1;", true}, {dns, "window:!1;", false},
-		{syn, "tcp.mss:<1;", false},
+		{syn, "tcp.mss:<1;", false}, {mss(0), "tcp.mss:<1;", true}, {mss(1), "tcp.mss:!0;", true},
+		{fragment6, "fragoffset:8;", true}, {fragment6, "fragoffset:1;", false}, {echo6, "fragoffset:0;", false}, {fragment6, "fragbits:!D;", false},
+		{echoCode, "icmp_id:0;", true}, {echoCode, "icmp_seq:4;", false}, {tooBigCode, "icmpv6.mtu:>0;", false}, {solicit, "icmpv6.hdr; bsize:8;", true},
 		{echo, "itype:8;", true}, {echo, "itype:>8;", false}, {echo6, "itype:128;", true}, {dns, "itype:8;", false},
 		{echo, "icode:0;", true}, {echo, "icode:!0;", false},
 		{echo, "icmp_id:3;", true}, {echo, "icmp_id:4;", false}, {echo6, "icmp_seq:4;", true}, {echo, "icmp_seq:5;", false}, {tooBig, "icmp_id:0;", false},
@@ -339,8 +350,11 @@ func TestState(t *testing.T) {
 func TestThresholdAndAction(t *testing.T) {
 	p := decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", []byte("x")))
 	for rule, want := range map[string]string{
-		`drop udp any any -> any any (content:"x"; threshold:type limit,track by_src,count 1,seconds 60; sid:1;)`: "drop 1/drop 0/drop 0",
-		`drop udp any any -> any any (content:"x"; detection_filter:track by_src,count 1,seconds 60; sid:1;)`:     "none 0/drop 1/drop 1",
+		`drop udp any any -> any any (content:"x"; threshold:type limit,track by_src,count 1,seconds 60; sid:1;)`:      "drop 1/drop 0/drop 0",
+		`drop udp any any -> any any (content:"x"; detection_filter:track by_src,count 1,seconds 60; sid:1;)`:          "none 0/drop 1/drop 1",
+		`pass udp any any -> any any (content:"x"; threshold:type limit,track by_src,count 1,seconds 60; sid:1;)`:      "pass 0/none 0/none 0",
+		`alert udp any any -> any any (content:"x"; threshold:type limit,track by_src,count 0,seconds 60; sid:1;)`:     "none 1/none 0/none 0",
+		`alert udp any any -> any any (content:"x"; threshold:type threshold,track by_src,count 0,seconds 60; sid:1;)`: "none 0/none 1/none 1",
 	} {
 		set, hosts := compile(t, Options{}, rule), NewHostVars(10)
 		var got []string
@@ -350,6 +364,50 @@ func TestThresholdAndAction(t *testing.T) {
 		}
 		if got := strings.Join(got, "/"); got != want {
 			t.Errorf("%s: %s, want %s", rule, got, want)
+		}
+	}
+}
+
+// Of a variable that stands for a place 32 bits count, and those of distance have a sign; digits that
+// stand for more than 64 bits are no number.
+func TestLargeVariables(t *testing.T) {
+	for _, test := range []struct {
+		payload, options string
+		want             bool
+	}{
+		{"\xff\xff\xff\xffab", `byte_extract:4,0,n; content:"a"; content:"b"; distance:n;`, true},
+		{"\xff\xff\xff\xfeba", `byte_extract:4,0,n; content:"a"; content:"b"; distance:n;`, true},
+		{"\xff\xff\xff\xffab", `byte_extract:4,0,n; content:"a"; content:"b"; within:n;`, false},
+		{"\x01\x00\x00\x00\x05ab", `byte_extract:5,0,n; content:"a"; offset:n;`, true},
+		{"\x01\x00\x00\x00\x05ab", `byte_extract:5,0,n; content:"a"; depth:n;`, false},
+		{"\x01\x00\x00\x00\x05ab", `byte_extract:5,0,n; byte_test:1,=,97,n;`, true},
+		{"\x02ab", `byte_math:bytes 1, offset 0, oper >>, rvalue 65, result n; content:"a"; offset:n; depth:1;`, true},
+		{"99999999999999999999", `byte_test:20,>,1,0,string,dec;`, false},
+		{"09999999999999999999", `byte_test:20,>,1,0,string,dec;`, true},
+	} {
+		set := compile(t, Options{}, `alert udp any any -> any any (`+test.options+` sid:1;)`)
+		p := decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", []byte(test.payload)))
+		if got := len(run(set, &Input{Packet: p, First: true}).Alerts) > 0; got != test.want {
+			t.Errorf("%s on %q: got %v, want %v", test.options, test.payload, got, test.want)
+		}
+	}
+}
+
+// A bit keeps the time it was first set for, which ends with a second of the clock.
+func TestBitsExpire(t *testing.T) {
+	set := compile(t, Options{}, `alert udp any any -> any any (content:"set"; xbits:set,b,track ip_src,expire 5; sid:1;)`+"\n"+`alert udp any any -> any any (content:"is"; xbits:isset,b,track ip_src; sid:2;)`)
+	hosts := NewHostVars(10)
+	for _, step := range []struct {
+		at      time.Duration
+		payload string
+		want    bool
+	}{
+		{700 * time.Millisecond, "set", true}, {3 * time.Second, "set", true}, {5990 * time.Millisecond, "is", true}, {6 * time.Second, "is", false},
+		{7 * time.Second, "set", true}, {8 * time.Second, "is", true}, {13 * time.Second, "is", false},
+	} {
+		p := decode(t, packettest.UDP("10.0.0.1:1000", "192.0.2.1:53", []byte(step.payload)))
+		if got := len(run(set, &Input{Packet: p, Now: int64(step.at), Vars: NewFlowVars(1), Hosts: hosts}).Alerts) > 0; got != step.want {
+			t.Errorf("%s after %v: %v, want %v", step.payload, step.at, got, step.want)
 		}
 	}
 }

@@ -225,7 +225,10 @@ func (v *HostVars) bit(in *Input, b *rule.HostBits, name uint64) bool {
 	case rule.BitIsNotSet:
 		return !set
 	case rule.BitSet:
-		v.put(k, hostVar{until: in.Now + int64(b.Expire)*int64(time.Second)}, in.Now)
+		if !set { // as in Suricata, a bit that is set keeps its time, which is of the clock's seconds
+			const second = int64(time.Second)
+			v.put(k, hostVar{until: in.Now - in.Now%second + (int64(b.Expire)+1)*second - 1}, in.Now)
+		}
 	case rule.BitUnset:
 		delete(v.all, k)
 	}
@@ -255,18 +258,19 @@ func (v *HostVars) count(in *Input, t *rule.Threshold, name uint64) counted {
 	defer v.mu.Unlock()
 	k := keyOf(in, name, t.Track)
 	e, known := v.all[k]
-	if !known || in.Now > e.until {
+	begins := !known || in.Now > e.until
+	if begins {
 		e = hostVar{until: in.Now + int64(t.Seconds)*int64(time.Second)}
 	}
 	e.count++
 	out := countNothing
 	switch t.Type {
 	case rule.ThresholdLimit:
-		if out = countAlert; e.count > t.Count {
+		if out = countAlert; e.count > max(t.Count, 1) {
 			out = countSilent
 		}
 	case rule.ThresholdEvery:
-		if e.count >= t.Count {
+		if e.count >= t.Count && !(begins && t.Count == 0) { // as in Suricata
 			out, e.count = countAlert, 0
 		}
 	case rule.ThresholdBoth:

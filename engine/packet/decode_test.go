@@ -39,7 +39,7 @@ func decode(link packet.LinkType, data []byte, opt packet.Options) *packet.Packe
 		Src: packet.Addr{1}, Dst: packet.Addr{1}, SrcPort: 1, DstPort: 1,
 		SPI: 1, LinkLen: 1, Link: 1, EtherType: 1, VLAN: [packet.MaxVLANs]uint16{1, 1}, VLANs: 2, IPVersion: 1, Proto: 1, Tracked: true, TTL: 1, TOS: 1, IPID: 1,
 		Fragment: true, FragOffset: 8, MoreFrags: true,
-		TCP:     packet.TCP{Seq: 1, Ack: 1, Window: 1, Urgent: 1, Flags: 1, Reserved: 1, WScale: 1, MSS: 1, TSVal: 1, TSEcr: 1, HasWScale: true, HasTS: true, SACKOK: true, FastOpen: true, SACKs: 1},
+		TCP:     packet.TCP{Seq: 1, Ack: 1, Window: 1, Urgent: 1, Flags: 1, Reserved: 1, WScale: 1, MSS: 1, TSVal: 1, TSEcr: 1, HasMSS: true, HasWScale: true, HasTS: true, SACKOK: true, FastOpen: true, SACKs: 1},
 		ICMP:    packet.ICMP{Type: 1, Code: 1, ID: 1, Seq: 1},
 		Invalid: packet.FaultLinkType, Depth: 1, From: 1, Inner: packet.Inner{Data: []byte{1}, From: 1},
 	}
@@ -126,7 +126,7 @@ func TestDecode(t *testing.T) {
 			LinkLen: 22, Link: packet.LinkEthernet, EtherType: 0x0800, Tracked: true, VLAN: [packet.MaxVLANs]uint16{100, 10}, VLANs: 2,
 			IPVersion: 4, Proto: packet.ProtoTCP, TTL: 63, TOS: 0x10, IPID: 0xbeef,
 			TCP: packet.TCP{Seq: 0x11223344, Window: 64240, Urgent: 7, Flags: packet.SYN | packet.ECE | packet.CWR,
-				MSS: 1460, WScale: 7, HasWScale: true, SACKOK: true,
+				MSS: 1460, HasMSS: true, WScale: 7, HasWScale: true, SACKOK: true,
 				TSVal: 0x01020304, TSEcr: 0x05060708, HasTS: true},
 		},
 	}, {
@@ -355,7 +355,7 @@ func TestTCPOptions(t *testing.T) {
 		{"wrong lengths are passed over", []byte{2, 3, 1, 3, 4, 1, 1, 4, 3, 0, 8, 3, 1, 1}, packet.TCP{}},
 		{"nothing counts after the end", []byte{0, 2, 4, 5, 0xb4}, packet.TCP{}},
 		{"scale above 14", []byte{3, 3, 15}, packet.TCP{WScale: 14, HasWScale: true}},
-		{"unknown option in front", []byte{254, 4, 1, 2, 2, 4, 5, 0xb4}, packet.TCP{MSS: 1460}},
+		{"unknown option in front", []byte{254, 4, 1, 2, 2, 4, 5, 0xb4}, packet.TCP{MSS: 1460, HasMSS: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := decode(packet.LinkRaw, packettest.TCP("10.0.0.1:1", "10.0.0.2:2", packet.SYN, 0, 0, nil,

@@ -145,7 +145,7 @@ func compare(t *testing.T, p *packet.Packet, want gopacket.Packet) {
 		for _, o := range tcp.Options {
 			switch b := o.OptionData; o.OptionType {
 			case layers.TCPOptionKindMSS:
-				options.MSS = uint16(b[0])<<8 | uint16(b[1])
+				options.MSS, options.HasMSS = uint16(b[0])<<8|uint16(b[1]), true
 			case layers.TCPOptionKindWindowScale:
 				options.WScale, options.HasWScale = b[0], true
 			case layers.TCPOptionKindSACKPermitted:

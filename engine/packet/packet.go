@@ -83,14 +83,14 @@ type TCP struct {
 	Flags    uint8
 	Reserved uint8  // the 4 reserved bits, low nibble
 	WScale   uint8  // shift of the window scale option; see HasWScale
-	MSS      uint16 // 0 when absent
+	MSS      uint16 // see HasMSS
 	TSVal    uint32 // timestamp option; see HasTS
 	TSEcr    uint32
 	SACKs    uint8 // blocks of the SACK option; see Packet.SACK
 	sackAt   uint8 // where they are in L4
 
-	HasWScale, HasTS, SACKOK bool
-	FastOpen                 bool // the option of RFC 7413, in its experimental forms, too
+	HasMSS, HasWScale, HasTS, SACKOK bool
+	FastOpen                         bool // the option of RFC 7413, in its experimental forms, too
 }
 
 // ICMP holds the first words of an ICMPv4 or ICMPv6 header.

@@ -90,7 +90,7 @@ func (p *Packet) decodeTCPOptions(b []byte) {
 		seen |= bit
 		switch kind {
 		case tcpOptMSS:
-			t.MSS = binary.BigEndian.Uint16(value)
+			t.MSS, t.HasMSS = binary.BigEndian.Uint16(value), true
 		case tcpOptWindowScale:
 			t.WScale = min(value[0], 14) // more counts as 14 (RFC 7323, 2.3)
 			t.HasWScale = true
