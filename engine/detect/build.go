@@ -170,9 +170,6 @@ func (b *ruleBuilder) addStep(s step, at rule.Place) error {
 		if b.steps.base64 == nil {
 			return fmt.Errorf("base64_data has no base64_decode before it; put one there")
 		}
-		if len(at.Transforms) > 0 {
-			return unsupported("base64_data takes no transformations in this version; leave %s out", at.Transforms[0].Name)
-		}
 		b.steps.base64.data = append(b.steps.base64.data, s)
 		return nil
 	}
