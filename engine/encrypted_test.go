@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/sluicefw/sluice/engine/detect"
@@ -70,6 +71,26 @@ func TestHoleInTLS(t *testing.T) {
 			if suricata {
 				r.dropped(ReasonParser, 1)
 			}
+		}
+	}
+}
+
+// TestEncryptedBytesAreNotKept: what is encrypted waits for nobody, in either mode.
+func TestEncryptedBytesAreNotKept(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		r := newRig(t, programWith(t, `alert tcp-stream any any -> any any (content:"secret"; sid:1;)`, detect.Options{},
+			func(p *detect.Program) { p.Suricata = true }), func(o *Options) { o.Inline = inline })
+		c := newConn("1")
+		r.open(c)
+		r.accepts("a hello", c.c2s(data, hello(t, "a.example")))
+		r.accepts("an answer", c.s2c(data, serverHello))
+		r.accepts("an ACK of both", c.c2s(ack, ""))
+		for range 100 {
+			r.accepts("data", c.s2c(data, "\x17\x03\x03\x04\x00"+strings.Repeat("x", 1024)))
+			r.accepts("an ACK", c.c2s(ack, ""))
+		}
+		if n := r.w.pool.InUse(); n > 50_000 {
+			t.Errorf("inline %v: %d bytes are held of 100,000 that are encrypted", inline, n)
 		}
 	}
 }

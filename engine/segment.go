@@ -233,7 +233,7 @@ func (w *worker) feed(f *flowEntry, i *inspector, dir packet.Dir, rules *detect.
 		asm.Skip(n)
 		i.seen[dir], i.ready[dir], i.told[dir] = 0, false, false
 	}
-	asm.Looked(keep >= 0)
+	asm.Looked(keep >= 0 && !w.opaque) // of encrypted bytes nobody reads, nobody waits for them
 }
 
 // prune gives up the bytes of a flow's streams that nobody will look at any more.
