@@ -109,3 +109,11 @@ func (s *Session) charge() {
 	p.used -= int64(s.memory)
 	s.memory = 0
 }
+
+// Recycle returns s without elements for another transaction, or nil when it has room for more than most.
+func Recycle[T any](s []T, most int) []T {
+	if cap(s) > most {
+		return nil
+	}
+	return s[:0]
+}

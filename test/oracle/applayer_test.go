@@ -43,11 +43,17 @@ func TestApplications(t *testing.T) {
 		n, of := differences.compare(applicationRecords(t, theirs), applicationRecords(t, ours), mode, nil)
 		same, all = same+n, all+of
 	}
-	differences.log(t)
+	differences.judge(t, same, all, requiredApplication)
+}
+
+// judge says how many records are alike, of all, and fails below a percentage.
+func (d differences) judge(t *testing.T, same, all, required int) {
+	t.Helper()
+	d.log(t)
 	share := 100 * float64(same) / float64(max(all, 1))
 	t.Logf("%d of %d records alike: %.1f%%", same, all, share)
-	if share < requiredApplication {
-		t.Errorf("agreement is below %d%%", requiredApplication)
+	if share < float64(required) {
+		t.Errorf("agreement is below %d%%", required)
 	}
 }
 

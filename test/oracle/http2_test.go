@@ -68,12 +68,7 @@ func TestHTTP2(t *testing.T) {
 		n, of := differences.compare(http2Records(t, theirs), http2Records(t, ours), mode, rules)
 		same, all = same+n, all+of
 	}
-	differences.log(t)
-	share := 100 * float64(same) / float64(max(all, 1))
-	t.Logf("%d of %d records alike: %.1f%%", same, all, share)
-	if share < requiredHTTP2 {
-		t.Errorf("agreement is below %d%%", requiredHTTP2)
-	}
+	differences.judge(t, same, all, requiredHTTP2)
 }
 
 // http2Records reads records by flow and transaction, without the packet that they came with.

@@ -41,7 +41,7 @@ func (b *body) reset() {
 	if cap(b.data) > keepBuffer {
 		b.data = nil
 	}
-	*b = body{data: b.data[:0], parts: recycleSlice(b.parts)}
+	*b = body{data: b.data[:0], parts: applayer.Recycle(b.parts, keepBuffer/16)}
 }
 
 func (b *body) memory() int { return cap(b.data) + cap(b.parts)*24 }

@@ -3,6 +3,8 @@ package http
 import (
 	"bytes"
 	"slices"
+
+	"github.com/sluicefw/sluice/engine/applayer"
 )
 
 // Bounds of a header section, those of libhtp.
@@ -41,7 +43,7 @@ type repetition struct {
 }
 
 func (f *fields) reset() {
-	f.text, f.list, f.more, f.joins = recycle(f.text), recycleSlice(f.list), recycleSlice(f.more), 0
+	f.text, f.list, f.more, f.joins = applayer.Recycle(f.text, keepBuffer), applayer.Recycle(f.list, keepBuffer/16), applayer.Recycle(f.more, keepBuffer/16), 0
 }
 
 func (f *fields) memory() int { return cap(f.text) + cap(f.list)*48 + cap(f.more)*24 }
@@ -215,20 +217,6 @@ func hashOf(b []byte) uint32 {
 
 // keepBuffer is the capacity of a buffer that outlives its transaction.
 const keepBuffer = 4 << 10
-
-func recycle(b []byte) []byte {
-	if cap(b) > keepBuffer {
-		return nil
-	}
-	return b[:0]
-}
-
-func recycleSlice[T any](s []T) []T {
-	if cap(s) > keepBuffer/16 {
-		return nil
-	}
-	return s[:0]
-}
 
 // Character classes, as C has them for ASCII.
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

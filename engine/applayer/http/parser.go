@@ -86,9 +86,9 @@ func (p *Parser) Reset(uint8) {
 		p.recycle(t)
 	}
 	for i := range p.halves {
-		p.halves[i] = half{field: recycle(p.halves[i].field), rest: recycle(p.halves[i].rest)}
+		p.halves[i] = half{field: applayer.Recycle(p.halves[i].field, keepBuffer), rest: applayer.Recycle(p.halves[i].rest, keepBuffer)}
 	}
-	*p = Parser{halves: p.halves, txs: recycleSlice(p.txs), free: p.free, name: recycle(p.name)}
+	*p = Parser{halves: p.halves, txs: applayer.Recycle(p.txs, keepBuffer/16), free: p.free, name: applayer.Recycle(p.name, keepBuffer)}
 }
 
 // recycle keeps a transaction for reuse.

@@ -84,7 +84,7 @@ func (t *Tx) reset(id uint64) {
 	t.res.reset()
 	*t = Tx{
 		TxState: t.TxState, req: t.req, res: t.res,
-		uri: recycle(t.uri), uriHost: recycle(t.uriHost), host: recycle(t.host), lower: recycle(t.lower), joined: recycle(t.joined),
+		uri: applayer.Recycle(t.uri, keepBuffer), uriHost: applayer.Recycle(t.uriHost, keepBuffer), host: applayer.Recycle(t.host, keepBuffer), lower: applayer.Recycle(t.lower, keepBuffer), joined: applayer.Recycle(t.joined, keepBuffer),
 		uriPort: -1, status: -1, loggable: true,
 	}
 }
@@ -96,8 +96,8 @@ func (m *message) reset() {
 		f.Reset()
 	}
 	*m = message{
-		line: recycle(m.line), raw: recycle(m.raw), fields: m.fields, body: m.body, files: m.files[:0],
-		header: recycle(m.header), names: recycle(m.names), start: recycle(m.start),
+		line: applayer.Recycle(m.line, keepBuffer), raw: applayer.Recycle(m.raw, keepBuffer), fields: m.fields, body: m.body, files: m.files[:0],
+		header: applayer.Recycle(m.header, keepBuffer), names: applayer.Recycle(m.names, keepBuffer), start: applayer.Recycle(m.start, keepBuffer),
 	}
 }
 

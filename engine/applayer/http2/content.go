@@ -4,6 +4,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/sluicefw/sluice/engine/applayer"
 	"github.com/sluicefw/sluice/engine/applayer/inflate"
 )
 
@@ -25,7 +26,7 @@ type content struct {
 	ended     bool // nothing more will come
 }
 
-func (c *content) reset() { *c = content{data: recycle(c.data)} }
+func (c *content) reset() { *c = content{data: applayer.Recycle(c.data, keepBuffer)} }
 
 func (c *content) size() int  { return c.base + len(c.data) }
 func (c *content) fresh() int { return c.size() - c.shown }

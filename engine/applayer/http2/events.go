@@ -98,7 +98,7 @@ func (p *Parser) finish(t *Tx, s file.State) {
 			h.skip, h.data = h.left+h.padding, nil
 		}
 		if h.sectionOf == t {
-			h.section, h.sectionOf = recycle(h.section), nil
+			h.section, h.sectionOf = applayer.Recycle(h.section, keepBuffer), nil
 		}
 	}
 	for d := packet.ToServer; d <= packet.ToClient; d++ {

@@ -1,6 +1,10 @@
 package http2
 
-import "math"
+import (
+	"math"
+
+	"github.com/sluicefw/sluice/engine/applayer"
+)
 
 // Bounds of header sections.
 const (
@@ -34,7 +38,7 @@ type entry struct {
 }
 
 func (t *table) reset() {
-	*t = table{text: recycle(t.text), entries: recycleSlice(t.entries), max: firstTable}
+	*t = table{text: applayer.Recycle(t.text, keepBuffer), entries: applayer.Recycle(t.entries, keepBuffer/16), max: firstTable}
 }
 
 func (t *table) memory() int { return cap(t.text) + cap(t.entries)*16 }

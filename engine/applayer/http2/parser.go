@@ -86,11 +86,11 @@ func (p *Parser) Reset(uint8) {
 	for i := range p.halves {
 		h := &p.halves[i]
 		h.table.reset()
-		*h = half{table: h.table, section: recycle(h.section)}
+		*h = half{table: h.table, section: applayer.Recycle(h.section, keepBuffer)}
 	}
 	clear(p.free[min(1, len(p.free)):])
-	*p = Parser{halves: p.halves, done: recycleSlice(p.done), free: p.free[:min(1, len(p.free))],
-		touched: recycleSlice(p.touched), shown: recycleSlice(p.shown), name: recycle(p.name)}
+	*p = Parser{halves: p.halves, done: applayer.Recycle(p.done, keepBuffer/16), free: p.free[:min(1, len(p.free))],
+		touched: applayer.Recycle(p.touched, keepBuffer/16), shown: applayer.Recycle(p.shown, keepBuffer/16), name: applayer.Recycle(p.name, keepBuffer)}
 }
 
 // recycle keeps a transaction for reuse.
@@ -313,7 +313,7 @@ func (p *Parser) decode(h *half, dir packet.Dir, t *Tx, b []byte) {
 	m := &t.sides[dir]
 	fields, sizes, text := len(m.fields), len(m.sizes), len(m.text)
 	result := h.table.decode(m, b)
-	h.section, h.sectionOf = recycle(h.section), nil
+	h.section, h.sectionOf = applayer.Recycle(h.section, keepBuffer), nil
 	m.forget()
 	switch result {
 	case tooMuch:

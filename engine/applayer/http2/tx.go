@@ -67,7 +67,7 @@ type composed struct {
 	valid bool
 }
 
-func (c *composed) reset() { *c = composed{b: recycle(c.b)} }
+func (c *composed) reset() { *c = composed{b: applayer.Recycle(c.b, keepBuffer)} }
 
 // forget is called when there are more fields.
 func (m *message) forget() {
@@ -82,8 +82,8 @@ func (m *message) reset() {
 		c.reset()
 	}
 	*m = message{
-		settings: recycleSlice(m.settings), errors: recycleSlice(m.errors), weights: m.weights[:0], windows: recycleSlice(m.windows),
-		text: recycle(m.text), fields: recycleSlice(m.fields), sizes: recycleSlice(m.sizes), content: m.content, file: m.file,
+		settings: applayer.Recycle(m.settings, keepBuffer/16), errors: applayer.Recycle(m.errors, keepBuffer/16), weights: m.weights[:0], windows: applayer.Recycle(m.windows, keepBuffer/16),
+		text: applayer.Recycle(m.text, keepBuffer), fields: applayer.Recycle(m.fields, keepBuffer/16), sizes: applayer.Recycle(m.sizes, keepBuffer/16), content: m.content, file: m.file,
 		header: m.header, raw: m.raw, names: m.names, line: m.line,
 	}
 }
@@ -119,7 +119,7 @@ func (t *Tx) Reset(id uint64) {
 	t.TxState.Reset(id)
 	t.sides[0].reset()
 	t.sides[1].reset()
-	*t = Tx{TxState: t.TxState, sides: t.sides, joined: recycle(t.joined)}
+	*t = Tx{TxState: t.TxState, sides: t.sides, joined: applayer.Recycle(t.joined, keepBuffer)}
 }
 
 func (t *Tx) memory() int {
@@ -136,20 +136,6 @@ func (t *Tx) File(dir packet.Dir, i int) *file.File {
 
 // keepBuffer is the capacity of a buffer that outlives its transaction.
 const keepBuffer = 2 << 10
-
-func recycle(b []byte) []byte {
-	if cap(b) > keepBuffer {
-		return nil
-	}
-	return b[:0]
-}
-
-func recycleSlice[T any](s []T) []T {
-	if cap(s) > keepBuffer/16 {
-		return nil
-	}
-	return s[:0]
-}
 
 // noteType notes the type of a frame. Of one that is new, rules hear.
 func (m *message) noteType(kind uint8) {

@@ -39,14 +39,7 @@ type Side struct {
 }
 
 func (s *Side) reset() {
-	*s = Side{Proto: recycle(s.Proto), Software: recycle(s.Software), Hassh: recycle(s.Hassh)}
-}
-
-func recycle(b []byte) []byte {
-	if cap(b) > keep {
-		return nil
-	}
-	return b[:0]
+	*s = Side{Proto: applayer.Recycle(s.Proto, keep), Software: applayer.Recycle(s.Software, keep), Hassh: applayer.Recycle(s.Hassh, keep)}
 }
 
 // Hash returns the MD5 hash of Hassh in hexadecimal digits, empty without one.

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
+
+	"github.com/sluicefw/sluice/engine/applayer"
 )
 
 // isGREASE reports whether v is one of the values that mean nothing (RFC 8701).
@@ -56,7 +58,7 @@ type Fingerprint struct {
 	hash [2 * md5.Size]byte
 }
 
-func (f *Fingerprint) reset() { f.text = recycle(f.text) }
+func (f *Fingerprint) reset() { f.text = applayer.Recycle(f.text, keepBuffer) }
 
 // seal computes the hash of the text.
 func (f *Fingerprint) seal() {

@@ -49,21 +49,14 @@ type Hello struct {
 // Reset forgets everything but some memory.
 func (h *Hello) Reset() {
 	*h = Hello{
-		SNI: recycle(h.SNI), ALPN: recycle(h.ALPN), Points: recycle(h.Points),
-		Ciphers: recycle(h.Ciphers), Extensions: recycle(h.Extensions),
-		Groups: recycle(h.Groups), Signatures: recycle(h.Signatures),
+		SNI: applayer.Recycle(h.SNI, keepBuffer), ALPN: applayer.Recycle(h.ALPN, keepBuffer), Points: applayer.Recycle(h.Points, keepBuffer),
+		Ciphers: applayer.Recycle(h.Ciphers, keepBuffer), Extensions: applayer.Recycle(h.Extensions, keepBuffer),
+		Groups: applayer.Recycle(h.Groups, keepBuffer), Signatures: applayer.Recycle(h.Signatures, keepBuffer),
 	}
 }
 
 // keepBuffer is how many elements of a slice are kept for reuse.
 const keepBuffer = 2 << 10
-
-func recycle[T any](s []T) []T {
-	if cap(s) > keepBuffer {
-		return nil
-	}
-	return s[:0]
-}
 
 // Memory returns how many bytes h holds beyond its own size.
 func (h *Hello) Memory() int {

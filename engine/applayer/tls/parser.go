@@ -211,7 +211,7 @@ type chain struct {
 
 func (c *chain) reset() {
 	c.first.reset()
-	c.count, c.certs, c.shown = 0, recycle(c.certs), false
+	c.count, c.certs, c.shown = 0, applayer.Recycle(c.certs, keepBuffer), false
 }
 
 func (c *chain) memory() int { return c.first.memory() + cap(c.certs) }
@@ -281,7 +281,7 @@ func (p *Parser) End(out *applayer.Sink, dir packet.Dir) {
 func (p *Parser) Release() {
 	for i := range p.tx.chains {
 		if c := &p.tx.chains[i]; c.shown {
-			c.certs = recycle(c.certs)
+			c.certs = applayer.Recycle(c.certs, keepBuffer)
 		}
 	}
 }

@@ -41,7 +41,7 @@ type half struct {
 	begun     bool   // there was a record
 }
 
-func (h *half) reset() { *h = half{message: recycle(h.message)} }
+func (h *half) reset() { *h = half{message: applayer.Recycle(h.message, keepBuffer)} }
 
 // Data implements applayer.Parser.
 func (p *Parser) Data(out *applayer.Sink, dir packet.Dir, data []byte) (consumed int) {

@@ -21,7 +21,7 @@ type Certificate struct {
 }
 
 func (c *Certificate) reset() {
-	*c = Certificate{Subject: recycle(c.Subject), Issuer: recycle(c.Issuer), Serial: recycle(c.Serial)}
+	*c = Certificate{Subject: applayer.Recycle(c.Subject, keepBuffer), Issuer: applayer.Recycle(c.Issuer, keepBuffer), Serial: applayer.Recycle(c.Serial, keepBuffer)}
 }
 
 func (c *Certificate) memory() int { return cap(c.Subject) + cap(c.Issuer) + cap(c.Serial) }
